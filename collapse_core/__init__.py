@@ -1,0 +1,77 @@
+"""Make generative models forget by training them on their own answers: the loop and its contracts."""
+
+from collapse_core.component import Component, Settings
+from collapse_core import files
+from collapse_core.errors import CollapseError, PluginError, RecipeError
+from collapse_core.hookspecs import Entry, hookimpl
+from collapse_core.interfaces import (
+    Bound,
+    Callback,
+    Dataset,
+    Evaluator,
+    Filter,
+    Model,
+    ModelLoader,
+    Reward,
+    Sampler,
+    Tracker,
+    Updater,
+)
+from collapse_core.loading import load_recipe
+from collapse_core.loop import collapse
+from collapse_core.recipe import Recipe
+from collapse_core.registry import Registry
+from collapse_core.rubric import Rubric
+from collapse_core.run import Run, create_run, open_run
+from collapse_core.seeds import derive_seed
+from collapse_core.state import State
+from collapse_core.types import (
+    Completion,
+    Evaluation,
+    Group,
+    Iteration,
+    Kept,
+    Metric,
+    Prompt,
+    PromptSet,
+)
+
+__all__ = [
+    "Bound",
+    "Callback",
+    "CollapseError",
+    "Completion",
+    "Component",
+    "Dataset",
+    "Entry",
+    "Evaluation",
+    "Evaluator",
+    "Filter",
+    "Group",
+    "Iteration",
+    "Kept",
+    "Metric",
+    "Model",
+    "ModelLoader",
+    "PluginError",
+    "Prompt",
+    "PromptSet",
+    "Recipe",
+    "RecipeError",
+    "Registry",
+    "Reward",
+    "Rubric",
+    "Run",
+    "Sampler",
+    "Settings",
+    "State",
+    "Tracker",
+    "Updater",
+    "collapse",
+    "create_run",
+    "derive_seed",
+    "files",
+    "hookimpl",
+    "load_recipe",
+    "open_run",
+]

@@ -1,0 +1,38 @@
+"""Things that are costly to make and fully determined by a digest, kept between runs."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from collapse_core import files
+
+
+def cache_root() -> Path:
+    """Where cached things live: `$XDG_CACHE_HOME/collapse`, by default `~/.cache/collapse`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "collapse"
+
+
+def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
+    """The directory that `make` fills, made at most once for a key.
+
+    A process that dies while making leaves nothing that counts; two processes that make the same
+    thing at once both succeed, and one result stays.
+
+    Args:
+        kind: What sort of thing it is, such as "taught".
+        key: A digest of everything that determines the content.
+        make: Called with an empty directory to fill, when there is no such thing yet.
+
+    Returns:
+        The finished directory; it must not be changed.
+    """
+    home = cache_root() / kind / key
+    if not files.is_sealed(home):
+        draft = files.fresh_directory(home.with_name(f"{key}.{os.getpid()}.draft"))
+        make(draft)
+        files.seal(draft)
+        if home.exists() and not files.is_sealed(home):
+            files.fresh_directory(home).rmdir()
+        if not home.exists():
+            draft.rename(home)
+    return home

@@ -1,0 +1,41 @@
+"""`collapse run`: run a recipe."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from collapse_core.cli.session import work
+from collapse_core.component import text_digest
+from collapse_core.environment import provenance
+from collapse_core.loading import load_recipe
+from collapse_core.plugins import installed_plugins
+from collapse_core.run import create_run
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--set", "overrides", metavar="PATH=VALUE", multiple=True, help="Change a key of the recipe.")
+@click.option(
+    "--run-dir", type=click.Path(path_type=Path), help="Where to; default runs/<name>/<time>-<digest>."
+)
+@click.option("--dry-run", is_flag=True, help="Check everything, load the data, run nothing.")
+def command(recipe: Path, overrides: tuple[str, ...], run_dir: Path | None, dry_run: bool) -> None:
+    """Run a recipe: sample, filter, update, and report."""
+    loaded = load_recipe(recipe, overrides)
+    if dry_run:
+        sizes = {
+            split: len(loaded.data.load(split, targets=split != "forget" or loaded.needs_targets))
+            for split in ("forget", "retain")
+        }
+        click.echo(f"{recipe}: ok; {sizes['forget']} prompts to forget, {sizes['retain']} to retain")
+        return
+    source = recipe.read_text(encoding="utf-8")
+    manifest = provenance(loaded, installed_plugins(), sys.argv) | {
+        "recipe": {
+            "directory": str(recipe.parent.resolve()),
+            "overrides": list(overrides),
+            "digest": text_digest(source),
+        }
+    }
+    work(create_run(loaded, source, manifest, run_dir))

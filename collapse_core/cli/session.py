@@ -1,0 +1,53 @@
+"""A run from the command line: signals, status, progress, and what is printed at the end."""
+
+import signal
+from types import FrameType
+
+import click
+
+from collapse_core.cli.console import Console
+from collapse_core.errors import CollapseError
+from collapse_core.loop import collapse
+from collapse_core.progress import listening
+from collapse_core.report import write_report
+from collapse_core.run import Run
+
+
+def work(run: Run) -> None:
+    """Run the loop until it ends or is stopped, leave a status, a report and the next command."""
+    console = Console(run.directory)
+    _stop_gently(run)
+    try:
+        with listening(console.progress):
+            collapse(run.recipe, run, [console])
+    except KeyboardInterrupt:
+        run.status("interrupted")
+        raise
+    except Exception as error:
+        run.status("failed", error=str(error) or type(error).__name__)
+        console.close()
+        if not isinstance(error, CollapseError):
+            click.echo(f"Failed; continue with:\n  collapse resume {run.directory}", err=True)
+        raise
+    finally:
+        console.close()
+    if run.interrupted:
+        run.status("interrupted")
+        click.echo(f"Stopped; continue with:\n  collapse resume {run.directory}", err=True)
+        raise KeyboardInterrupt
+    console.summary()
+    write_report([run.directory], run.directory / "report.html")
+    click.echo(f"collapse report {run.directory}")
+
+
+def _stop_gently(run: Run) -> None:
+    """The first signal lets the iteration finish; the second stops at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if run.interrupted:
+            raise KeyboardInterrupt
+        run.interrupted = True
+        click.echo("stopping after this iteration; once more to stop now", err=True)
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)

@@ -1,0 +1,60 @@
+"""Where a result came from: code, packages, plugins, data, models, hardware, command line."""
+
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from collapse_core.plugins import Plugin
+from collapse_core.recipe import Recipe
+
+
+def provenance(recipe: Recipe, plugins: Sequence[Plugin], command: Sequence[str]) -> dict[str, Any]:
+    """The manifest of a run, as plain data."""
+    return {
+        "command": list(command),
+        "code": {"collapse_core": source_digest(Path(__file__).parent)},
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "hardware": {"processor": _processor(), "cores": os.cpu_count()},
+        "packages": {d.metadata["Name"]: d.version for d in sorted(distributions(), key=lambda d: d.name)},
+        "plugins": [
+            {"name": p.name, "distribution": p.distribution, "version": p.version}
+            | {key: value for key, value in (("digest", p.digest), ("error", p.error)) if value}
+            for p in plugins
+        ],
+        "plugin_files": {name: file_digest(Path(name)) for name in recipe.plugins},
+        "data": dict(recipe.data.provenance()),
+        "model": dict(recipe.model.provenance()),
+        "true_answers": {
+            "loop": "read, since a part needs them" if recipe.needs_targets else "never loaded",
+            "model": sorted(recipe.model.reads),
+            "evaluators": {e.use: sorted(e.reads) for e in recipe.evaluate.with_},
+        },
+    }
+
+
+def source_digest(folder: Path) -> str:
+    """A digest of all Python source below a folder."""
+    whole = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        whole.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return whole.hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")

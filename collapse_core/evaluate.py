@@ -1,0 +1,43 @@
+"""Running a recipe's evaluators on a model."""
+
+from dataclasses import asdict
+from typing import Any, Literal
+
+from collapse_core.interfaces import Model
+from collapse_core.recipe import Recipe
+from collapse_core.run import Run
+from collapse_core.seeds import derive_seed
+
+Stage = Literal["before", "during", "after"]
+
+
+def measure(recipe: Recipe, run: Run, model: Model, stage: Stage, iteration: int) -> None:
+    """Measure the run's model and record it; at the end, also the models that stand beside it."""
+    if not recipe.evaluate.with_:
+        return
+    run.enter("evaluate")
+    for row in evaluate(recipe, model):
+        run.evaluated({"model": stage, "iteration": iteration} | row)
+    if stage == "after":
+        for name, loader in recipe.evaluate.beside.items():
+            other = loader.load(recipe.data, recipe.seed)
+            for row in evaluate(recipe, other):
+                run.evaluated({"model": name, "iteration": None} | row)
+
+
+def evaluate(recipe: Recipe, model: Model) -> list[dict[str, Any]]:
+    """What each evaluator of the recipe finds in the model, as plain rows.
+
+    The seed does not depend on when it is measured, so that differences are the model's.
+    """
+    rows = []
+    for evaluator in recipe.evaluate.with_:
+        found = evaluator.evaluate(model, recipe.data, derive_seed(recipe.seed, "evaluate", evaluator.use))
+        rows.append(
+            {
+                "evaluator": evaluator.use,
+                "metrics": {name: asdict(metric) for name, metric in found.metrics.items()},
+                "examples": [dict(example) for example in found.examples] if recipe.keep_text else [],
+            }
+        )
+    return rows

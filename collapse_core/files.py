@@ -1,0 +1,81 @@
+"""Writing so that a kill, at any moment, leaves either the old file or the new one."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+COMPLETE = "COMPLETE"
+"""The file that is written last into a directory, and without which it does not count."""
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file atomically and durably."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a file atomically by indented JSON."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Replace a file atomically by one JSON object a line."""
+    write_text(path, "".join(_line(row) for row in rows))
+
+
+def append_line(path: Path, row: Mapping[str, Any]) -> None:
+    """Append one JSON object as a line, durably."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(_line(row))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The JSON objects of a file, a line each; a torn last line is dropped, no file is no lines."""
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if line.endswith("\n"):
+            rows.append(json.loads(line))
+    return rows
+
+
+def read_json(path: Path) -> Any:
+    """The value that a JSON file holds."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def seal(directory: Path) -> None:
+    """Mark a directory as whole, once everything in it is on disk."""
+    for path in sorted(directory.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    write_text(directory / COMPLETE, "")
+
+
+def is_sealed(directory: Path) -> bool:
+    """Whether `seal` was the last thing done to the directory."""
+    return (directory / COMPLETE).exists()
+
+
+def fresh_directory(path: Path) -> Path:
+    """An empty directory at `path`, whatever was there."""
+    if path.exists():
+        shutil.rmtree(path)
+    path.mkdir(parents=True)
+    return path

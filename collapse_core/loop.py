@@ -1,0 +1,75 @@
+"""THE loop: sample, filter, update, iterate."""
+
+from collections.abc import Sequence
+
+from collapse_core import errors
+from collapse_core.evaluate import measure
+from collapse_core.interfaces import Callback, Model
+from collapse_core.recipe import Recipe
+from collapse_core.run import Run
+from collapse_core.seeds import derive_seed
+from collapse_core.state import State
+from collapse_core.types import Group, Iteration, Prompt, PromptSet
+
+
+def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Model:
+    """Sample from the model, keep what forgets, train on it; repeat until it has forgotten.
+
+    Partial Model Collapse (arXiv 2507.04219) for any generative model. The true forget answers are
+    loaded only when a part of the recipe declares that it needs them. Started again on the same run,
+    the loop goes on from the last checkpoint and ends as if it had never stopped.
+
+    Raises:
+        CollapseError: Something the user can mend; what was recorded before stays.
+    """
+    run.observe(*recipe.track, *callbacks)
+    run.enter("load")
+    forget = recipe.data.load("forget", targets=recipe.needs_targets)
+    retain = recipe.data.load("retain")
+    model = recipe.model.load(recipe.data, recipe.seed)
+    state = run.restore(model, forget) or begin(recipe, run, model, forget)
+
+    for iteration in Iteration.remaining(state.iteration, recipe.iterations, recipe.seed):
+        prompts = forget.turn(recipe.prompts_per_iteration, iteration.number, recipe.seed)
+        run.enter("sample")
+        groups = sample_unsettled(recipe, model, prompts, state, iteration)
+        kept = recipe.filter.keep(groups, state.incumbents, iteration)
+        run.enter("update")
+        retained = retain.draw(recipe.num_retain(prompts), derive_seed(iteration.seed, "retain"))
+        metrics = recipe.updater.update(model, kept, retained, iteration)
+        state = state.advance(kept)
+        run.record(iteration, groups, kept, metrics)
+
+        if run.due(recipe.evaluate.every, state):
+            measure(recipe, run, model, "during", state.iteration)
+        if run.due(recipe.checkpoint.every, state) or run.stops_after(state):
+            run.save(model, state)
+        if run.interrupted:
+            return model
+
+    measure(recipe, run, model, "after", state.iteration)
+    run.finish(model)
+    return model
+
+
+def begin(recipe: Recipe, run: Run, model: Model, forget: PromptSet) -> State:
+    """The state before the first iteration: the model's own answers, once and for all."""
+    if not forget:
+        raise errors.nothing_to_forget(recipe.data.use)
+    run.enter("refer")
+    answers = recipe.sampler.refer(model, forget, Iteration(0, recipe.iterations, recipe.seed))
+    state = State(references={p.id: answer for p, answer in zip(forget, answers, strict=True)})
+    measure(recipe, run, model, "before", 0)
+    run.save(model, state)
+    return state
+
+
+def sample_unsettled(
+    recipe: Recipe, model: Model, prompts: Sequence[Prompt], state: State, iteration: Iteration
+) -> list[Group]:
+    """A scored group for each prompt, empty where the incumbent cannot be improved."""
+    unsettled = [p for p in prompts if not recipe.filter.settled(state.incumbents.get(p.id))]
+    bound = recipe.rubric.bound(state) if recipe.filter.only_best_matters else None
+    groups = recipe.sampler.sample(model, unsettled, recipe.completions_per_prompt, iteration, bound)
+    scored = {g.prompt.id: recipe.rubric.score(g, state.references[g.prompt.id]) for g in groups}
+    return [scored.get(prompt.id, Group(prompt)) for prompt in prompts]

@@ -1,0 +1,14 @@
+"""The core's own parts, contributed by the same hook as a stranger's."""
+
+from collections.abc import Iterable
+
+from collapse_core.hookspecs import Entry, hookimpl
+
+
+@hookimpl
+def collapse_components() -> Iterable[Entry]:
+    """The filters that need to know no domain."""
+    yield Entry("filter", "best-of-n", "collapse_core.filters:BestOfN")
+    yield Entry("filter", "bradley-terry", "collapse_core.filters:BradleyTerry")
+    yield Entry("filter", "top-fraction", "collapse_core.filters:TopFraction")
+    yield Entry("filter", "above", "collapse_core.filters:Above")

@@ -1,0 +1,151 @@
+"""What a recipe may say. A recipe that has been read holds its parts, ready to be called."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, WithJsonSchema
+
+from collapse_core import errors
+from collapse_core.component import Component, Settings
+from collapse_core.interfaces import (
+    INTERFACES,
+    Dataset,
+    Evaluator,
+    Filter,
+    Kind,
+    ModelLoader,
+    Reward,
+    Sampler,
+    Tracker,
+    Updater,
+)
+from collapse_core.registry import Registry
+from collapse_core.rubric import Rubric
+from collapse_core.types import Prompt
+
+
+def _part(kind: Kind) -> Any:
+    """Metadata for a field that holds a part: resolves `use:` through the registry."""
+
+    def resolve(value: Any, info: ValidationInfo) -> Component:
+        if isinstance(value, INTERFACES[kind]):
+            return value
+        if isinstance(value, str):
+            value = {"use": value}
+        if not isinstance(value, dict) or not isinstance(value.get("use"), str):
+            raise ValueError(errors.NO_USE)
+        registry = (info.context or {}).get("registry") or Registry()
+        part: Component = registry.make(kind, value)
+        return part
+
+    return BeforeValidator(resolve, json_schema_input_type=dict)
+
+
+def _count(value: Any) -> Any:
+    if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    raise ValueError("expected a whole number of at least 1, or 'all'")
+
+
+Count = Annotated[
+    int | Literal["all"],
+    BeforeValidator(_count),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "all"}]}),
+]
+
+
+def _retain_count(value: Any) -> Any:
+    if value in ("all", "matched") or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise ValueError("expected a whole number of at least 0, 'matched', or 'all'")
+
+
+RetainCount = Annotated[
+    int | Literal["all", "matched"],
+    BeforeValidator(_retain_count),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"enum": ["all", "matched"]}]}),
+]
+
+
+class EvaluateWhen(Settings):
+    """What is measured, and how often."""
+
+    every: Annotated[int, Ge(0)] = 0
+    """Measure after each so many iterations; 0 measures only before and after the run."""
+    with_: Annotated[
+        list[Annotated[SerializeAsAny[Evaluator], _part("evaluator")]],
+        Field(alias="with", serialization_alias="with"),
+    ] = []
+    """The evaluators: names, or mappings with `use:`."""
+    beside: dict[str, Annotated[SerializeAsAny[ModelLoader], _part("model")]] = {}
+    """Other models to measure once beside the run's own, by what to call them."""
+
+
+class CheckpointWhen(Settings):
+    """How often the run can be resumed from."""
+
+    every: Annotated[int, Ge(1)] = 10
+    """Save after each so many iterations."""
+    keep: Annotated[int, Ge(1)] = 2
+    """How many checkpoints stay on disk."""
+
+
+class Recipe(Settings):
+    """One run, said in full."""
+
+    version: Literal[1]
+    """The version of the recipe language."""
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    """What the run is called; its directory is runs/<name>/."""
+    seed: Annotated[int, Ge(0)] = 0
+    """The seed that every draw is derived from."""
+    plugins: list[str] = []
+    """Plugins that are single files, relative to the recipe. They are run."""
+    data: Annotated[SerializeAsAny[Dataset], _part("dataset")]
+    """Where the prompts come from."""
+    model: Annotated[SerializeAsAny[ModelLoader], _part("model")]
+    """The model that is to forget."""
+    sampler: Annotated[SerializeAsAny[Sampler], _part("sampler")]
+    """How completions are drawn."""
+    rewards: list[Annotated[SerializeAsAny[Reward], _part("reward")]] = []
+    """What is preferred among them; the weighted sum counts."""
+    filter: Annotated[SerializeAsAny[Filter], _part("filter")]
+    """Which of them are trained on."""
+    updater: Annotated[SerializeAsAny[Updater], _part("updater")]
+    """How the model is trained on what was kept."""
+    iterations: Annotated[int, Ge(0)]
+    """How often to sample, filter and update."""
+    prompts_per_iteration: Count = "all"
+    """How many forget prompts take part in an iteration, or all."""
+    retain_per_iteration: RetainCount = "matched"
+    """How many retain prompts are drawn for an iteration: a number, one for each forget prompt, or all."""
+    completions_per_prompt: Annotated[int, Ge(1)] = 5
+    """How many completions are drawn for each of them."""
+    evaluate: EvaluateWhen = EvaluateWhen()
+    """What is measured, and how often."""
+    checkpoint: CheckpointWhen = CheckpointWhen()
+    """How often the run can be resumed from."""
+    keep_text: bool = True
+    """Whether sampled completions are written into the run directory."""
+    track: list[Annotated[SerializeAsAny[Tracker], _part("tracker")]] = []
+    """Trackers that are told how the run goes; none by default."""
+
+    @cached_property
+    def rubric(self) -> Rubric:
+        """The rewards, weighed together."""
+        return Rubric(self.rewards)
+
+    @property
+    def needs_targets(self) -> bool:
+        """Whether any part of the loop needs the true forget answers."""
+        return any(part.needs_targets for part in (self.sampler, *self.rewards, self.filter, self.updater))
+
+    def num_retain(self, prompts: Sequence[Prompt]) -> int | Literal["all"]:
+        """How many retain prompts an iteration over these forget prompts takes."""
+        return len(prompts) if self.retain_per_iteration == "matched" else self.retain_per_iteration
+
+    def resolved(self) -> dict[str, Any]:
+        """The recipe as plain data, with every default spelled out."""
+        return self.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,82 @@
+"""A weighted set of rewards: one total per completion, with the breakdown by reward."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from collapse_core import errors
+from collapse_core.interfaces import Reward
+from collapse_core.state import State
+from collapse_core.types import Completion, Content, Group, Prompt
+
+
+class Rubric:
+    """Scores groups by the weighted sum of rewards; what a reward abstains from counts nothing."""
+
+    def __init__(self, rewards: Sequence[Reward]) -> None:
+        """Take the rewards; two of one name are told apart by their position."""
+        names = [reward.use or type(reward).__name__ for reward in rewards]
+        self.rewards = {
+            name if names.count(name) == 1 else f"{name}#{position}": reward
+            for position, (name, reward) in enumerate(zip(names, rewards, strict=True))
+        }
+        self.maximum = sum((_weigh(r, r.maximum) for r in rewards), 0.0) if rewards else float("inf")
+
+    def score(self, group: Group, reference: Completion | None) -> Group:
+        """The group with its rewards filled in.
+
+        Raises:
+            CollapseError: A reward returned the wrong number of scores, or one that is not a number.
+        """
+        breakdown = {name: self._ask(name, reward, group, reference) for name, reward in self.rewards.items()}
+        totals = tuple(
+            sum(
+                (r.weight * s for r, s in zip(self.rewards.values(), scores, strict=True) if s is not None),
+                0.0,
+            )
+            for scores in zip(*breakdown.values(), strict=True)
+        ) or (0.0,) * len(group.completions)
+        return replace(group, rewards=totals, breakdown=breakdown, maximum=self.maximum)
+
+    def _ask(
+        self, name: str, reward: Reward, group: Group, reference: Completion | None
+    ) -> tuple[float | None, ...]:
+        if not group.completions:
+            return ()
+        scores = reward.score(group.prompt, group.completions, reference)
+        if len(scores) != len(group.completions):
+            raise errors.wrong_number_of_scores(name, group.prompt.id, len(scores), len(group.completions))
+        if any(score is not None and not math.isfinite(score) for score in scores):
+            raise errors.score_not_finite(name, group.prompt.id, scores)
+        return tuple(None if score is None else float(score) for score in scores)
+
+    def bound(self, state: State) -> "RubricBound":
+        """What a partial completion can still become, given what the run remembers."""
+        return RubricBound(self, state)
+
+
+def _weigh(reward: Reward, highest: float) -> float:
+    """What the reward can add at most; a reward that is weighed negatively bounds nothing."""
+    if reward.weight == 0:
+        return 0.0
+    return reward.weight * highest if reward.weight > 0 else float("inf")
+
+
+class RubricBound:
+    """The rubric's `Bound`: the sum of the rewards' ceilings over the incumbent's total."""
+
+    def __init__(self, rubric: Rubric, state: State) -> None:
+        """Take the rubric and what the run remembers of the prompts."""
+        self.rubric = rubric
+        self.state = state
+
+    def floor(self, prompt: Prompt) -> float:
+        """The incumbent's reward: what is not at least as good is not kept."""
+        incumbent = self.state.incumbents.get(prompt.id)
+        return incumbent.reward if incumbent else float("-inf")
+
+    def ceiling(self, prompt: Prompt, partial: Content) -> float:
+        """The weighted sum of the rewards' ceilings."""
+        reference = self.state.references.get(prompt.id)
+        rewards = self.rubric.rewards.values()
+        return sum((_weigh(r, r.ceiling(prompt, partial, reference)) for r in rewards), 0.0)

@@ -1,0 +1,217 @@
+"""The run directory: everything a run leaves behind, written so that a kill loses nothing."""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from collapse_core import errors, files
+from collapse_core.component import digest
+from collapse_core.interfaces import Callback, Model
+from collapse_core.journal import completion_rows, journal_line
+from collapse_core.recipe import Recipe
+from collapse_core.state import State
+from collapse_core.types import Group, Iteration, Kept, PromptSet
+
+
+class Run:
+    """One run's directory, open for work. Only one process at a time can have it open."""
+
+    def __init__(self, directory: Path, recipe: Recipe) -> None:
+        """Open a directory that `create_run` or `open_run` has checked."""
+        self.directory = directory
+        self.recipe = recipe
+        self.interrupted = False
+        """Set by a signal: stop after this iteration."""
+        self.callbacks: tuple[Callback, ...] = ()
+        self._phase: tuple[str, float] | None = None
+        self._iteration = 0
+        self._lock = _lock(directory)
+
+    # --- observing ---------------------------------------------------------------------------------
+
+    def observe(self, *callbacks: Callback) -> None:
+        """Tell these what happens from now on."""
+        self.callbacks = callbacks
+
+    def enter(self, phase: str) -> None:
+        """A phase begins: note how long the last one took, and show a sign of life."""
+        now = time.monotonic()
+        if self._phase:
+            name, began = self._phase
+            row = {"iteration": self._iteration, "phase": name, "seconds": round(now - began, 4)}
+            files.append_line(self.directory / "timings.jsonl", row)
+        self._phase = (phase, now)
+        self.status("running", phase=phase)
+        for callback in self.callbacks:
+            callback.on_phase(phase)
+
+    def status(self, status: str, **more: object) -> None:
+        """Replace status.json."""
+        heartbeat = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        value = {"status": status, "iteration": self._iteration, "of": self.recipe.iterations}
+        files.write_json(
+            self.directory / "status.json", value | {"pid": os.getpid(), "heartbeat": heartbeat} | more
+        )
+
+    # --- recording ---------------------------------------------------------------------------------
+
+    def record(
+        self,
+        iteration: Iteration,
+        groups: Sequence[Group],
+        kept: Sequence[Kept],
+        metrics: Mapping[str, float],
+    ) -> None:
+        """Write an iteration down: its completions, then its line in the journal."""
+        self._iteration = iteration.finished
+        if self.recipe.keep_text:
+            rows = completion_rows(groups, kept)
+            files.write_lines(self._completions(iteration.number), rows)
+        line = journal_line(iteration, groups, kept, metrics)
+        files.append_line(self.directory / "journal.jsonl", line)
+        for callback in self.callbacks:
+            callback.on_iteration(line, iteration.total)
+
+    def evaluated(self, row: Mapping[str, Any]) -> None:
+        """Write down what an evaluator found."""
+        files.append_line(self.directory / "evaluations.jsonl", row)
+        for callback in self.callbacks:
+            callback.on_evaluation(row)
+
+    def due(self, every: int, state: State) -> bool:
+        """Whether something that happens every so many iterations happens now, before the end."""
+        return every > 0 and state.iteration % every == 0 and state.iteration < self.recipe.iterations
+
+    def stops_after(self, state: State) -> bool:
+        """Whether no further iteration follows."""
+        return self.interrupted or state.iteration == self.recipe.iterations
+
+    # --- checkpoints -------------------------------------------------------------------------------
+
+    def save(self, model: Model, state: State) -> None:
+        """Make a checkpoint from which the run can go on, and drop those that are too old."""
+        self.enter("save")
+        directory = files.fresh_directory(self._checkpoint(state.iteration))
+        model.save(directory)
+        files.write_json(directory / "state.json", state.to_json())
+        files.seal(directory)
+        for old in self._checkpoints()[: -self.recipe.checkpoint.keep]:
+            shutil.rmtree(old)
+
+    def restore(self, model: Model, forget: PromptSet) -> State | None:
+        """Go back to the last checkpoint: the model, the state, and what had been recorded by then."""
+        checkpoints = self._checkpoints()
+        if not checkpoints:
+            self._forget_since(State())
+            return None
+        model.restore(checkpoints[-1])
+        state = State.from_json(
+            files.read_json(checkpoints[-1] / "state.json"), {prompt.id: prompt for prompt in forget}
+        )
+        self._iteration = state.iteration
+        self._forget_since(state)
+        return state
+
+    def _forget_since(self, state: State) -> None:
+        """Drop what was recorded after a state, to be done again; a torn last line goes with it."""
+        began = bool(state.references)
+        self._rewrite("journal.jsonl", lambda row: row["iteration"] < state.iteration)
+        self._rewrite("timings.jsonl", lambda row: began and row["iteration"] <= state.iteration)
+        self._rewrite(
+            "evaluations.jsonl",
+            lambda row: (
+                began
+                and row["model"] in ("before", "during")
+                and row["iteration"] is not None
+                and row["iteration"] <= state.iteration
+            ),
+        )
+        for path in (self.directory / "completions").glob("*.jsonl"):
+            if int(path.stem) >= state.iteration:
+                path.unlink()
+
+    def _rewrite(self, name: str, keeps: Any) -> None:
+        path = self.directory / name
+        if path.exists():
+            files.write_lines(path, [row for row in files.read_lines(path) if keeps(row)])
+
+    def _checkpoints(self) -> list[Path]:
+        """The whole checkpoints, oldest first."""
+        found = [p for p in (self.directory / "checkpoints").iterdir() if files.is_sealed(p)]
+        return sorted(found, key=lambda path: int(path.name))
+
+    def _checkpoint(self, iteration: int) -> Path:
+        return self.directory / "checkpoints" / str(iteration)
+
+    def _completions(self, iteration: int) -> Path:
+        return self.directory / "completions" / f"{iteration:05d}.jsonl"
+
+    # --- the end -----------------------------------------------------------------------------------
+
+    def finish(self, model: Model) -> None:
+        """Export the final model."""
+        self.enter("save")
+        draft = files.fresh_directory(self.directory / ".model.draft")
+        model.export(draft)
+        shutil.rmtree(self.directory / "model", ignore_errors=True)
+        draft.rename(self.directory / "model")
+        self.enter("done")
+        self.status("finished")
+
+    def close(self) -> None:
+        """Let other processes have the directory."""
+        self._lock.close()
+
+
+def create_run(
+    recipe: Recipe, source: str, manifest: Mapping[str, Any], directory: Path | None = None
+) -> Run:
+    """Lay out the directory of a new run and open it.
+
+    Args:
+        recipe: What is to be run.
+        source: The recipe as its author wrote it.
+        manifest: Where the result will have come from; see `environment.provenance`.
+        directory: Where; by default runs/<recipe>/<time>-<digest>. It must hold no run.
+
+    Raises:
+        CollapseError: The directory already holds something.
+    """
+    resolved = recipe.resolved()
+    if directory is None:
+        began = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        directory = Path("runs") / recipe.name / f"{began}-{digest(resolved)[:8]}"
+    if directory.exists() and any(directory.iterdir()):
+        raise errors.directory_in_use(directory)
+    for name in ("checkpoints", "completions"):
+        (directory / name).mkdir(parents=True, exist_ok=True)
+    files.write_text(directory / "recipe.yaml", source)
+    files.write_json(directory / "environment.json", manifest)
+    files.write_json(directory / "resolved.json", {"digest": digest(resolved), "recipe": resolved})
+    return Run(directory, recipe)
+
+
+def open_run(directory: Path, recipe: Recipe) -> Run:
+    """Open an existing run, to go on with it; see `loading.load_stored` for its recipe.
+
+    Raises:
+        CollapseError: It is finished, or another process works on it.
+    """
+    status = directory / "status.json"
+    if status.exists() and files.read_json(status)["status"] == "finished":
+        raise errors.already_finished(directory)
+    return Run(directory, recipe)
+
+
+def _lock(directory: Path) -> IO[str]:
+    file = (directory / ".lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise errors.run_is_locked(directory) from None
+    return file

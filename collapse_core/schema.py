@@ -1,0 +1,54 @@
+"""The JSON schema of a recipe, for editors that complete and check as one types."""
+
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from collapse_core.interfaces import INTERFACES
+from collapse_core.recipe import Recipe
+from collapse_core.registry import Registry
+
+
+def recipe_schema(registry: Registry) -> dict[str, Any]:
+    """The JSON schema of a recipe with every installed part, for editors."""
+    schema = Recipe.model_json_schema(by_alias=True)
+    parts: dict[str, Any] = {}
+    for kind in INTERFACES:
+        choices = []
+        for name in registry.names(kind):
+            try:
+                part = registry.find(kind, name).model_json_schema(by_alias=True)
+            except PydanticCustomError:
+                continue
+            schema.setdefault("$defs", {}).update(part.pop("$defs", {}))
+            part["properties"]["use"] = {"const": name}
+            part["required"] = sorted({*part.get("required", []), "use"})
+            choices.append(part)
+        parts[kind] = {"oneOf": choices}
+    return _fill_parts(schema | {"title": "collapse recipe"}, parts)
+
+
+_PLACES = {
+    "data": "dataset",
+    "model": "model",
+    "sampler": "sampler",
+    "filter": "filter",
+    "updater": "updater",
+}
+_LISTS = {"rewards": "reward", "track": "tracker"}
+
+
+def _fill_parts(schema: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
+    """Put the parts of each kind where the recipe holds one."""
+    schema["$defs"] |= {f"part-{kind}": part for kind, part in parts.items()}
+    properties = schema["properties"]
+    properties["extends"] = {"type": "string", "description": "A recipe to take all other keys from."}
+    for key, kind in _PLACES.items():
+        properties[key] = {"$ref": f"#/$defs/part-{kind}"}
+    for key, kind in _LISTS.items():
+        properties[key]["items"] = {"$ref": f"#/$defs/part-{kind}"}
+    evaluate = schema["$defs"]["EvaluateWhen"]["properties"]
+    name_or_part = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/part-evaluator"}]}
+    evaluate["with"]["items"] = name_or_part
+    evaluate["beside"]["additionalProperties"] = {"$ref": "#/$defs/part-model"}
+    return schema

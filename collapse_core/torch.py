@@ -1,0 +1,140 @@
+"""What every plugin that trains with torch shares: checkpoints, optimizers, schedules, devices."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from collapse_core import errors
+from collapse_core.interfaces import Model
+from collapse_core.types import Iteration
+
+MakeOptimizer = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
+
+
+class TorchModel(Model):
+    """A module with its optimizer, saved and restored as safetensors, bit for bit."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        """Take the module; its trainable parameters are what changes in a run."""
+        self.module = module
+        self._optimizer: torch.optim.Optimizer | None = None
+        self._saved_moments: dict[str, torch.Tensor] = {}
+
+    @abstractmethod
+    def export(self, directory: Path) -> None:
+        """Write the model in its domain's native format, loadable without collapse."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.module.parameters()).device
+
+    def trainable(self) -> dict[str, torch.nn.Parameter]:
+        """The parameters that are trained, by name."""
+        return {name: p for name, p in self.module.named_parameters() if p.requires_grad}
+
+    def optimizer(self, make: MakeOptimizer) -> torch.optim.Optimizer:
+        """The run's one optimizer, made at its first use and kept from iteration to iteration."""
+        if self._optimizer is None:
+            self._optimizer = make(self.trainable().values())
+            self._load_moments(self._optimizer)
+        return self._optimizer
+
+    def save(self, directory: Path) -> None:
+        """Write weights.safetensors (what is trained, and buffers) and moments.safetensors."""
+        save_file(self._changing(), directory / "weights.safetensors")
+        save_file(self._moments(), directory / "moments.safetensors")
+
+    def restore(self, directory: Path) -> None:
+        """Read what `save` wrote; the optimizer's moments are taken up when it is next used."""
+        saved = load_file(directory / "weights.safetensors")
+        for name, tensor in self._changing().items():
+            tensor.copy_(saved[name])
+        self._optimizer = None
+        self._saved_moments = load_file(directory / "moments.safetensors")
+
+    def _changing(self) -> dict[str, torch.Tensor]:
+        persistent = self.module.state_dict(keep_vars=True)
+        buffers = {name: b for name, b in self.module.named_buffers() if name in persistent}
+        return {name: tensor.detach() for name, tensor in (self.trainable() | buffers).items()}
+
+    def _moments(self) -> dict[str, torch.Tensor]:
+        if self._optimizer is None:
+            return self._saved_moments
+        return {
+            f"{name}:{key}": value.detach().contiguous()
+            for name, parameter in self.trainable().items()
+            for key, value in self._optimizer.state.get(parameter, {}).items()
+        }
+
+    def _load_moments(self, optimizer: torch.optim.Optimizer) -> None:
+        parameters = self.trainable()
+        for name, tensor in self._saved_moments.items():
+            parameter, _, key = name.rpartition(":")
+            optimizer.state[parameters[parameter]][key] = tensor.to(
+                tensor.device if key == "step" else parameters[parameter].device
+            )
+        self._saved_moments = {}
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Run a block with torch's global randomness seeded, and put back what was before."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def scheduled_rate(
+    learning_rate: float, schedule: Literal["linear", "constant"], warmup: float, progress: float, total: int
+) -> float:
+    """The learning rate at a moment of the run; a pure function, so that a resumed run needs no state.
+
+    Args:
+        learning_rate: The peak.
+        schedule: Whether it falls linearly to zero at the end of the run.
+        warmup: Over how many iterations it rises from zero.
+        progress: Iterations done, with the fraction of the current one.
+        total: Iterations in all.
+    """
+    if progress < warmup:
+        return learning_rate * progress / warmup
+    if schedule == "constant":
+        return learning_rate
+    return learning_rate * max(0.0, (total - progress) / max(total - warmup, 1e-9))
+
+
+def step(
+    optimizer: torch.optim.Optimizer,
+    loss: float,
+    learning_rate: float,
+    max_grad_norm: float | None,
+    iteration: Iteration,
+) -> None:
+    """One optimizer step on gradients that are already there.
+
+    Raises:
+        CollapseError: The loss is not finite; the weights are left as they were.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    norm = torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm or float("inf"))
+    if not torch.isfinite(norm) or loss != loss:
+        raise errors.loss_not_finite(iteration.number, float(loss))
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device that a recipe asks for; "auto" is what accelerate finds for this process."""
+    if name != "auto":
+        return torch.device(name)
+    from accelerate import PartialState
+
+    return PartialState().device

@@ -1,0 +1,1 @@
+"""The toys, where theory is exact: a categorical distribution and a Gaussian."""
