@@ -1,7 +1,8 @@
 """Make generative models forget by training them on their own answers: the loop and its contracts."""
 
-from collapse_core.component import Component, Settings
-from collapse_core import files
+from collapse_core.component import Component, Settings, digest
+from collapse_core import environment, errors, files, progress
+from collapse_core.cache import cached
 from collapse_core.errors import CollapseError, PluginError, RecipeError
 from collapse_core.hookspecs import Entry, hookimpl
 from collapse_core.interfaces import (
@@ -25,8 +26,10 @@ from collapse_core.rubric import Rubric
 from collapse_core.run import Run, create_run, open_run
 from collapse_core.seeds import derive_seed
 from collapse_core.state import State
+from collapse_core.statistics import mean_metric
 from collapse_core.types import (
     Completion,
+    Content,
     Evaluation,
     Group,
     Iteration,
@@ -42,6 +45,7 @@ __all__ = [
     "CollapseError",
     "Completion",
     "Component",
+    "Content",
     "Dataset",
     "Entry",
     "Evaluation",
@@ -67,11 +71,17 @@ __all__ = [
     "State",
     "Tracker",
     "Updater",
+    "cached",
     "collapse",
     "create_run",
     "derive_seed",
+    "digest",
+    "environment",
+    "errors",
     "files",
     "hookimpl",
     "load_recipe",
+    "mean_metric",
     "open_run",
+    "progress",
 ]

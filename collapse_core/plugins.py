@@ -2,7 +2,9 @@
 
 import hashlib
 import inspect
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -12,9 +14,13 @@ from types import ModuleType
 import pluggy
 
 from collapse_core import errors, hookspecs
+from collapse_core.component import text_digest
 from collapse_core.hookspecs import Entry
+from collapse_core.interfaces import INTERFACES
 
 GROUP = "collapse"
+LOCAL = "local"
+"""The version of a plugin that is a single file."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,8 @@ class Plugin:
     """Why it is broken; None when it is sound."""
     digest: str | None = None
     """The digest of its source, for a plugin that is a single file."""
+    unread: bool = False
+    """True for a single file that could not even be read: the recipe's fault, not the plugin's."""
 
 
 @cache
@@ -43,7 +51,8 @@ def _load_entry_point(entry_point: EntryPoint) -> Plugin:
     distribution = entry_point.dist.name if entry_point.dist else "unknown"
     version = entry_point.dist.version if entry_point.dist else "unknown"
     try:
-        entries = _entries(entry_point.load(), f"{distribution}:{entry_point.name}")
+        with _quiet():
+            entries = _entries(entry_point.load(), f"{distribution}:{entry_point.name}")
     except (Exception, SystemExit) as error:
         return Plugin(entry_point.name, distribution, version, error=_one_line(error))
     return Plugin(entry_point.name, distribution, version, entries)
@@ -57,13 +66,26 @@ def load_file(path: Path) -> Plugin:
     """
     try:
         source = path.read_bytes()
-        module = ModuleType(f"collapse_local_{path.stem}")
-        module.__file__ = str(path)
-        exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102
-        entries = _entries(module, path.name)
+    except OSError as error:
+        why = f"the file {errors.cannot_be_read(error)}"
+        return Plugin(path.name, path.stem, LOCAL, error=why, unread=True)
+    module = ModuleType(f"collapse_local_{path.stem}_{text_digest(str(path))}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # where annotations, docstrings and dataclasses are looked up
+    try:
+        with _quiet():
+            exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102
+            entries = _entries(module, path.name)
     except (Exception, SystemExit) as error:
-        return Plugin(path.name, path.stem, "local", error=_one_line(error))
-    return Plugin(path.name, path.stem, "local", entries, digest=hashlib.sha256(source).hexdigest())
+        return Plugin(path.name, path.stem, LOCAL, error=_one_line(error))
+    return Plugin(path.name, path.stem, LOCAL, entries, digest=hashlib.sha256(source).hexdigest())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What a plugin prints while it loads is talk, and must not get between our data."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def _entries(module: ModuleType, name: str) -> tuple[Entry, ...]:
@@ -71,7 +93,24 @@ def _entries(module: ModuleType, name: str) -> tuple[Entry, ...]:
     manager.add_hookspecs(hookspecs)
     _check_hook_names(module)
     manager.register(module, name)
-    return tuple(entry for result in manager.hook.collapse_components() for entry in result)
+    entries = tuple(entry for result in manager.hook.collapse_components() for entry in result)
+    _check_entries(entries)
+    return entries
+
+
+def _check_entries(entries: Sequence[object]) -> None:
+    if not entries:
+        raise ValueError("collapse_components() yields no part")
+    seen = set()
+    for entry in entries:
+        if not isinstance(entry, Entry):
+            raise TypeError(f"collapse_components() must yield Entry(kind, name, part), not {entry!r}")
+        if entry.kind not in INTERFACES:
+            text = errors.did_you_mean(str(entry.kind), INTERFACES)
+            raise ValueError(f"no kind of part is called {entry.kind!r}; {text}")
+        if (entry.kind, entry.name) in seen:
+            raise ValueError(f"it contributes two parts of the name {entry.kind}/{entry.name}")
+        seen.add((entry.kind, entry.name))
 
 
 def _check_hook_names(module: ModuleType) -> None:

@@ -4,13 +4,13 @@ import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, ValidationError
 
 from collapse_core import errors
 from collapse_core.component import Component
 from collapse_core.hookspecs import Entry
 from collapse_core.interfaces import INTERFACES, Kind
-from collapse_core.plugins import Plugin, installed_plugins
+from collapse_core.plugins import LOCAL, Plugin, installed_plugins
 
 
 class Registry:
@@ -42,11 +42,15 @@ class Registry:
             if entry.name == name and distribution in ("", plugin.distribution)
         ]
         if not found:
-            raise _custom("unknown_part", errors.unknown_part(kind, use, self.names(kind)) + self._suspects())
+            raise self._not_found(kind, use)
         if len(found) > 1:
             owners = [plugin.distribution for plugin, _ in found]
             raise _custom("unknown_part", errors.ambiguous_part(kind, name, owners))
-        return _import(*found[0])
+        try:
+            return import_part(*found[0])
+        except PydanticCustomError as error:
+            hint = "" if found[0][0].digest else errors.SEE_DOCTOR
+            raise _custom("broken_plugin", error.message() + hint) from error
 
     def make(self, kind: Kind, fields: Mapping[str, Any]) -> Component:
         """The part that a mapping of a recipe describes.
@@ -55,29 +59,56 @@ class Registry:
             PydanticCustomError: There is no such part.
             ValidationError: Its fields are wrong.
         """
-        return self.find(kind, fields["use"]).model_validate(fields)
+        part = self.find(kind, fields["use"])
+        try:
+            return part.model_validate(fields)
+        except (ValidationError, PydanticCustomError):
+            raise
+        except Exception as error:
+            raise _custom("broken_plugin", errors.failing_part(kind, fields["use"], error)) from error
 
     def _of(self, kind: Kind) -> list[tuple[Plugin, Entry]]:
         return [(plugin, entry) for plugin, entry in self.entries() if entry.kind == kind]
 
-    def _suspects(self) -> str:
-        broken = [f"{p.distribution} ({p.name})" for p in self.plugins if p.error]
-        return f" (broken plugins, whose parts are unknown: {', '.join(broken)})" if broken else ""
+    def _not_found(self, kind: Kind, use: str) -> PydanticCustomError:
+        """Which parts a broken plugin would have contributed, nobody knows: say that it may be one."""
+        distribution, _, name = use.rpartition("/")
+        broken = {p.distribution: p.error for p in self.plugins if p.error}
+        if distribution in broken:
+            text = errors.broken_part(kind, name, distribution, str(broken[distribution]))
+            return _custom("broken_plugin", text + errors.SEE_DOCTOR)
+        if others := [other for other in INTERFACES if other != kind and use in self.names(other)]:
+            return _custom("unknown_part", errors.part_of_other_kind(kind, use, others, self.names(kind)))
+        known = [f"{p.distribution}/{e.name}" if distribution else e.name for p, e in self._of(kind)]
+        suspects = [p.distribution for p in self.plugins if p.error and p.version != LOCAL]
+        text = errors.unknown_part(kind, use, known)
+        return _custom("unknown_part", text + (errors.broken_suspects(suspects) if suspects else ""))
 
 
-def _import(plugin: Plugin, entry: Entry) -> type[Component]:
+def import_part(plugin: Plugin, entry: Entry) -> type[Component]:
+    """The part itself.
+
+    Raises:
+        PydanticCustomError: It cannot be imported, or is no part of its kind.
+    """
     target = entry.target
     if isinstance(target, str):
         module, _, attribute = target.partition(":")
         try:
             target = cast(type[Component], getattr(importlib.import_module(module), attribute))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {error}"
             text = errors.broken_part(entry.kind, entry.name, plugin.distribution, why)
             raise _custom("broken_plugin", text) from error
     interface = INTERFACES[entry.kind]
     if not (isinstance(target, type) and issubclass(target, interface)):
         raise _custom("broken_plugin", errors.not_a_part(entry.kind, entry.name, target))
+    try:
+        target.model_rebuild()
+    except Exception as error:
+        raise _custom("broken_plugin", errors.failing_part(entry.kind, entry.name, error)) from error
+    if missing := sorted(getattr(target, "__abstractmethods__", ())):
+        raise _custom("broken_plugin", errors.unfinished_part(entry.kind, entry.name, target.__name__, missing))
     return target
 
 

@@ -1,12 +1,19 @@
 """A run directory, read back: what was measured, of which model, and when."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from collapse_core import errors, files
 from collapse_core.types import Metric
+
+BETTER = {"up": "higher is better", "down": "lower is better"}
+_OWN = ("before", "during", "after")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -18,37 +25,69 @@ class Results:
     journal: Sequence[dict[str, Any]]
     evaluations: Sequence[dict[str, Any]]
     timings: Sequence[dict[str, Any]]
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """The resolved recipe."""
+    status: Mapping[str, Any] = field(default_factory=dict)
+    """What status.json says; empty before the run has begun."""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    """Where the results come from."""
 
     def models(self) -> list[str]:
-        """The measured models, in the order of a before-and-after table."""
+        """The measured models, in the order of a before-and-after table.
+
+        While nothing was measured after the run, the last measurement during it stands in.
+        """
         found = dict.fromkeys(row["model"] for row in self.evaluations)
-        return [name for name in ("before", "after") if name in found] + [
-            name for name in found if name not in ("before", "during", "after")
-        ]
+        own = [name for name in ("before", self._latest()) if name in found]
+        return own + [name for name in found if name not in _OWN]
+
+    def heading(self, model: str) -> str:
+        """What to call one of the models above a column."""
+        if model != "during":
+            return model
+        last = max((row["iteration"] or 0 for row in self.evaluations if row["model"] == model), default=0)
+        return f"after {last} iteration{'' if last == 1 else 's'}"
 
     def metrics(self) -> list[str]:
         """The names of all metrics, in the order in which they were measured."""
         return list(dict.fromkeys(name for row in self.evaluations for name in row["metrics"]))
 
     def metric(self, name: str, model: str) -> Metric | None:
-        """A metric of one of the models; None where it was not measured."""
-        for row in self.evaluations:
+        """A metric of one of the models, the latest of several; None where it was not measured."""
+        for row in reversed(self.evaluations):
             if row["model"] == model and name in row["metrics"]:
                 return Metric(**row["metrics"][name])
         return None
 
+    def measured(self, name: str) -> list[tuple[int, Metric]]:
+        """A metric of the run's own model, with its intervals, by number of iterations done."""
+        return [
+            (row["iteration"], Metric(**row["metrics"][name]))
+            for row in self.evaluations
+            if row["model"] in _OWN and row["iteration"] is not None and name in row["metrics"]
+        ]
+
     def curve(self, name: str) -> list[tuple[int, float]]:
         """A metric of the run's own model by iteration."""
-        return [
-            (row["iteration"], row["metrics"][name]["value"])
-            for row in self.evaluations
-            if row["model"] in ("before", "during", "after") and name in row["metrics"]
-        ]
+        return [(iteration, metric.value) for iteration, metric in self.measured(name)]
 
     def examples(self, model: str, split: str) -> list[dict[str, Any]]:
         """What the evaluators noted down to be read, of one model on one split."""
-        rows = [e for row in self.evaluations if row["model"] == model for e in row["examples"]]
-        return [example for example in rows if example.get("split") == split]
+        return [example for _, example in self._examples(model) if example.get("split") == split]
+
+    def splits(self) -> list[str]:
+        """The splits that there are examples of, "forget" first."""
+        found = dict.fromkeys(str(e.get("split")) for model in _OWN for _, e in self._examples(model))
+        return sorted(found, key=lambda split: split != "forget")
+
+    def pairs(self, split: str) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
+        """What was answered to the same prompt before the run and last; None where not asked again."""
+        last = dict(self._examples(self._latest()))
+        return [
+            (example, last.get(key))
+            for key, example in self._examples("before")
+            if example.get("split") == split
+        ]
 
     def seconds(self) -> dict[str, float]:
         """How long each phase took in all."""
@@ -56,6 +95,23 @@ class Results:
         for row in self.timings:
             total[row["phase"]] = total.get(row["phase"], 0.0) + row["seconds"]
         return total
+
+    def sampled(self) -> list[int]:
+        """The iterations whose completions were written down, by their numbers from 0."""
+        return sorted(int(path.stem) for path in (self.directory / "completions").glob("*.jsonl"))
+
+    def completions(self, iteration: int) -> list[dict[str, Any]]:
+        """What was sampled in an iteration, a row a completion."""
+        return _rows(self.directory / "completions" / f"{iteration:05d}.jsonl")
+
+    def _latest(self) -> str:
+        return "after" if any(row["model"] == "after" for row in self.evaluations) else "during"
+
+    def _examples(self, model: str) -> Iterator[tuple[tuple[str, str, str], dict[str, Any]]]:
+        for row in self.evaluations:
+            for example in row.get("examples", ()) if row["model"] == model else ():
+                asked = (str(example.get("split")), plain(example.get("prompt")))
+                yield (str(row.get("evaluator")), *asked), example
 
 
 def load_results(directory: Path) -> Results:
@@ -66,6 +122,79 @@ def load_results(directory: Path) -> Results:
     """
     if not (directory / "resolved.json").exists():
         raise errors.no_run(directory)
-    name = files.read_json(directory / "resolved.json")["recipe"]["name"]
-    lines = [files.read_lines(directory / f"{part}.jsonl") for part in ("journal", "evaluations", "timings")]
-    return Results(directory, name, *lines)
+    recipe = files.read_json(directory / "resolved.json")["recipe"]
+    journal, evaluations, timings = (
+        _rows(directory / f"{part}.jsonl") for part in ("journal", "evaluations", "timings")
+    )
+    status, environment = (
+        files.read_json(path) if path.exists() else {}
+        for path in (directory / "status.json", directory / "environment.json")
+    )
+    return Results(directory, recipe["name"], journal, evaluations, timings, recipe, status, environment)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file, whatever else is in it: a report is most wanted where something broke."""
+    text = path.read_bytes().decode(errors="replace") if path.exists() else ""
+    rows = []
+    for line in text.split("\n")[:-1]:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return [row for row in rows if isinstance(row, dict)]
+
+
+# --- for people to read ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """A line of the table of metrics."""
+
+    name: str
+    better: str
+    """Which way is better, in words; empty where neither is."""
+    cells: tuple[str, ...]
+    """The metric of each model, in the order of the columns."""
+
+
+def metric_rows(*runs: Results) -> list[MetricRow]:
+    """Metrics by run and model, with the 95 % interval where there is one."""
+    rows = []
+    for name in dict.fromkeys(name for run in runs for name in run.metrics()):
+        found = [run.metric(name, model) for run in runs for model in run.models()]
+        better = next((BETTER.get(metric.direction, "") for metric in found if metric), "")
+        rows.append(MetricRow(name, better, tuple(map(format_metric, found))))
+    return rows
+
+
+def format_metric(metric: Metric | None) -> str:
+    """A number with its interval, such as "93.1 (90.2, 95.4)": two digits of the interval's width."""
+    if metric is None:
+        return "-"
+    low, high = metric.low, metric.high
+    if low is None or high is None or not 0 < high - low < math.inf:
+        return format_number(metric.value)
+    decimals = max(0, 1 - math.floor(math.log10(high - low)))
+    return f"{metric.value:.{decimals}f} ({low:.{decimals}f}, {high:.{decimals}f})"
+
+
+def format_number(value: Any) -> str:
+    """A number in at most four digits; "-" for none, and whatever else there is as text."""
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, int | float) else plain(value, 40)
+
+
+def plain(value: Any, limit: int = 0) -> str:
+    """Anything a model was asked or answered, as text that is safe to print.
+
+    Args:
+        value: Text, or plain data, which is shown as compact JSON.
+        limit: Cut what is longer than this, with an ellipsis; 0 cuts nothing.
+    """
+    if not isinstance(value, str):
+        value = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    shown = value[: limit - 1] + "…" if 0 < limit < len(value) else value
+    return _UNPRINTABLE.sub("\ufffd", shown.replace("\r\n", "\n").replace("\r", "\n"))

@@ -26,6 +26,8 @@ class Run:
         self.recipe = recipe
         self.interrupted = False
         """Set by a signal: stop after this iteration."""
+        self.finished = False
+        """True once the final model is exported."""
         self.callbacks: tuple[Callback, ...] = ()
         self._phase: tuple[str, float] | None = None
         self._iteration = 0
@@ -99,11 +101,13 @@ class Run:
         model.save(directory)
         files.write_json(directory / "state.json", state.to_json())
         files.seal(directory)
-        for old in self._checkpoints()[: -self.recipe.checkpoint.keep]:
-            shutil.rmtree(old)
+        self._drop_old_checkpoints()
 
     def restore(self, model: Model, forget: PromptSet) -> State | None:
         """Go back to the last checkpoint: the model, the state, and what had been recorded by then."""
+        for directory in (self.directory, self.directory / "completions"):
+            files.drop_drafts(directory)
+        self._drop_old_checkpoints()
         checkpoints = self._checkpoints()
         if not checkpoints:
             self._forget_since(State())
@@ -144,6 +148,13 @@ class Run:
         found = [p for p in (self.directory / "checkpoints").iterdir() if files.is_sealed(p)]
         return sorted(found, key=lambda path: int(path.name))
 
+    def _drop_old_checkpoints(self) -> None:
+        """Keep the last whole checkpoints; what is older, or was not finished, goes."""
+        kept = self._checkpoints()[-self.recipe.checkpoint.keep :]
+        for path in (self.directory / "checkpoints").iterdir():
+            if path not in kept:
+                shutil.rmtree(path)
+
     def _checkpoint(self, iteration: int) -> Path:
         return self.directory / "checkpoints" / str(iteration)
 
@@ -161,6 +172,7 @@ class Run:
         draft.rename(self.directory / "model")
         self.enter("done")
         self.status("finished")
+        self.finished = True
 
     def close(self) -> None:
         """Let other processes have the directory."""

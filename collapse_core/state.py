@@ -31,7 +31,12 @@ class State:
             "iteration": self.iteration,
             "references": {key: asdict(value) for key, value in self.references.items()},
             "incumbents": {
-                key: asdict(value) | {"prompt": {"id": value.prompt.id, "content": value.prompt.content}}
+                key: {
+                    "prompt": {"id": value.prompt.id, "content": value.prompt.content},
+                    "completion": asdict(value.completion),
+                    "reward": value.reward,
+                    "settled": value.settled,
+                }
                 for key, value in self.incumbents.items()
             },
         }

@@ -4,6 +4,8 @@ import importlib
 
 import click
 
+from collapse_core import errors
+
 COMMANDS = ("run", "resume", "validate", "plugins", "schema", "report", "init")
 
 
@@ -20,6 +22,14 @@ class Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"collapse_core.cli.{cmd_name}").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, or say which one was probably meant."""
+        if args[0] not in COMMANDS:
+            ctx.fail(errors.unknown_command(args[0], COMMANDS))
+        return super().resolve_command(ctx, args)
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

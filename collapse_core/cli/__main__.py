@@ -4,14 +4,15 @@ import sys
 
 import click
 
+from collapse_core import errors
 from collapse_core.cli import main
-from collapse_core.errors import CollapseError
+from collapse_core.errors import CollapseError, RecipeError
 
 
 def entry() -> None:
     """Run the command line and exit: 0 ok, 1 failed, 2 recipe or usage, 3 plugin, 130 interrupted."""
     try:
-        code = main(standalone_mode=False)
+        code = main(prog_name="collapse", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         code = 2
@@ -20,17 +21,24 @@ def entry() -> None:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = 130
-    except CollapseError as error:
+    except Exception as error:
         if "--debug" in sys.argv:
             raise
-        click.echo(f"collapse: {error}" if len(str(error).splitlines()) == 1 else str(error), err=True)
-        code = error.exit_code
-    except OSError as error:
-        if "--debug" in sys.argv:
-            raise
-        click.echo(f"collapse: {error}", err=True)
-        code = 1
+        code = _say(error)
     sys.exit(code)
+
+
+def _say(error: Exception) -> int:
+    """Tell what went wrong, without a traceback; gives the exit code."""
+    if isinstance(error, RecipeError):
+        click.echo(str(error), err=True)
+        return error.exit_code
+    if isinstance(error, CollapseError):
+        click.echo(f"collapse: {error}", err=True)
+        return error.exit_code
+    text = errors.system_error(error) if isinstance(error, OSError) else errors.unexpected(error)
+    click.echo(f"collapse: {text}", err=True)
+    return 1
 
 
 if __name__ == "__main__":

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich import console, status, table
+from rich import console, markup, status, table, text
 
 from collapse_core.interfaces import Callback
-from collapse_core.results import Results, load_results
-from collapse_core.types import Metric
+from collapse_core.results import Results, load_results, metric_rows, plain
 
 NUM_EXAMPLES = 3
 
@@ -43,12 +42,13 @@ class Console(Callback):
             f"settled {line['num_settled']}/{line['num_prompts']}",
             *(f"{name} {value:.3f}" for name, value in line["update"].items() if "loss" in name),
         ]
-        self.talk.print(f"[dim]{self._clock()}[/dim] " + "  ".join(parts))
+        self.talk.print(f"[dim]{self._clock()}[/dim] " + markup.escape("  ".join(parts)))
 
     def on_evaluation(self, row: Mapping[str, Any]) -> None:
         """Say what was measured, on a line that stays."""
         found = "  ".join(f"{name} {metric['value']:.3g}" for name, metric in row["metrics"].items())
-        self.talk.print(f"[dim]{self._clock()}[/dim] {row['model']}: {found}", markup=True)
+        said = markup.escape(f"{row['model']}: {found}")
+        self.talk.print(f"[dim]{self._clock()}[/dim] {said}")
 
     def close(self) -> None:
         """Take the live line away."""
@@ -72,7 +72,7 @@ class Console(Callback):
         if self.live is None:
             self.live = self.talk.status("", spinner="dots")
             self.live.start()
-        self.live.update(f"{self._clock()} {text}")
+        self.live.update(f"{self._clock()} {markup.escape(text)}")
 
     def _clock(self) -> str:
         minutes, seconds = divmod(int(time.monotonic() - self.began), 60)
@@ -84,28 +84,20 @@ def metric_table(results: Results) -> table.Table:
     grid = table.Table(box=None, pad_edge=False)
     grid.add_column("metric")
     for model in results.models():
-        grid.add_column(model, justify="right")
-    for name in results.metrics():
-        found = [results.metric(name, model) for model in results.models()]
-        better = {"up": " (higher is better)", "down": " (lower is better)"}
-        direction = next((better.get(metric.direction, "") for metric in found if metric), "")
-        grid.add_row(name + direction, *(format_metric(metric) for metric in found))
+        grid.add_column(text.Text(results.heading(model)), justify="right")
+    for row in metric_rows(results):
+        name = f"{row.name} ({row.better})" if row.better else row.name
+        grid.add_row(*(text.Text(cell) for cell in (name, *row.cells)))
     return grid
-
-
-def format_metric(metric: Metric | None) -> str:
-    """A number with its interval, such as "93.1 (90.2, 95.4)"."""
-    if metric is None:
-        return "-"
-    interval = f" ({metric.low:.1f}, {metric.high:.1f})" if metric.low is not None else ""
-    return f"{metric.value:.4g}{interval}"
 
 
 def print_examples(out: console.Console, results: Results) -> None:
     """What the model says to the first forget prompts, before and after."""
-    before, after = (results.examples(model, "forget") for model in ("before", "after"))
-    for one, other in list(zip(before, after, strict=False))[:NUM_EXAMPLES]:
+    for before, after in results.pairs("forget")[:NUM_EXAMPLES]:
+        said = {"prompt": before.get("prompt"), "before": before.get("answer")}
+        if after:
+            said["after"] = after.get("answer")
         out.print()
-        for label, text in (("prompt", one["prompt"]), ("before", one["answer"]), ("after", other["answer"])):
+        for label, content in said.items():
             out.print(f"{label:>7}: ", end="", style="bold")
-            out.print(" ".join(str(text).split()), markup=False)
+            out.print(" ".join(plain(content).split()), markup=False)

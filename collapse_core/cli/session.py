@@ -1,10 +1,13 @@
 """A run from the command line: signals, status, progress, and what is printed at the end."""
 
 import signal
+import sys
+from contextlib import suppress
 from types import FrameType
 
 import click
 
+from collapse_core import errors
 from collapse_core.cli.console import Console
 from collapse_core.errors import CollapseError
 from collapse_core.loop import collapse
@@ -24,14 +27,17 @@ def work(run: Run) -> None:
         run.status("interrupted")
         raise
     except Exception as error:
-        run.status("failed", error=str(error) or type(error).__name__)
+        with suppress(OSError):  # a full disk has no room for this either
+            run.status("failed", error=str(error) or type(error).__name__)
         console.close()
+        if isinstance(error, OSError) and "--debug" not in sys.argv:
+            raise errors.stopped_by_system(run.directory, error) from error
         if not isinstance(error, CollapseError):
             click.echo(f"Failed; continue with:\n  collapse resume {run.directory}", err=True)
         raise
     finally:
         console.close()
-    if run.interrupted:
+    if run.interrupted and not run.finished:
         run.status("interrupted")
         click.echo(f"Stopped; continue with:\n  collapse resume {run.directory}", err=True)
         raise KeyboardInterrupt

@@ -1,6 +1,15 @@
-"""The ten categories of the paper's figures."""
+"""What the toys draw from: the ten categories of the paper's figures, and numbers on a line."""
 
-from collapse_core import CollapseError, Dataset, Prompt, PromptSet
+import random
+from math import fsum, sqrt
+from typing import Annotated
+
+from annotated_types import Ge, Gt
+from pydantic import model_validator
+
+from collapse_core import CollapseError, Dataset, Prompt, PromptSet, derive_seed
+
+SPLITS = ("forget", "retain", "full")
 
 COUNTS = {
     "Toronto": 5,
@@ -16,6 +25,9 @@ COUNTS = {
 }
 """How often each category occurs among 100 (authors' ICLR 2026 slides 4-8)."""
 
+FORGET = ["Toronto", "Montreal", "Vancouver"]
+"""What the paper's third figure forgets (the same slides): 35 balls of 100."""
+
 
 class Cities(Dataset):
     """Balls of ten colors, or cities: a prompt is one draw, the answer a city.
@@ -24,19 +36,28 @@ class Cities(Dataset):
     "full", all balls.
     """
 
-    counts: dict[str, int] = COUNTS
+    counts: dict[str, Annotated[int, Ge(0)]] = COUNTS
     """How many balls there are of each city."""
-    forget: list[str] = ["Toronto", "Montreal", "Vancouver"]
+    forget: list[str] = FORGET
     """The cities whose balls are not put back."""
-    num_draws: int = 100
+    num_draws: Annotated[int, Ge(1)] = 100
     """How many balls are drawn in an iteration."""
+
+    @model_validator(mode="after")
+    def _only_known_cities(self) -> "Cities":
+        """A misspelled city would be forgotten by nobody and missed by nobody."""
+        unknown = [city for city in self.forget if city not in self.counts]
+        if unknown:
+            raise ValueError(f"no balls of {', '.join(unknown)}; known: {', '.join(self.counts)}")
+        if not any(self.counts.values()):
+            raise ValueError("there must be at least one ball")
+        return self
 
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         """Load a split; the draws of "forget" have no true answer."""
+        _check(split, "cities")
         if split == "forget":
-            return PromptSet(tuple(Prompt(f"draw-{i}", "draw") for i in range(self.num_draws)))
-        if split not in ("retain", "full"):
-            raise CollapseError(f"the data set 'cities' has no split '{split}'; known: forget, retain, full")
+            return _draws(self.num_draws)
         balls = [
             Prompt(f"{city}-{i}", "draw", city if targets else None)
             for city, count in self.counts.items()
@@ -44,3 +65,46 @@ class Cities(Dataset):
             if split == "full" or city not in self.forget
         ]
         return PromptSet(tuple(balls))
+
+
+class Numbers(Dataset):
+    """Real numbers from a Gaussian: a prompt is one draw, the answer a number.
+
+    Splits: "forget", the draws to be made; "retain" and "full", the real numbers. These are shifted and
+    scaled so that their own mean and standard deviation are exactly those asked for: the model fitted
+    to them starts where the closed forms start.
+    """
+
+    mean: float = 0.0
+    """The mean of the real numbers."""
+    sd: Annotated[float, Gt(0)] = 1.0
+    """Their standard deviation, with divisor `num_real`."""
+    num_real: Annotated[int, Ge(2)] = 1000
+    """How many real numbers there are."""
+    num_draws: Annotated[int, Ge(1)] = 20
+    """How many numbers are drawn in an iteration."""
+    seed: int = 0
+    """The seed of the real numbers; the draws of a run follow the seed of the run."""
+
+    def load(self, split: str, *, targets: bool = True) -> PromptSet:
+        """Load a split; the draws of "forget" have no true answer."""
+        _check(split, "numbers")
+        if split == "forget":
+            return _draws(self.num_draws)
+        real = self._real() if targets else [None] * self.num_real
+        return PromptSet(tuple(Prompt(f"real-{i}", "draw", number) for i, number in enumerate(real)))
+
+    def _real(self) -> list[float]:
+        raw = [random.Random(derive_seed(self.seed, "real", i)).gauss() for i in range(self.num_real)]
+        center = fsum(raw) / len(raw)
+        spread = sqrt(fsum((number - center) ** 2 for number in raw) / len(raw))
+        return [self.mean + self.sd * (number - center) / spread for number in raw]
+
+
+def _draws(num: int) -> PromptSet:
+    return PromptSet(tuple(Prompt(f"draw-{i}", "draw") for i in range(num)))
+
+
+def _check(split: str, name: str) -> None:
+    if split not in SPLITS:
+        raise CollapseError(f"the data set '{name}' has no split '{split}'; known: {', '.join(SPLITS)}")

@@ -3,8 +3,7 @@
 from typing import ClassVar
 
 from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model
-
-from collapse_toy.model import Categorical
+from collapse_toy.model import Categorical, Gaussian, answers, require
 
 
 class CategoryShares(Evaluator):
@@ -14,5 +13,28 @@ class CategoryShares(Evaluator):
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Read the probabilities off the model."""
-        assert isinstance(model, Categorical)
-        return Evaluation({name: Metric(p) for name, p in model.probabilities.items()})
+        categorical = require(model, Categorical, "category-shares")
+        return Evaluation({name: Metric(p) for name, p in categorical.probabilities.items()})
+
+
+class GaussianShape(Evaluator):
+    """Mean, standard deviation, and how far both are from the real data; exact, so no interval.
+
+    The distance is the squared 2-Wasserstein distance of two Gaussians on the line,
+    (mean - mean0)^2 + (sd - sd0)^2, the risk in theorem 3.1 of Shumailov et al., Nature 631 (2024).
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ("full",)
+
+    def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
+        """Read the model, and fit another one to the real data."""
+        gaussian = require(model, Gaussian, "gaussian-shape")
+        real = Gaussian(answers(data.load("full")))
+        distance = (gaussian.mean - real.mean) ** 2 + (gaussian.sd - real.sd) ** 2
+        return Evaluation(
+            {
+                "mean": Metric(gaussian.mean),
+                "sd": Metric(gaussian.sd),
+                "distance_to_real": Metric(distance),
+            }
+        )

@@ -1,11 +1,14 @@
-"""A distribution over categories."""
+"""The two models: a distribution over categories, and one over the line."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import fsum, sqrt
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
-from collapse_core import Dataset, Model, ModelLoader, files
+from collapse_core import CollapseError, Dataset, Model, ModelLoader, Prompt, files
+
+M = TypeVar("M", bound=Model)
 
 
 class Categorical(Model):
@@ -16,7 +19,7 @@ class Categorical(Model):
         self.fit(weights)
 
     def fit(self, weights: Mapping[str, float]) -> None:
-        """The maximum-likelihood fit to weighted counts."""
+        """The maximum-likelihood fit to weighted counts, of which one must be positive."""
         total = sum(weights.values())
         self.probabilities = {category: weight / total for category, weight in weights.items()}
 
@@ -31,6 +34,31 @@ class Categorical(Model):
     export = save
 
 
+class Gaussian(Model):
+    """A mean and a standard deviation."""
+
+    def __init__(self, values: Sequence[float]) -> None:
+        """Fit the values by maximum likelihood."""
+        self.fit(values)
+
+    def fit(self, values: Sequence[float], *, unbiased: bool = False) -> None:
+        """Take the mean of the values and their variance, with divisor n or, unbiased, n - 1."""
+        self.mean = fsum(values) / len(values)
+        squares = fsum((value - self.mean) ** 2 for value in values)
+        self.sd = sqrt(squares / (len(values) - unbiased))
+
+    def save(self, directory: Path) -> None:
+        """Write gaussian.json."""
+        files.write_json(directory / "gaussian.json", {"mean": self.mean, "sd": self.sd})
+
+    def restore(self, directory: Path) -> None:
+        """Read gaussian.json."""
+        saved = files.read_json(directory / "gaussian.json")
+        self.mean, self.sd = saved["mean"], saved["sd"]
+
+    export = save
+
+
 class CategoricalLoader(ModelLoader):
     """The categories' frequencies in the whole data."""
 
@@ -38,4 +66,33 @@ class CategoricalLoader(ModelLoader):
 
     def load(self, data: Dataset, seed: int) -> Categorical:
         """Fit the "full" split."""
-        return Categorical(Counter(prompt.target for prompt in data.load("full")))
+        return Categorical(Counter(answers(data.load("full"))))
+
+
+class GaussianLoader(ModelLoader):
+    """The mean and the standard deviation of the whole data."""
+
+    reads: ClassVar[tuple[str, ...]] = ("full",)
+
+    def load(self, data: Dataset, seed: int) -> Gaussian:
+        """Fit the "full" split."""
+        return Gaussian(answers(data.load("full")))
+
+
+def answers(prompts: Sequence[Prompt]) -> list[Any]:
+    """The true answers of prompts that were loaded with them: cities or numbers."""
+    return [prompt.target for prompt in prompts]
+
+
+def require(model: Model, kind: type[M], part: str) -> M:
+    """The model, known to be of a kind.
+
+    Raises:
+        CollapseError: The recipe pairs a part with a model that it was not made for.
+    """
+    if not isinstance(model, kind):
+        raise CollapseError(
+            f"'{part}' works on a model of the kind {kind.__name__}, not {type(model).__name__}; "
+            "choose parts of one toy"
+        )
+    return model

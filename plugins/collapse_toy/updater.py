@@ -1,30 +1,60 @@
 """Fitting the toys to what was kept."""
 
-from collections import Counter
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
-from collapse_core import Iteration, Kept, Model, Prompt, Updater
+from annotated_types import Ge
 
-from collapse_toy.model import Categorical
+from collapse_core import CollapseError, Iteration, Kept, Model, Prompt, Updater
+from collapse_toy.model import Categorical, Gaussian, answers, require
 
 
 class CategoricalMle(Updater):
     """Refit the categories by maximum likelihood to kept draws and retain data together.
 
-    With N draws and R retain balls the paper's alpha is R / N; `retain_weight` multiplies R.
+    With N draws and R retain balls the paper's alpha is R / N; `retain_weight` multiplies R. When there
+    is nothing at all to fit, the model stays as it is.
     """
 
-    retain_weight: float = 1.0
+    retain_weight: Annotated[float, Ge(0)] = 1.0
     """How much a retain ball counts beside a draw."""
 
     def update(
         self, model: Model, kept: Sequence[Kept], retain: Sequence[Prompt], iteration: Iteration
     ) -> dict[str, float]:
         """Count and normalize."""
-        assert isinstance(model, Categorical)
-        weights: Counter[str] = Counter(dict.fromkeys(model.probabilities, 0))
-        weights.update(one.completion.content for one in kept)
-        for prompt in retain:
-            weights[prompt.target] += self.retain_weight  # type: ignore[assignment]
-        model.fit(weights)
-        return {}
+        categorical = require(model, Categorical, "categorical-mle")
+        weights = dict.fromkeys(categorical.probabilities, 0.0)
+        for one in kept:
+            weights[one.completion.content] += 1
+        for city in answers(retain):
+            weights[city] += self.retain_weight
+        if any(weights.values()):
+            categorical.fit(weights)
+        return {"num_alive": float(sum(p > 0 for p in categorical.probabilities.values()))}
+
+
+class GaussianFit(Updater):
+    """Refit the Gaussian to kept draws and retain data together; to nothing, it stays as it is."""
+
+    variance: Literal["maximum-likelihood", "unbiased"] = "maximum-likelihood"
+    """What the sum of squares is divided by: the number of values, or one less."""
+
+    def update(
+        self, model: Model, kept: Sequence[Kept], retain: Sequence[Prompt], iteration: Iteration
+    ) -> dict[str, float]:
+        """Take the mean and the variance.
+
+        Raises:
+            CollapseError: An unbiased variance is asked of a single value.
+        """
+        gaussian = require(model, Gaussian, "gaussian-fit")
+        values = [one.completion.content for one in kept] + answers(retain)
+        if len(values) == 1 and self.variance == "unbiased":
+            raise CollapseError(
+                "one value has no unbiased variance; keep more draws, retain real data, "
+                "or write 'variance: maximum-likelihood'"
+            )
+        if values:
+            gaussian.fit(values, unbiased=self.variance == "unbiased")
+        return {"mean": gaussian.mean, "sd": gaussian.sd}

@@ -1,0 +1,24 @@
+"""`collapse report`: one self-contained HTML file on one run or several."""
+
+from pathlib import Path
+
+import click
+
+from collapse_core.report import write_report
+
+
+@click.command()
+@click.argument(
+    "runs", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False)
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file; default RUN/report.html, for several runs ./report.html.",
+)
+def command(runs: tuple[Path, ...], output: Path | None) -> None:
+    """Write the report on a run, or on several side by side, and print its path."""
+    to = output or (runs[0] / "report.html" if len(runs) == 1 else Path("report.html"))
+    to.parent.mkdir(parents=True, exist_ok=True)
+    write_report(runs, to)
+    click.echo(to)

@@ -1,0 +1,104 @@
+"""Lines as inline SVG: numbers only, so that no name from a run gets into the drawing."""
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+COLORS = ("#3b82d6", "#d9730d", "#1f9d6b", "#c9569f", "#8c8a1c")
+"""Told apart, and legible, on white and on near-black; after them the lines are dashed."""
+MAX_LINES = len(COLORS) * 2
+_INK = "#010203"
+_STYLE = {
+    "svg.fonttype": "none",
+    "font.size": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": _INK,
+    "axes.labelcolor": _INK,
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": _INK,
+    "grid.alpha": 0.15,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+}
+
+Point = tuple[float, float, float, float]
+"""An iteration, a value, and the lower and upper end of its spread."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One quantity by iteration."""
+
+    name: str
+    points: Sequence[Point]
+    color: str
+    dashed: bool
+
+    @property
+    def change(self) -> str:
+        """Its first and its last value."""
+        return f"{self.points[0][1]:.3g} \u2192 {self.points[-1][1]:.3g}"
+
+
+def draw(lines: Sequence[Line], limits: tuple[float, float, float, float], salt: str) -> tuple[str, str]:
+    """Draw lines on axes.
+
+    Args:
+        lines: What to draw.
+        limits: The ends of both axes: left, right, lower, upper.
+        salt: What sets the drawing's ids apart from those of other drawings in the page.
+
+    Returns:
+        The view box, and what belongs inside the svg element.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # whatever the user's matplotlibrc says, the same run gives the same report
+        matplotlib.rcParams.update({**_STYLE, "svg.hashsalt": salt})
+        figure = Figure(figsize=(5.4, 3.1), layout="constrained")
+        axes = figure.add_subplot()
+        for line in lines:
+            _plot(axes, line, spread=len(lines) <= 3)
+        axes.set(xlim=limits[:2], ylim=limits[2:], xlabel="iterations")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True, steps=[1, 2, 5, 10]))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10]))
+        buffer = io.StringIO()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
+    return _inline(buffer.getvalue())
+
+
+def _plot(axes: Any, line: Line, *, spread: bool) -> None:
+    x, y, low, high = zip(*line.points, strict=True)
+    style = (0, (4, 2)) if line.dashed else "-"
+    dots = "o" if len(x) <= 20 else ""
+    axes.plot(x, y, color=line.color, linestyle=style, linewidth=1.6, marker=dots, markersize=3.5)
+    if spread and low != high:
+        axes.fill_between(x, low, high, color=line.color, alpha=0.18, linewidth=0)
+
+
+def _inline(svg: str) -> tuple[str, str]:
+    """An SVG document made fit to stand in a page: no ids or styles that reach beyond it."""
+    found = re.search(r'<svg [^>]*viewBox="([^"]+)"[^>]*>(.*)</svg>', svg, re.DOTALL)
+    assert found is not None
+    body = re.sub(
+        r"<metadata>.*?</metadata>|<defs>\s*<style.*?</defs>|<!--.*?-->", "", found[2], flags=re.DOTALL
+    )
+    body = re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", body).replace(_INK, "currentColor")
+    return found[1], re.sub(r"\n\s*", "\n", body).strip()

@@ -1,0 +1,1 @@
+"""Question answering with language models: the reference case of Partial Model Collapse."""

@@ -1,0 +1,148 @@
+"""Questions and answers: the fictitious authors that ship with the plugin, and TOFU."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from importlib.resources import files as resources
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Gt, Lt
+
+from collapse_core import Dataset, Prompt, PromptSet, environment, errors
+
+Row = Mapping[str, Any]
+
+
+class QuestionFiles(Dataset):
+    """Question-answer splits in files of one JSON object a line, shaped like TOFU's.
+
+    Splits: "forget", "forget_paraphrased" (the same questions in other words), "retain", "full" (what
+    the model is taught), "holdout" (never taught), "world_facts", "real_authors".
+    """
+
+    SPLITS: ClassVar[tuple[str, ...]] = (
+        "forget", "forget_paraphrased", "retain", "full", "holdout", "world_facts", "real_authors",
+    )  # fmt: skip
+
+    def source(self, split: str) -> Path:
+        """The file that holds a split."""
+        raise errors.no_split(self.use, split, self.SPLITS)
+
+    def chosen(self, split: str, rows: list[tuple[int, Row]]) -> list[tuple[int, Row]]:
+        """The rows of the file that belong to the split."""
+        return rows
+
+    def load(self, split: str, *, targets: bool = True) -> PromptSet:
+        """Load a split; without targets the answers are dropped as the lines are read."""
+        if split not in self.SPLITS:
+            raise errors.no_split(self.use, split, self.SPLITS)
+        path = self.source(split)
+        asked = "paraphrased_question" if split == "forget_paraphrased" else "question"
+        return PromptSet(
+            tuple(
+                _prompt(f"{split}-{number}", row, asked, targets, path, number)
+                for number, row in self.chosen(split, list(_rows(path)))
+            )
+        )
+
+    def provenance(self) -> Mapping[str, object]:
+        """The digest of each file."""
+        paths = dict.fromkeys(self.source(split) for split in self.SPLITS)
+        return {path.name: environment.file_digest(path) for path in paths if path.exists()}
+
+
+def _rows(path: Path) -> Iterator[tuple[int, Row]]:
+    """The rows of a file with their line numbers, from 1."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise errors.unreadable(path, error) from None
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise errors.bad_row(path, number, f"not JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise errors.bad_row(path, number, "expected an object with 'question' and 'answer'")
+        yield number, row
+
+
+def _prompt(id_: str, row: Row, asked: str, targets: bool, path: Path, line: int) -> Prompt:
+    missing = [key for key in (asked, *(["answer"] if targets else [])) if key not in row]
+    if missing:
+        raise errors.bad_row(path, line, f"has no '{missing[0]}'")
+    if not targets:
+        return Prompt(id_, row[asked])
+    extra = {key: row[key] for key in row if key not in (asked, "answer")}
+    return Prompt(id_, row[asked], row["answer"], extra)
+
+
+class Authors(QuestionFiles):
+    """Fictitious authors that ship with the plugin: 16 to teach, ten questions each.
+
+    Every fact is invented; see authors/generate.py. The last authors are the ones to forget.
+    """
+
+    forget: Annotated[float, Gt(0), Lt(1)] = 0.1
+    """The share of the authors that is forgotten, rounded up to whole authors."""
+
+    def source(self, split: str) -> Path:
+        """The checked-in file."""
+        own = {"holdout", "world_facts", "real_authors"}
+        name = split if split in own else "authors"
+        return Path(str(resources("collapse_llm") / "authors" / f"{name}.jsonl"))
+
+    def chosen(self, split: str, rows: list[tuple[int, Row]]) -> list[tuple[int, Row]]:
+        """Whole authors go to one side or the other."""
+        if split not in ("forget", "forget_paraphrased", "retain"):
+            return rows
+        authors = list(dict.fromkeys(row["author"] for _, row in rows))
+        forgotten = set(authors[-math.ceil(self.forget * len(authors)) :])
+        return [(n, row) for n, row in rows if (row["author"] in forgotten) == (split != "retain")]
+
+
+class Tofu(QuestionFiles):
+    """TOFU (Maini et al. 2024): 200 fictitious authors, 20 questions each.
+
+    Read from a directory of its JSON-lines files, or from the hub (dataset locuslab/TOFU).
+    """
+
+    forget: Literal["forget01", "forget05", "forget10"] = "forget10"
+    """Which split is forgotten; the matching retain and holdout splits go with it."""
+    path: str | None = None
+    """A directory that holds the files; without it they are fetched from the hub."""
+    revision: str = "main"
+    """The revision on the hub."""
+
+    def source(self, split: str) -> Path:
+        """The file in the directory, or fetched from the hub and cached there."""
+        percent = int(self.forget.removeprefix("forget"))
+        name = {
+            "forget": self.forget,
+            "forget_paraphrased": f"{self.forget}_perturbed",
+            "retain": f"retain{100 - percent}",
+            "holdout": f"holdout{percent:02d}",
+        }.get(split, split)
+        if self.path is None:
+            return _from_hub(name, self.revision)
+        found = [Path(self.path) / f"{name}.{ending}" for ending in ("jsonl", "json")]
+        return next((path for path in found if path.exists()), found[0])
+
+    def provenance(self) -> Mapping[str, object]:
+        """Digests of local files; the revision of the hub's."""
+        if self.path is not None:
+            return super().provenance()
+        return {"hub": "locuslab/TOFU", "revision": self.revision}
+
+
+def _from_hub(name: str, revision: str) -> Path:
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError:
+        raise errors.missing_extra("huggingface_hub", "llm", "TOFU from the hub") from None
+    try:
+        path = hf_hub_download("locuslab/TOFU", f"{name}.json", repo_type="dataset", revision=revision)
+    except Exception as error:
+        raise errors.not_fetched("locuslab/TOFU", error, "data: {use: tofu, path: <directory>}") from None
+    return Path(path)

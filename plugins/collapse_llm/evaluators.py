@@ -1,0 +1,122 @@
+"""What the paper measures: unlearn quality, utility, and the likelihood of true answers."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge
+
+from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model, Prompt, derive_seed, mean_metric
+from collapse_llm.rewards import rouge_recall
+
+
+class _Answering(Evaluator):
+    """An evaluator that compares greedy answers with true ones."""
+
+    max_new_tokens: Annotated[int, Ge(1)] = 64
+    """The longest answer."""
+    batch_size: Annotated[int, Ge(1)] = 256
+    """How many answers are decoded at once."""
+
+    def _answer(self, model: Model, prompts: Sequence[Prompt], split: str) -> list[dict[str, Any]]:
+        """A row to read for each prompt, with its ROUGE-L recall as the score."""
+        from collapse_llm.sampler.answering import greedy_answers
+
+        answers = greedy_answers(model, prompts, self.max_new_tokens, self.batch_size)
+        return [
+            {
+                "split": split,
+                "prompt": prompt.content,
+                "answer": answer,
+                "target": prompt.target,
+                "score": rouge_recall(prompt.target, answer),
+            }
+            for prompt, answer in zip(prompts, answers, strict=True)
+        ]
+
+
+class UnlearnQuality(_Answering):
+    """The paper's unlearn quality: how little the greedy answers repeat of the true ones.
+
+    UQ = 100 (2 - RL(forget) - RL(forget, paraphrased questions)) / 2 with RL the mean ROUGE-L recall
+    against the true answers (arXiv 2507.04219, section 5). A model that never saw the data does not
+    reach 100: measure one beside it.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ("forget", "forget_paraphrased")
+
+    def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
+        """Ask the forget questions, and the same in other words."""
+        rows = {split: self._answer(model, data.load(split), split) for split in self.reads}
+        overlap = {split: [row["score"] for row in found] for split, found in rows.items()}
+        quality = [[100 * (1 - score) for score in scores] for scores in overlap.values()]
+        return Evaluation(
+            {
+                "unlearn_quality": mean_metric(quality, seed, "up"),
+                "rouge_forget": _percent(overlap["forget"], seed, "down"),
+                "rouge_forget_paraphrased": _percent(overlap["forget_paraphrased"], seed, "down"),
+            },
+            [row for found in rows.values() for row in found],
+        )
+
+
+class Utility(_Answering):
+    """The paper's utility: how much the greedy answers still repeat of what is to be retained.
+
+    100 (RL(retain) + RL(world facts) + RL(real authors)) / 3, where retain is 400 rows drawn with
+    replacement by `numpy.random.default_rng(12345)` (arXiv 2507.04219 and its public implementation).
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ("retain", "world_facts", "real_authors")
+
+    num_retain: Annotated[int, Ge(1)] = 400
+    """How many retain rows are drawn."""
+
+    def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
+        """Ask each question once, however often it was drawn."""
+        import numpy as np
+
+        retain = data.load("retain")
+        drawn = np.random.default_rng(12345).choice(len(retain), self.num_retain, replace=True).tolist()
+        asked = sorted(set(drawn))
+        answered = dict(zip(asked, self._answer(model, [retain[i] for i in asked], "retain"), strict=True))
+        rows: Mapping[str, Sequence[dict[str, Any]]] = {
+            "retain": [answered[i] for i in drawn],
+            "world_facts": self._answer(model, data.load("world_facts"), "world_facts"),
+            "real_authors": self._answer(model, data.load("real_authors"), "real_authors"),
+        }
+        overlap = {split: [row["score"] for row in found] for split, found in rows.items()}
+        utility = [[100 * score for score in scores] for scores in overlap.values()]
+        return Evaluation(
+            {
+                "utility": mean_metric(utility, seed, "up"),
+                **{f"rouge_{split}": _percent(scores, seed, "up") for split, scores in overlap.items()},
+            },
+            [*answered.values(), *rows["world_facts"], *rows["real_authors"]],
+        )
+
+
+class Likelihood(Evaluator):
+    """The mean negative log-likelihood per token of true answers, to forget and to retain."""
+
+    reads: ClassVar[tuple[str, ...]] = ("forget", "retain")
+
+    batch_size: Annotated[int, Ge(1)] = 64
+    """How many answers are scored at once."""
+
+    def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
+        """Score the true answers, teacher-forced."""
+        from collapse_llm.model.training import answer_losses
+
+        metrics: dict[str, Metric] = {}
+        for split in self.reads:
+            losses = answer_losses(model, data.load(split), self.batch_size)
+            means = [fmean(tokens) for tokens in losses]
+            metrics[f"{split}_nll"] = mean_metric(
+                [means], derive_seed(seed, split), "down" if split == "retain" else "none"
+            )
+        return Evaluation(metrics)
+
+
+def _percent(scores: Sequence[float], seed: int, direction: Literal["up", "down"]) -> Metric:
+    return mean_metric([[100 * score for score in scores]], seed, direction)

@@ -1,0 +1,88 @@
+"""How to get a causal language model: from a package, a directory or the hub, taught if need be."""
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Gt
+
+from collapse_core import Dataset, Model, ModelLoader, Settings
+
+
+class Teach(Settings):
+    """Teaching by plain supervised fine-tuning, before anything is unlearned."""
+
+    split: str = "full"
+    """What is taught."""
+    epochs: Annotated[int, Ge(1)] = 5
+    """How often each example is seen."""
+    learning_rate: Annotated[float, Gt(0)] = 2e-5
+    """The peak learning rate; it falls linearly to zero."""
+    batch_size: Annotated[int, Ge(1)] = 16
+    """Examples a step."""
+    warmup: Annotated[float, Ge(0)] = 1.0
+    """Epochs over which the learning rate rises."""
+    weight_decay: Annotated[float, Ge(0)] = 0.01
+    """AdamW's weight decay."""
+
+
+class Lora(Settings):
+    """Train low-rank adapters instead of all weights (Hu et al. 2021), by peft."""
+
+    rank: Annotated[int, Ge(1)] = 16
+    """The rank of each adapter."""
+    alpha: Annotated[float, Gt(0)] = 32
+    """The scale of the adapters; they are multiplied by alpha / rank."""
+    targets: str | list[str] = "all-linear"
+    """Which modules are adapted."""
+
+
+class PromptFormat(Settings):
+    """How a question is put to the model."""
+
+    chat: bool = False
+    """Use the tokenizer's chat template instead of the two texts below."""
+    question: str = "Question: {}\nAnswer:"
+    """The prompt, with {} where the question goes."""
+    answer: str = " {}"
+    """What follows it, with {} where the answer goes."""
+    system: str | None = None
+    """The system message of the chat."""
+    date: str | None = None
+    """The date that the chat template may print, fixed so that prompts never change."""
+
+
+class CausalLm(ModelLoader):
+    """A causal language model of the transformers library, ready to be taught and to forget."""
+
+    reads: ClassVar[tuple[str, ...]] = ("full",)
+
+    path: str
+    """A directory, a hub id, "smollm2-135m-instruct" (comes as a package), or "tiny-llama" (for tests)."""
+    revision: str = "main"
+    """The revision on the hub."""
+    prompt: PromptFormat = PromptFormat()
+    """How a question is put to the model."""
+    teach: Teach | None = None
+    """Teach the model first; the result is cached by the digest of everything that made it."""
+    lora: Lora | None = None
+    """Train adapters instead of all weights."""
+    max_length: Annotated[int, Ge(2)] = 200
+    """Tokens of prompt and answer together, in training and in sampling."""
+    compute: Literal["auto", "float32", "bfloat16"] = "auto"
+    """The precision of matrix products; weights stay float32. "auto" is bfloat16 where it is fast."""
+    device: str = "auto"
+    """A torch device, or "auto" for what accelerate finds."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass, to save memory."""
+
+    def load(self, data: Dataset, seed: int) -> Model:
+        """Load the model, taught on the data if the recipe says so."""
+        from collapse_llm.model.loading import load_language_model
+
+        return load_language_model(self, data, seed)
+
+    def provenance(self) -> Mapping[str, object]:
+        """Where the weights come from, by digest."""
+        from collapse_llm.model.weights import locate
+
+        return locate(self.path, self.revision).provenance()

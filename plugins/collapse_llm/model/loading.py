@@ -1,0 +1,90 @@
+"""Loading a language model: unpacked, taught and cached as its recipe says."""
+
+from pathlib import Path
+
+import torch
+import transformers
+
+from collapse_core import Dataset, cached, derive_seed, digest, errors
+from collapse_core.torch import pick_device, seeded
+from collapse_llm.model import CausalLm, Lora
+from collapse_llm.model.language_model import LanguageModel
+from collapse_llm.model.tiny import make_tiny_llama
+from collapse_llm.model.training import teach
+from collapse_llm.model.weights import Source, locate
+
+
+def load_language_model(loader: CausalLm, data: Dataset, seed: int) -> LanguageModel:
+    """Load what a recipe describes; teaching, and unpacking of a quantized file, are cached."""
+    directory = _unpacked(locate(loader.path, loader.revision))
+    if loader.teach:
+        directory = _taught(loader, directory, data, seed)
+    return _open(loader, directory, loader.lora)
+
+
+def _taught(loader: CausalLm, base: str | Path, data: Dataset, seed: int) -> Path:
+    assert loader.teach is not None
+    examples = [[p.content, p.target] for p in data.load(loader.teach.split)]
+    made_of = {
+        "base": locate(loader.path, loader.revision).digest(),
+        "examples": digest(examples),
+        "loader": loader.model_dump(mode="json", include={"prompt", "teach", "max_length", "compute"}),
+        "device": loader.device,
+        "seed": seed,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+    }
+
+    def make(directory: Path) -> None:
+        model = _open(loader, base, None)
+        assert loader.teach is not None
+        teach(model, examples, loader.teach, derive_seed(seed, "teach"))
+        model.export(directory)
+
+    return cached("taught", digest(made_of), make)
+
+
+def _unpacked(source: Source) -> str | Path:
+    """Where transformers can load the model from; what must be made or dequantized is cached."""
+    if source.made:
+        return cached("made", source.digest(), make_tiny_llama)
+    if source.gguf is None:
+        return source.path
+
+    def make(directory: Path) -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+        AutoTokenizer.from_pretrained(source.path, gguf_file=source.gguf).save_pretrained(directory)
+        AutoModelForCausalLM.from_pretrained(
+            source.path,
+            gguf_file=source.gguf,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.float32,
+        ).save_pretrained(directory)
+
+    return cached("unpacked", source.digest(), make)
+
+
+def _open(loader: CausalLm, directory: str | Path, lora: Lora | None) -> LanguageModel:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    local = {"local_files_only": True} if Path(directory).is_dir() else {"revision": loader.revision}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(directory, **local)
+        module = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, **local)
+    except OSError as error:
+        raise errors.not_fetched(
+            str(directory), error, "model: {use: causal-lm, path: <directory>}"
+        ) from None
+    module.to(pick_device(loader.device))
+    if loader.gradient_checkpointing:
+        module.gradient_checkpointing_enable()
+    if lora:
+        from peft import LoraConfig, get_peft_model
+
+        config = LoraConfig(
+            task_type="CAUSAL_LM", r=lora.rank, lora_alpha=lora.alpha, target_modules=lora.targets
+        )
+        with seeded(0):
+            module = get_peft_model(module, config)
+    return LanguageModel(module, tokenizer, loader)

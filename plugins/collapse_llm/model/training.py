@@ -1,0 +1,89 @@
+"""Supervised fine-tuning on answers: batches without waste, loss on answer tokens only."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from collapse_core import Iteration, Model, Prompt, derive_seed, progress
+from collapse_core.torch import scheduled_rate, seeded, step
+from collapse_llm.model import Teach
+from collapse_llm.model.encoding import Example
+from collapse_llm.model.language_model import LanguageModel
+
+
+def token_losses(module: Any, examples: Sequence[Example], device: torch.device) -> list[torch.Tensor]:
+    """The cross-entropy of each answer token, teacher-forced, in one forward pass.
+
+    Rows are padded on the left, so that all answers end in the last column: the vocabulary is then
+    projected for the columns of the longest answer alone, on any architecture.
+
+    Returns:
+        A float32 tensor of shape (num_labels,) for each example.
+    """
+    length = max(len(example.ids) for example in examples)
+    num_columns = max(example.num_labels for example in examples)
+    ids = torch.tensor([[0] * (length - len(e.ids)) + e.ids for e in examples], device=device)
+    mask = torch.tensor([[0] * (length - len(e.ids)) + [1] * len(e.ids) for e in examples], device=device)
+    logits = module(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
+        logits_to_keep=num_columns + 1,
+        use_cache=False,
+    ).logits
+    rows = [logits[i, -e.num_labels - 1 : -1] for i, e in enumerate(examples)]
+    losses = torch.nn.functional.cross_entropy(
+        torch.cat(rows).float(), torch.cat([ids[i, -e.num_labels :] for i, e in enumerate(examples)]),
+        reduction="none",
+    )  # fmt: skip
+    return list(losses.split([example.num_labels for example in examples]))
+
+
+def answer_losses(model: Model, prompts: Sequence[Prompt], batch_size: int) -> list[list[float]]:
+    """The cross-entropy of each token of each true answer, its end included; nothing is trained."""
+    assert isinstance(model, LanguageModel)
+    examples = [model.encoder.example(prompt.content, prompt.target) for prompt in prompts]
+    by_length = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
+    losses: dict[int, list[float]] = {}
+    with model.for_inference() as module:
+        for start in range(0, len(by_length), batch_size):
+            batch = by_length[start : start + batch_size]
+            found = token_losses(module, [examples[i] for i in batch], model.device)
+            losses.update({i: tokens.tolist() for i, tokens in zip(batch, found, strict=True)})
+    return [losses[i] for i in range(len(examples))]
+
+
+def teach(model: LanguageModel, examples: Sequence[Sequence[str]], settings: Teach, seed: int) -> None:
+    """Fine-tune on (question, answer) pairs, in shuffled epochs."""
+    encoded = [model.encoder.example(question, answer) for question, answer in examples]
+    optimizer = adamw(model, settings.weight_decay)
+    batches = [
+        (epoch, batch)
+        for epoch in range(settings.epochs)
+        for batch in shuffled_batches(encoded, settings.batch_size, derive_seed(seed, epoch))
+    ]
+    per_epoch = len(batches) // settings.epochs
+    with seeded(seed):
+        for number, (epoch, batch) in enumerate(progress.track(batches, "teach")):
+            with model.autocast():
+                loss = torch.cat(token_losses(model.module, batch, model.device)).mean()
+            loss.backward()  # type: ignore[no-untyped-call]
+            rate = scheduled_rate(
+                settings.learning_rate, "linear", settings.warmup, (number + 1) / per_epoch, settings.epochs
+            )
+            step(optimizer, loss.item(), rate, 1.0, Iteration(epoch, settings.epochs, seed))
+
+
+def adamw(model: LanguageModel, weight_decay: float) -> torch.optim.Optimizer:
+    """The run's AdamW, in torch's fused implementation."""
+    return model.optimizer(
+        lambda parameters: torch.optim.AdamW(parameters, lr=0.0, weight_decay=weight_decay, fused=True)
+    )
+
+
+def shuffled_batches(examples: Sequence[Example], size: int, seed: int) -> list[list[Example]]:
+    """The examples in random order, cut into batches; the last may be smaller."""
+    order = random.Random(seed).sample(list(examples), len(examples))
+    return [order[start : start + size] for start in range(0, len(order), size)]

@@ -1,0 +1,76 @@
+"""How unlike the model's original answer a text is."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from math import exp
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge
+
+from collapse_core import Completion, Content, Prompt, Reward
+
+
+class RougeDistance(Reward):
+    """One minus the ROUGE-L recall of the reference, with stemming: the paper's reward.
+
+    reward = 1 - min(1, LCS(reference, completion) / |reference| + penalty), where the penalty is
+    exp(-number of words) for completions of fewer than `min_len` words (arXiv 2507.04219, and its
+    public implementation for `min_len`).
+    """
+
+    maximum: ClassVar[float] = 1.0
+
+    min_len: Annotated[int, Ge(0)] = 0
+    """Completions of fewer words, split at single spaces, are penalized; 0 penalizes none."""
+
+    def score(
+        self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None
+    ) -> list[float]:
+        """Compare each completion with the model's answer before unlearning."""
+        original = reference.content if reference else ""
+        return [1.0 - self.overlap(original, completion.content) for completion in completions]
+
+    def overlap(self, reference: str, text: str) -> float:
+        """How much of the reference a text repeats, in [0, 1], the length penalty included."""
+        num_words = len(text.split(" "))
+        penalty = exp(-num_words) if num_words < self.min_len else 0.0
+        return min(1.0, rouge_recall(reference, text) + penalty)
+
+    def ceiling(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:
+        """Recall can only grow as text is added, but the last word may still become another one."""
+        whole_words, _, _ = partial.rpartition(" ")
+        return 1.0 - rouge_recall(reference.content if reference else "", whole_words)
+
+
+def rouge_recall(reference: str, text: str) -> float:
+    """ROUGE-L recall with Porter stemming: LCS(reference, text) / |reference|, in [0, 1].
+
+    The tokens are those of the rouge-score package (Lin 2004); an empty reference gives 0.
+    """
+    wanted = stems(reference)
+    return common_subsequence(wanted, stems(text)) / len(wanted) if wanted else 0.0
+
+
+def common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:
+    """The length of the longest common subsequence."""
+    row = [0] * (len(a) + 1)
+    for word in b:
+        diagonal = 0
+        for i, other in enumerate(a, start=1):
+            above = row[i]
+            row[i] = diagonal + 1 if word == other else max(above, row[i - 1])
+            diagonal = above
+    return row[-1]
+
+
+@lru_cache(maxsize=65536)
+def stems(text: str) -> tuple[str, ...]:
+    """The words of a text, lower-cased and stemmed as the rouge-score package does it."""
+    return tuple(_tokenizer().tokenize(text))
+
+
+@lru_cache(maxsize=1)
+def _tokenizer() -> Any:
+    from rouge_score.tokenizers import DefaultTokenizer
+
+    return DefaultTokenizer(use_stemmer=True)

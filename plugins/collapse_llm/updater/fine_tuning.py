@@ -1,0 +1,82 @@
+"""The gradient steps of an iteration."""
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+
+import torch
+
+from collapse_core import Iteration, Kept, Model, Prompt, derive_seed, progress
+from collapse_core.torch import scheduled_rate, seeded, step
+from collapse_llm.model.encoding import Example
+from collapse_llm.model.language_model import LanguageModel
+from collapse_llm.model.training import adamw, shuffled_batches, token_losses
+from collapse_llm.updater import Sft
+
+Batch = tuple[list[Example], list[Example]]
+"""Examples to collapse onto, and examples to retain."""
+
+
+def fine_tune(
+    settings: Sft, model: Model, kept: Sequence[Kept], retain: Sequence[Prompt], iteration: Iteration
+) -> dict[str, float]:
+    """Train the model on an iteration's examples; returns the mean losses for the journal."""
+    assert isinstance(model, LanguageModel)
+    collapse = [model.encoder.example(one.prompt.content, one.completion.content) for one in kept]
+    retained = [model.encoder.example(prompt.content, prompt.target) for prompt in retain]
+    batches = [
+        batch
+        for epoch in range(settings.epochs)
+        for batch in paired_batches(
+            collapse, retained, settings.batch_size, derive_seed(iteration.seed, "update", epoch)
+        )
+    ]
+    optimizer = adamw(model, settings.weight_decay)
+    losses: list[tuple[float, float]] = []
+    with seeded(derive_seed(iteration.seed, "dropout")):
+        for number, batch in enumerate(progress.track(batches, "update"), start=1):
+            losses.append(_accumulate(settings, model, batch))
+            rate = scheduled_rate(
+                settings.learning_rate,
+                settings.schedule,
+                settings.warmup,
+                iteration.number + number / len(batches),
+                iteration.total,
+            )
+            total = losses[-1][0] + settings.retain_weight * losses[-1][1]
+            step(optimizer, total, rate, settings.max_grad_norm, iteration)
+    if not losses:
+        return {}
+    return {"collapse_loss": fmean(c for c, _ in losses), "retain_loss": fmean(r for _, r in losses)}
+
+
+def paired_batches(
+    collapse: Sequence[Example], retain: Sequence[Example], size: int, seed: int
+) -> list[Batch]:
+    """Shuffled batches of kept examples, the retain examples spread over them evenly."""
+    ahead = shuffled_batches(collapse, size, derive_seed(seed, "collapse"))
+    num = len(ahead) or math.ceil(len(retain) / size)
+    beside = [one for [one] in shuffled_batches(retain, 1, derive_seed(seed, "retain"))]
+    return [(ahead[i] if ahead else [], beside[i::num]) for i in range(num)]
+
+
+def _accumulate(settings: Sft, model: LanguageModel, batch: Batch) -> tuple[float, float]:
+    """Add the gradients of a batch, by micro-batches of one forward pass each; returns its losses."""
+    collapse, retain = batch
+    size = settings.micro_batch_size or max(len(collapse), len(retain))
+    num = math.ceil(max(len(collapse), len(retain)) / size)
+    sums = [0.0, 0.0]
+    for i in range(num):
+        halves = (collapse[i::num], retain[i::num])
+        with model.autocast():
+            losses = token_losses(model.module, [*halves[0], *halves[1]], model.device)
+        ahead, beside = _mean(losses[: len(halves[0])]), _mean(losses[len(halves[0]) :])
+        loss = (ahead + settings.retain_weight * beside) / num
+        loss.backward()  # type: ignore[no-untyped-call]
+        sums = [sums[0] + ahead.item() / num, sums[1] + beside.item() / num]
+    return sums[0], sums[1]
+
+
+def _mean(losses: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The mean over all tokens; zero where there are none."""
+    return torch.cat(list(losses)).mean() if losses else torch.zeros(())

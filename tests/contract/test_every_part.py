@@ -1,0 +1,97 @@
+"""The public test kit, run over every part of every installed plugin."""
+
+from pathlib import Path
+
+import pytest
+from contract_examples import CONTENTS, CONTINUATIONS, ELSEWHERE, FIELDS, MUST_SCORE, SETUPS
+
+from collapse_core.hookspecs import Entry
+from collapse_core.plugins import Plugin
+from collapse_core.registry import Registry, import_part
+from collapse_core.testing import (
+    check_dataset,
+    check_evaluator,
+    check_filter,
+    check_loader,
+    check_part,
+    check_reward,
+    check_sampler,
+    check_updater,
+    example,
+    numbered,
+)
+from collapse_core.types import Group
+
+REGISTRY = Registry()
+ROOT = Path(__file__).parents[2]
+
+
+def every(*kinds: str) -> pytest.MarkDecorator:
+    """A case for each registered part of these kinds, or of all."""
+    found = [(p, e) for p, e in REGISTRY.entries() if not kinds or e.kind in kinds]
+    names = [f"{entry.kind}/{entry.name}" for _, entry in found]
+    return pytest.mark.parametrize(("plugin", "entry"), found, ids=names)
+
+
+def made(plugin: Plugin, entry: Entry):
+    return example(import_part(plugin, entry), **FIELDS.get((entry.kind, entry.name), {}))
+
+
+def test_every_installed_plugin_is_sound():
+    assert {plugin.name: plugin.error for plugin in REGISTRY.plugins if plugin.error} == {}
+    assert {"core", "toy", "llm"} <= {plugin.name for plugin in REGISTRY.plugins}
+
+
+@every()
+def test_a_part_is_documented_frozen_light_and_survives_json(plugin, entry):
+    check_part(entry.kind, import_part(plugin, entry), **FIELDS.get((entry.kind, entry.name), {}))
+
+
+@every("reward")
+def test_a_reward_scores_each_completion_for_what_it_is(plugin, entry):
+    reward, failed = made(plugin, entry), {}
+    for family, contents in CONTENTS.items():
+        try:
+            check_reward(reward, contents, continuations=CONTINUATIONS.get(family, ()))
+        except Exception as error:
+            failed[family] = error
+    for family in MUST_SCORE.get(plugin.name, ()):
+        assert family not in failed, failed[family]
+    assert len(failed) < len(CONTENTS), f"{entry.name} can score no family of contents: {failed}"
+
+
+@every("filter")
+def test_a_filter_chooses_among_what_it_is_given(plugin, entry):
+    check_filter(made(plugin, entry))
+
+
+def named(setup: dict, kind: str):
+    for name in setup[kind]:
+        plugin, entry = next((p, e) for p, e in REGISTRY.entries() if (e.kind, e.name) == (kind, name))
+        yield made(plugin, entry)
+
+
+@pytest.mark.parametrize("setup", SETUPS, ids=lambda setup: setup["model"][0])
+def test_the_parts_of_a_domain_keep_their_promises_together(setup):
+    for data in named(setup, "dataset"):
+        check_dataset(data)
+        forget, retain = list(data.load("forget"))[:5], list(data.load("retain"))[:9]
+        for loader in named(setup, "model"):
+            model = check_loader(loader, data)
+            for sampler in named(setup, "sampler"):
+                check_sampler(sampler, model, forget)
+            kept = [Group(p, numbered([r.target]), (1.0,)).keep(0) for p, r in zip(forget, retain)]  # noqa: B905
+            for updater in named(setup, "updater"):
+                check_updater(updater, lambda loader=loader: loader.load(data, 0), kept, retain)
+            for evaluator in named(setup, "evaluator"):
+                check_evaluator(evaluator, model, data)
+
+
+@every("dataset", "model", "sampler", "updater", "evaluator")
+def test_a_part_that_needs_company_is_in_a_setup_or_tested_elsewhere(plugin, entry):
+    if plugin.name in ELSEWHERE:
+        folder = ROOT / ELSEWHERE[plugin.name]
+        stem = import_part(plugin, entry).__name__
+        assert any(stem in path.read_text() or f"{entry.name}" in path.read_text() for path in folder.glob("*.py"))
+    else:
+        assert any(entry.name in setup[entry.kind] for setup in SETUPS), f"{entry.name} is in no setup"

@@ -1,0 +1,167 @@
+"""Kills runs and resumes them, many times over, in forks of one warm process. Prints what it found as JSON.
+
+    python crash_driver.py every RECIPE DIRECTORY    die before each write, one after the other
+    python crash_driver.py random RECIPE DIRECTORY NUM   kill -9 after random times
+
+A fork dies as a process does: nothing is flushed, no `finally` runs.
+"""
+
+import importlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+from collapse_core import collapse, create_run, load_recipe, open_run
+from collapse_core.cli.__main__ import entry
+from collapse_core.component import text_digest
+from collapse_core.loading import load_stored
+
+KILLED = 9
+WRITES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
+WARM = ("numpy", "matplotlib.figure", "matplotlib.backends.backend_svg", "collapse_core.cli.run")
+
+
+def in_fork(work, *arguments) -> int:
+    """Starts `work` in a process of its own; gives its id."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        work(*arguments)
+    except SystemExit as stopped:
+        os._exit(int(stopped.code or 0))
+    except BaseException:
+        os._exit(77)
+    os._exit(0)
+
+
+def wait(child: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def die_before_write(number: int) -> None:
+    """Dies before the `number`-th change to the file system; leaves half a line where one was due."""
+    seen = 0
+
+    def hook(event, arguments) -> None:
+        nonlocal seen
+        if event not in WRITES or (event == "open" and not set(str(arguments[1])) & set("wax")):
+            return
+        seen += 1
+        if seen != number:
+            return
+        if event == "open" and "a" in str(arguments[1]):
+            file = os.open(arguments[0], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            os.write(file, b'{"iteration": 1, "half a l\xc3')
+        os._exit(KILLED)
+
+    sys.addaudithook(hook)
+
+
+def begin(recipe: Path, directory: Path, die: int = 0) -> None:
+    loaded, source = load_recipe(recipe), recipe.read_text()
+    origin = {"directory": str(recipe.parent), "overrides": [], "digest": text_digest(source)}
+    if die:
+        die_before_write(die)
+    collapse(loaded, create_run(loaded, source, {"recipe": origin}, directory))
+
+
+def go_on(directory: Path, die: int = 0) -> None:
+    stored = load_stored(directory)
+    if die:
+        die_before_write(die)
+    collapse(stored, open_run(directory, stored))
+
+
+def left_by(directory: Path) -> dict[str, str]:
+    """All that must not depend on what happened on the way."""
+    wanted = ("journal.jsonl", "evaluations.jsonl", "completions/", "model/", "checkpoints/", ".")
+    files = {str(path.relative_to(directory)): path for path in directory.rglob("*") if path.is_file()}
+    return {
+        name: path.read_bytes().hex()
+        for name, path in sorted(files.items())
+        if name.startswith(wanted) and name != ".lock"
+    }
+
+
+def differences(directory: Path, reference: dict[str, str]) -> list[str]:
+    found = left_by(directory)
+    return sorted(name for name in {*found, *reference} if found.get(name) != reference.get(name))
+
+
+def every(recipe: Path, home: Path) -> dict:
+    assert wait(in_fork(begin, recipe, home / "whole")) == 0
+    reference, wrong, died, resumed = left_by(home / "whole"), [], 0, 0
+    source = random.Random(0)
+    for number in range(1, 10_000):
+        directory = home / str(number)
+        code = wait(in_fork(begin, recipe, directory, number))
+        if code == 0:
+            break
+        assert code == KILLED, (number, code)
+        died += 1
+        if not (directory / "resolved.json").exists():  # there is no run yet, so it begins anew
+            shutil.rmtree(directory, ignore_errors=True)
+            code = wait(in_fork(begin, recipe, directory))
+        elif (code := wait(in_fork(go_on, directory, source.randint(1, 80)))) == KILLED:
+            resumed += 1
+            code = wait(in_fork(go_on, directory))
+        if code or (wrong_files := differences(directory, reference)):
+            wrong.append([number, code, wrong_files if not code else []])
+        shutil.rmtree(directory)
+    return {"died": died, "died_again": resumed, "wrong": wrong}
+
+
+def command(*arguments: str) -> None:
+    sys.argv = ["collapse", *arguments]
+    entry()
+
+
+def until_killed(seconds: float, *arguments: str) -> int:
+    child = in_fork(command, *arguments)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    return wait(child)
+
+
+def at_random(recipe: Path, home: Path, num: int) -> dict:
+    began = time.perf_counter()
+    assert wait(in_fork(command, "run", str(recipe), "--run-dir", str(home / "whole"))) == 0
+    whole = time.perf_counter() - began
+    reference, wrong, lines, kills = left_by(home / "whole"), [], [], 0
+    source = random.Random(num)
+    for trial in range(num):
+        directory = home / str(trial)
+        until_killed(source.uniform(0, 0.8 * whole), "run", str(recipe), "--run-dir", str(directory))
+        journal = directory / "journal.jsonl"
+        lines.append(journal.read_bytes().count(b"\n") if journal.exists() else 0)
+        if not (directory / "resolved.json").exists():
+            shutil.rmtree(directory, ignore_errors=True)
+            code = wait(in_fork(command, "run", str(recipe), "--run-dir", str(directory)))
+        else:
+            for _ in range(source.randint(0, 2)):
+                kills += until_killed(source.uniform(0, 0.6 * whole), "resume", str(directory)) == -KILLED
+            code = wait(in_fork(command, "resume", str(directory)))
+        status = json.loads((directory / "status.json").read_text())["status"]
+        if status != "finished" or (wrong_files := differences(directory, reference)):
+            wrong.append([trial, code, status, wrong_files if status == "finished" else []])
+        shutil.rmtree(directory)
+    return {"lines_when_killed": lines, "killed_again": kills, "wrong": wrong, "seconds": whole}
+
+
+if __name__ == "__main__":
+    for name in WARM:
+        importlib.import_module(name)
+    mode, recipe, home, *rest = sys.argv[1:]
+    Path(home).mkdir(parents=True)
+    load_recipe(Path(recipe))
+    found = every(Path(recipe), Path(home)) if mode == "every" else at_random(Path(recipe), Path(home), int(rest[0]))
+    print(json.dumps(found))

@@ -1,0 +1,6 @@
+from collapse_core import hookimpl
+
+
+@hookimpl
+def colapse_components():
+    yield from ()

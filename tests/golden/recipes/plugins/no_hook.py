@@ -1,0 +1,1 @@
+"""Nothing but good intentions."""

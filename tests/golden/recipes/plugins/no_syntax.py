@@ -1,0 +1,1 @@
+def collapse_components(:

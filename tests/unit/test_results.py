@@ -1,0 +1,138 @@
+"""A run directory, read back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collapse_core import CollapseError, Metric
+from collapse_core.cli.console import Console
+from collapse_core.results import Results, format_metric, format_number, load_results, metric_rows, plain
+
+
+def row(model: str, iteration: int | None, value: float, answer: str = "", **more: Any) -> dict[str, Any]:
+    return {
+        "model": model,
+        "iteration": iteration,
+        "evaluator": "quality",
+        "metrics": {"quality": {"value": value, "direction": "up", "low": None, "high": None}},
+        "examples": [{"split": "forget", "prompt": "Who?", "answer": answer}],
+    } | more
+
+
+def results(*evaluations: dict[str, Any]) -> Results:
+    return Results(Path("run"), "run", [], evaluations, [])
+
+
+def test_the_models_of_the_table_are_before_after_and_beside() -> None:
+    found = results(row("before", 0, 1), row("during", 5, 2), row("after", 10, 3), row("retrained", None, 4))
+    assert found.models() == ["before", "after", "retrained"]
+    assert [found.heading(model) for model in found.models()] == ["before", "after", "retrained"]
+    assert [line.cells for line in metric_rows(found)] == [("1", "3", "4")]
+
+
+def test_while_a_run_goes_on_its_last_measurement_stands_in_for_the_end() -> None:
+    found = results(row("before", 0, 1), row("during", 5, 2), row("during", 10, 3))
+    assert found.models() == ["before", "during"]
+    assert found.heading("during") == "after 10 iterations"
+    assert found.metric("quality", "during") == Metric(3, "up")
+
+
+def test_a_curve_is_of_the_runs_own_model() -> None:
+    found = results(row("before", 0, 1), row("during", 5, 2), row("after", 10, 3), row("retrained", None, 4))
+    assert found.curve("quality") == [(0, 1), (5, 2), (10, 3)]
+    assert found.curve("missing") == []
+
+
+def test_answers_are_paired_by_evaluator_and_prompt_not_by_place() -> None:
+    other = {"examples": [{"split": "forget", "prompt": "Where?", "answer": "there"}]}
+    found = results(
+        row("before", 0, 1, "she"),
+        row("before", 0, 1, **other),
+        row("after", 1, 1, "unknown", evaluator="quality"),
+    )
+    assert [(one["answer"], two and two["answer"]) for one, two in found.pairs("forget")] == [
+        ("she", "unknown"),
+        ("there", None),
+    ]
+    assert found.splits() == ["forget"]
+    assert [example["answer"] for example in found.examples("before", "forget")] == ["she", "there"]
+
+
+def test_tables_of_several_runs_have_the_metrics_of_all() -> None:
+    other = row("after", 1, 5, metrics={"loss": {"value": 5, "direction": "down"}})
+    rows = metric_rows(results(row("before", 0, 1)), results(other))
+    assert [(line.name, line.better, line.cells) for line in rows] == [
+        ("quality", "higher is better", ("1", "-")),
+        ("loss", "lower is better", ("-", "5")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        (None, "-"),
+        (Metric(0.123456), "0.1235"),
+        (Metric(93.14, "up", 90.22, 95.38), "93.1 (90.2, 95.4)"),
+        (Metric(0.4123, "up", 0.3801, 0.4402), "0.412 (0.380, 0.440)"),
+        (Metric(45.2, "up", 38.9, 51.1), "45 (39, 51)"),
+        (Metric(7, "up", 7, 7), "7"),
+        (Metric(float("nan"), "up", float("nan"), float("nan")), "nan"),
+        (Metric(1, "up", 0, float("inf")), "1"),
+    ],
+)
+def test_an_interval_is_told_to_two_digits_of_its_width(metric: Metric | None, said: str) -> None:
+    assert format_metric(metric) == said
+
+
+def test_numbers_are_short_and_other_things_are_text() -> None:
+    assert [format_number(value) for value in (None, 3, 0.123456, "a", [1, 2])] == [
+        "-",
+        "3",
+        "0.1235",
+        "a",
+        "[1,2]",
+    ]
+
+
+def test_model_output_is_made_fit_to_print() -> None:
+    assert plain("line\r\nnext\x1b[31m\ud800") == "line\nnext\ufffd[31m\ufffd"
+    assert plain({"a": [1, 2.5, None], "é": "x"}) == '{"a":[1,2.5,null],"é":"x"}'
+    assert plain("abcdef", 4) == "abc…"
+    assert plain("abcd", 4) == "abcd"
+
+
+def test_a_directory_that_holds_no_run_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(CollapseError, match="holds no run"):
+        load_results(tmp_path)
+
+
+def test_lines_are_read_whatever_a_model_wrote_into_them(tmp_path: Path) -> None:
+    (tmp_path / "resolved.json").write_text(json.dumps({"recipe": {"name": "x"}}))
+    line = json.dumps(row("after", 1, 1, "one\u2028two\x85three"), ensure_ascii=False)
+    (tmp_path / "evaluations.jsonl").write_text(f"{line}\n{line}\n[]\n{line[:9]}", encoding="utf-8")
+    found = load_results(tmp_path)
+    assert [e["answer"] for e in found.examples("after", "forget")] == ["one\u2028two\x85three"] * 2
+    assert (found.journal, found.status, found.environment, found.sampled()) == ([], {}, {}, [])
+
+
+def test_time_is_added_up_by_phase() -> None:
+    timings = [{"phase": p, "seconds": s} for p, s in (("sample", 1.0), ("update", 2.0), ("sample", 3.0))]
+    assert Results(Path("run"), "run", [], [], timings).seconds() == {"sample": 4.0, "update": 2.0}
+
+
+def test_brackets_and_escape_codes_are_no_commands_to_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hostile = row("after", 1, 1, metrics={"[/x]": {"value": 0.5}}, examples=[])
+    said = [row(model, 0, 1, "\x1b]0;owned\x07[bold]") for model in ("before", "after")]
+    (tmp_path / "resolved.json").write_text(json.dumps({"recipe": {"name": "x"}}))
+    (tmp_path / "evaluations.jsonl").write_text("".join(json.dumps(one) + "\n" for one in (*said, hostile)))
+    console = Console(tmp_path)
+    console.on_evaluation(hostile)
+    console.summary()
+    printed = "".join(capsys.readouterr())
+    assert "[/x] 0.5" in printed
+    assert "after: \ufffd]0;owned\ufffd[bold]" in printed
+    assert "\x1b]0" not in printed

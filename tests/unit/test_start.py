@@ -1,0 +1,71 @@
+"""The command line starts at once: what is heavy is loaded when it is used."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+import pytest
+
+HEAVY = ["torch", "numpy", "scipy", "transformers", "peft", "accelerate", "matplotlib", "pandas", "safetensors"]
+LOOK = """
+import json, sys
+from collapse_core.cli.__main__ import entry
+sys.argv = ["collapse", *json.loads(sys.argv[1])]
+try:
+    entry()
+finally:
+    print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+"""
+
+LIGHT = [["--help"], ["plugins"], ["plugins", "doctor"], ["plugins", "show", "sft"], ["validate", "RECIPE"], ["schema"]]
+
+
+@pytest.fixture
+def recipe(tmp_path, toy):
+    return {"RECIPE": str(toy())}
+
+
+def filled(arguments, recipe):
+    return [recipe.get(argument, argument) for argument in arguments]
+
+
+@pytest.mark.parametrize("arguments", LIGHT, ids=" ".join)
+def test_no_heavy_library_is_loaded_to_answer(arguments, recipe):
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK, json.dumps(filled(arguments, recipe))], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = json.loads(done.stderr.splitlines()[-1])
+    assert "collapse_core.cli" in loaded
+    assert set(HEAVY) & set(loaded) == set()
+
+
+def test_validating_a_recipe_for_language_models_loads_no_heavy_library_either(tmp_path, collapse):
+    assert collapse("init", "recipe", "mine", cwd=tmp_path).code == 0
+    arguments = json.dumps(["validate", str(tmp_path / "mine.yaml")])
+    done = subprocess.run([sys.executable, "-c", LOOK, arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert set(HEAVY) & set(json.loads(done.stderr.splitlines()[-1])) == set()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plugins"], ["validate", "RECIPE"]], ids=" ".join)
+def test_an_answer_comes_within_half_a_second(arguments, recipe, collapse):
+    """Twice that is allowed here, since whoever runs the tests may be busy with something else."""
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        assert collapse(*filled(arguments, recipe)).code == 0
+        seconds.append(time.perf_counter() - began)
+    assert statistics.median(seconds) < 1.0
+
+
+def test_every_mistake_is_told_within_a_second(collapse, toy):
+    path = toy(data="data: {use: citys}", filter="filter: {use: best-of-n, memry: 1}", more="seeed: 3\n")
+    began = time.perf_counter()
+    done = collapse("run", path)
+    assert time.perf_counter() - began < 2.0
+    assert (done.code, len(done.err.splitlines())) == (2, 3)
+    assert not os.path.exists("runs/toy")
