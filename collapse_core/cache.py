@@ -1,8 +1,10 @@
 """Things that are costly to make and fully determined by a digest, kept between runs."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 from collapse_core import files
 
@@ -28,11 +30,16 @@ def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     """
     home = cache_root() / kind / key
     if not files.is_sealed(home):
-        draft = files.fresh_directory(home.with_name(f"{key}.{os.getpid()}.draft"))
-        make(draft)
-        files.seal(draft)
-        if home.exists() and not files.is_sealed(home):
-            files.fresh_directory(home).rmdir()
-        if not home.exists():
+        draft = files.fresh_directory(home.with_name(f"{key}.{uuid4().hex}{files.DRAFT}"))
+        try:
+            make(draft)
+            files.seal(draft)
+            if home.exists() and not files.is_sealed(home):
+                shutil.rmtree(home)
             draft.rename(home)
+        except OSError:
+            if not files.is_sealed(home):  # else another process was quicker
+                raise
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
     return home

@@ -105,7 +105,7 @@ def broken_suspects(distributions: Iterable[str]) -> str:
 def broken_plugins(num_broken: int, num_plugins: int) -> str:
     """What the doctor says last."""
     is_ = "is" if num_broken == 1 else "are"
-    return f"{num_broken} of {counted(num_plugins, 'plugin')} {is_} broken; mend, update or uninstall what is named"
+    return f"{num_broken} of {counted(num_plugins, 'plugin')} {is_} broken; mend, update or uninstall it"
 
 
 def counted(num: int, noun: str) -> str:
@@ -138,7 +138,9 @@ def not_yaml(problem: str, context: str = "", begins: int = 0) -> str:
     """A text that is not YAML; `context` is what the parser was reading, from line `begins` on."""
     problem = " ".join(problem.split())
     if problem.startswith("found duplicate key"):
-        return f"the key {problem.split(' with value ')[0].removeprefix('found duplicate key ')} is given twice"
+        return (
+            f"the key {problem.split(' with value ')[0].removeprefix('found duplicate key ')} is given twice"
+        )
     if "another document" in problem:
         return "expected one document, found '---' and another"
     if "'\\t'" in problem:
@@ -220,6 +222,12 @@ def system_error(error: OSError) -> str:
 def stopped_by_system(run: Path, error: OSError) -> CollapseError:
     """A run that the operating system stops, such as by a full disk."""
     return CollapseError(f"{system_error(error)}; mend that, then go on with 'collapse resume {run}'")
+
+
+def no_report(run: Path, error: OSError) -> CollapseError:
+    """A finished run whose report cannot be written."""
+    why = system_error(error)
+    return CollapseError(f"{run} is finished, but not its report: {why}; then 'collapse report {run}'")
 
 
 def unexpected(error: Exception) -> str:
@@ -315,7 +323,8 @@ def directory_in_use(path: Path) -> CollapseError:
     """A run directory that already holds something."""
     if (path / "resolved.json").exists():
         return CollapseError(
-            f"{path} already holds a run; give another --run-dir, or continue it with 'collapse resume {path}'"
+            f"{path} already holds a run; give another --run-dir, or continue it with "
+            f"'collapse resume {path}'"
         )
     return CollapseError(f"{path} is not empty, and holds no run; empty it or give another --run-dir")
 

@@ -107,7 +107,9 @@ def _check_plugin_files(directory: Path) -> None:
     """Refuse plugin files that have changed, before they are run."""
     recorded = files.read_json(directory / "environment.json").get("plugin_files", {})
     changed = [
-        name for name, known in recorded.items() if not Path(name).is_file() or file_digest(Path(name)) != known
+        name
+        for name, known in recorded.items()
+        if not Path(name).is_file() or file_digest(Path(name)) != known
     ]
     if changed:
         raise errors.recipe_changed(directory, [f"plugins ({name})" for name in changed])
@@ -182,8 +184,6 @@ def _parse(text: str, name: str) -> Document:
         raise RecipeError([Problem(name, line, column, "", what)]) from None
     except YAMLError as error:
         raise RecipeError([Problem(name, 1, 1, "", errors.not_yaml(str(error)))]) from None
-    except RecursionError:
-        raise RecipeError([Problem(name, 1, 1, "", errors.not_yaml("it contains itself"))]) from None
     if not isinstance(tree, CommentedMap):
         raise RecipeError([Problem(name, 1, 1, "", "expected a recipe: a mapping that begins 'version: 1'")])
     places: dict[Path_, tuple[str, int, int]] = {(): (name, 1, 1)}

@@ -140,7 +140,13 @@ class Recipe(Settings):
     @property
     def needs_targets(self) -> bool:
         """Whether any part of the loop needs the true forget answers."""
-        return any(part.needs_targets for part in (self.sampler, *self.rewards, self.filter, self.updater))
+        parts: list[Sampler | Reward | Filter | Updater] = [
+            self.sampler,
+            *self.rewards,
+            self.filter,
+            self.updater,
+        ]
+        return any(part.needs_targets for part in parts)
 
     def num_retain(self, prompts: Sequence[Prompt]) -> int | Literal["all"]:
         """How many retain prompts an iteration over these forget prompts takes."""

@@ -108,9 +108,11 @@ def import_part(plugin: Plugin, entry: Entry) -> type[Component]:
     except Exception as error:
         raise _custom("broken_plugin", errors.failing_part(entry.kind, entry.name, error)) from error
     if missing := sorted(getattr(target, "__abstractmethods__", ())):
-        raise _custom("broken_plugin", errors.unfinished_part(entry.kind, entry.name, target.__name__, missing))
+        raise _custom(
+            "broken_plugin", errors.unfinished_part(entry.kind, entry.name, target.__name__, missing)
+        )
     return target
 
 
 def _custom(kind: str, text: str) -> PydanticCustomError:
-    return PydanticCustomError(kind, "{text}", {"text": text})  # type: ignore[arg-type]
+    return PydanticCustomError(kind, "{text}", {"text": text})

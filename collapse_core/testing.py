@@ -283,7 +283,7 @@ def watched(dataset: Dataset) -> tuple[Dataset, list[str]]:
             seen.append(split)
         return kind.load(self, split, targets=targets)
 
-    watching = type(kind.__name__, (kind,), {"load": load, "__module__": kind.__module__})
+    watching: Any = type(kind.__name__, (kind,), {"load": load, "__module__": kind.__module__})
     return watching.model_validate(dataset.model_dump(by_alias=True)), seen
 
 

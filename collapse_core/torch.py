@@ -99,7 +99,8 @@ def scheduled_rate(
         learning_rate: The peak.
         schedule: Whether it falls linearly to zero at the end of the run.
         warmup: Over how many iterations it rises from zero.
-        progress: Iterations done, with the fraction of the current one.
+        progress: Iterations done, with the fraction of the current one. Take the middle of a step: at its
+            beginning the first rate, at its end the last would be zero, and the step lost.
         total: Iterations in all.
     """
     if progress < warmup:
@@ -137,4 +138,4 @@ def pick_device(name: str = "auto") -> torch.device:
         return torch.device(name)
     from accelerate import PartialState
 
-    return PartialState().device
+    return torch.device(PartialState().device)

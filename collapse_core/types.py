@@ -17,7 +17,7 @@ class Prompt:
 
     id: str
     content: Content
-    target: Content | None = None
+    target: Content = None
     """The true answer; None where the run may not know it."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Companion columns that only evaluators read: paraphrases, wrong answers."""

@@ -176,7 +176,9 @@ def _part_text(row: dict[str, Any]) -> str:
         lines.append("  It has no fields.")
     reads = ", ".join(row["reads_true_answers"]) or "none"
     lines += ["", f"reads the true answers of: {reads}"]
-    return "\n".join([*lines, f"from: {row['distribution']} {row['version']} ({row['plugin']}), {row['class']}"])
+    return "\n".join(
+        [*lines, f"from: {row['distribution']} {row['version']} ({row['plugin']}), {row['class']}"]
+    )
 
 
 # --- doctor ----------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import click
@@ -18,10 +19,16 @@ from collapse_core.run import Run
 
 def work(run: Run) -> None:
     """Run the loop until it ends or is stopped, leave a status, a report and the next command."""
-    console = Console(run.directory)
-    _stop_gently(run)
     try:
-        with listening(console.progress):
+        _work(run)
+    finally:
+        run.close()
+
+
+def _work(run: Run) -> None:
+    console = Console(run.directory)
+    try:
+        with listening(console.progress), _stopping_gently(run):
             collapse(run.recipe, run, [console])
     except KeyboardInterrupt:
         run.status("interrupted")
@@ -42,11 +49,15 @@ def work(run: Run) -> None:
         click.echo(f"Stopped; continue with:\n  collapse resume {run.directory}", err=True)
         raise KeyboardInterrupt
     console.summary()
-    write_report([run.directory], run.directory / "report.html")
+    try:
+        write_report([run.directory], run.directory / "report.html")
+    except OSError as error:
+        raise errors.no_report(run.directory, error) from error
     click.echo(f"collapse report {run.directory}")
 
 
-def _stop_gently(run: Run) -> None:
+@contextmanager
+def _stopping_gently(run: Run) -> Iterator[None]:
     """The first signal lets the iteration finish; the second stops at once."""
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -55,5 +66,9 @@ def _stop_gently(run: Run) -> None:
         run.interrupted = True
         click.echo("stopping after this iteration; once more to stop now", err=True)
 
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

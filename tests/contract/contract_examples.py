@@ -53,3 +53,6 @@ SETUPS = [
 
 ELSEWHERE = {"llm": "tests/unit/llm"}
 """The plugins whose setups need a real network, and where those are tested instead."""
+
+DOWNLOADED = {"tofu"}
+"""The data sets that are not shipped."""

@@ -1,9 +1,10 @@
 """The public test kit, run over every part of every installed plugin."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
-from contract_examples import CONTENTS, CONTINUATIONS, ELSEWHERE, FIELDS, MUST_SCORE, SETUPS
+from contract_examples import CONTENTS, CONTINUATIONS, DOWNLOADED, ELSEWHERE, FIELDS, MUST_SCORE, SETUPS
 
 from collapse_core.hookspecs import Entry
 from collapse_core.plugins import Plugin
@@ -65,6 +66,12 @@ def test_a_filter_chooses_among_what_it_is_given(plugin, entry):
     check_filter(made(plugin, entry))
 
 
+@every("dataset")
+def test_a_data_set_that_needs_no_download_keeps_its_promises(plugin, entry):
+    if entry.name not in DOWNLOADED:
+        check_dataset(made(plugin, entry))
+
+
 def named(setup: dict, kind: str):
     for name in setup[kind]:
         plugin, entry = next((p, e) for p, e in REGISTRY.entries() if (e.kind, e.name) == (kind, name))
@@ -80,9 +87,10 @@ def test_the_parts_of_a_domain_keep_their_promises_together(setup):
             model = check_loader(loader, data)
             for sampler in named(setup, "sampler"):
                 check_sampler(sampler, model, forget)
-            kept = [Group(p, numbered([r.target]), (1.0,)).keep(0) for p, r in zip(forget, retain)]  # noqa: B905
+            pairs = zip(forget, retain, strict=False)
+            kept = [Group(asked, numbered([told.target]), (1.0,)).keep(0) for asked, told in pairs]
             for updater in named(setup, "updater"):
-                check_updater(updater, lambda loader=loader: loader.load(data, 0), kept, retain)
+                check_updater(updater, partial(loader.load, data, 0), kept, retain)
             for evaluator in named(setup, "evaluator"):
                 check_evaluator(evaluator, model, data)
 
@@ -91,7 +99,8 @@ def test_the_parts_of_a_domain_keep_their_promises_together(setup):
 def test_a_part_that_needs_company_is_in_a_setup_or_tested_elsewhere(plugin, entry):
     if plugin.name in ELSEWHERE:
         folder = ROOT / ELSEWHERE[plugin.name]
-        stem = import_part(plugin, entry).__name__
-        assert any(stem in path.read_text() or f"{entry.name}" in path.read_text() for path in folder.glob("*.py"))
+        part = import_part(plugin, entry).__name__
+        texts = [path.read_text() for path in folder.rglob("*.py")]
+        assert any(part in text or entry.name in text for text in texts), f"{entry.name} is not in {folder}"
     else:
         assert any(entry.name in setup[entry.kind] for setup in SETUPS), f"{entry.name} is in no setup"

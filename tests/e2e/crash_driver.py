@@ -163,5 +163,9 @@ if __name__ == "__main__":
     mode, recipe, home, *rest = sys.argv[1:]
     Path(home).mkdir(parents=True)
     load_recipe(Path(recipe))
-    found = every(Path(recipe), Path(home)) if mode == "every" else at_random(Path(recipe), Path(home), int(rest[0]))
+    found = (
+        every(Path(recipe), Path(home))
+        if mode == "every"
+        else at_random(Path(recipe), Path(home), int(rest[0]))
+    )
     print(json.dumps(found))

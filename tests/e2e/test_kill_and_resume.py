@@ -106,7 +106,9 @@ def slow(toy, tmp_path):
     """A recipe whose iterations take a while: 8 prompts at 20 ms each."""
     (tmp_path / "slow.py").write_text(COUNTING)
     path = toy(iterations="iterations: 6", checkpoint="checkpoint: {every: 4}", more="plugins: [slow.py]\n")
-    text = path.read_text().replace("{use: not-among, categories: [Toronto, Montreal, Vancouver]}", "{use: slow}")
+    text = path.read_text().replace(
+        "{use: not-among, categories: [Toronto, Montreal, Vancouver]}", "{use: slow}"
+    )
     path.write_text(text)
     return path
 
@@ -173,12 +175,17 @@ def test_the_first_signal_lets_the_iteration_finish_and_saves(number, slow, whol
     same(run, whole)
 
 
-def test_the_second_signal_stops_now_and_the_run_goes_on_from_the_checkpoint_before(slow, whole, tmp_path, collapse):
+def test_the_second_signal_stops_now_and_the_run_goes_on_from_the_checkpoint_before(
+    slow, whole, tmp_path, collapse
+):
     run = tmp_path / "run"
     process = start("run", slow, "--run-dir", run, "--set", "rewards.0.seconds=0.02")
     wait_for(lambda: lines(run / "journal.jsonl") == 1)
     process.send_signal(signal.SIGINT)
-    assert "stopping after this iteration" in process.stderr.readline() + process.stderr.readline() + process.stderr.readline()
+    assert (
+        "stopping after this iteration"
+        in process.stderr.readline() + process.stderr.readline() + process.stderr.readline()
+    )
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130
@@ -222,13 +229,18 @@ def collapse_components():
 """
 
 
-def test_a_real_process_that_is_killed_can_be_resumed_while_another_may_not_touch_it(slow, whole, tmp_path, collapse):
+def test_a_real_process_that_is_killed_can_be_resumed_while_another_may_not_touch_it(
+    slow, whole, tmp_path, collapse
+):
     run = tmp_path / "run"
     process = start("run", slow, "--run-dir", run)
     wait_for(lambda: lines(run / "journal.jsonl") == 3)
     meanwhile = collapse("resume", run)
     assert meanwhile.code == 1
-    assert meanwhile.err == f"collapse: {run} is being worked on by another process; wait for it or stop it first\n"
+    assert (
+        meanwhile.err
+        == f"collapse: {run} is being worked on by another process; wait for it or stop it first\n"
+    )
     process.kill()
     process.communicate(timeout=20)
     assert status(run)["status"] == "running"
@@ -236,13 +248,16 @@ def test_a_real_process_that_is_killed_can_be_resumed_while_another_may_not_touc
     assert done.code == 0, done.err
     same(run, whole)
     again = collapse("resume", run)
-    assert (again.code, again.err) == (1, f"collapse: {run} is finished; read its report with 'collapse report {run}'\n")
+    assert (again.code, again.err) == (
+        1,
+        f"collapse: {run} is finished; read its report with 'collapse report {run}'\n",
+    )
 
 
 def test_a_full_disk_is_told_in_a_sentence_and_the_run_goes_on_when_there_is_room(toy, tmp_path, collapse):
     """No file may grow beyond a few kilobytes, so that the journal is cut short within a line."""
-    path, run = toy(iterations="iterations: 60", evaluate="evaluate: {}"), tmp_path / "run"
-    limited = f"ulimit -f 12; exec {Path(sys.executable).with_name('collapse')} run {path} --run-dir {run}"
+    path, run = toy(iterations="iterations: 45", evaluate="evaluate: {}"), tmp_path / "run"
+    limited = f"ulimit -f 8; exec {Path(sys.executable).with_name('collapse')} run {path} --run-dir {run}"
     done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -259,6 +274,18 @@ def test_a_full_disk_is_told_in_a_sentence_and_the_run_goes_on_when_there_is_roo
     same(run, tmp_path / "whole")
 
 
+def test_a_run_is_finished_even_if_there_is_no_room_for_its_report(toy, tmp_path, collapse):
+    run = tmp_path / "run"
+    limited = f"ulimit -f 8; exec {Path(sys.executable).with_name('collapse')} run {toy()} --run-dir {run}"
+    done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"collapse: {run} is finished, but not its report: file too large; then 'collapse report {run}'"
+    )
+    assert status(run)["status"] == "finished"
+    assert collapse("report", run).code == 0
+
+
 def test_a_part_that_raises_is_told_without_a_traceback_and_with_its_place(toy, tmp_path, collapse):
     (tmp_path / "late.py").write_text(LATE.replace("time.sleep(0.5)", "raise KeyError('oh')"))
     path = toy(evaluate="evaluate: {with: [late]}", more="plugins: [late.py]\n")
@@ -266,7 +293,8 @@ def test_a_part_that_raises_is_told_without_a_traceback_and_with_its_place(toy, 
     assert done.code == 1
     assert "Traceback" not in done.err
     assert done.err.splitlines()[-1] == (
-        f"collapse: KeyError: 'oh' ({tmp_path / 'late.py'}, line 10); 'collapse --debug ...' shows the traceback"
+        f"collapse: KeyError: 'oh' ({tmp_path / 'late.py'}, line 10); "
+        "'collapse --debug ...' shows the traceback"
     )
     assert f"collapse resume {tmp_path / 'run'}" in done.err
     assert status(tmp_path / "run")["status"] == "failed"

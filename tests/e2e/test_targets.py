@@ -1,12 +1,12 @@
-"""The true forget answers stay unread unless a part says that it needs them, and the manifest says who does."""
+"""The true forget answers stay unread unless a part needs them, and the manifest says who reads what."""
 
 import json
 
 import pytest
 
 SEALED = '''
-from collapse_core import CollapseError, Dataset, Entry, Evaluation, Evaluator, Metric, Prompt, PromptSet, Reward
-from collapse_core import hookimpl
+from collapse_core import CollapseError, Dataset, Entry, Evaluation, Evaluator, Metric, Prompt, PromptSet
+from collapse_core import Reward, hookimpl
 
 
 class SealedPrompt(Prompt):

@@ -1,4 +1,4 @@
-"""Every error of a recipe and every help text, word for word. `pytest tests/golden --golden` rewrites them."""
+"""Every error of a recipe and every help text, word for word; `pytest tests/golden --golden` writes them."""
 
 import re
 from pathlib import Path

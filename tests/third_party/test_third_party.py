@@ -11,11 +11,13 @@ import pytest
 HERE = Path(__file__).parent
 EVERYONE = ("collapse-politeness", "collapse-rudeness", "collapse-typo", "collapse-manners")
 
+PIP = ["-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+PIP += ["--disable-pip-version-check"]
+
 
 def install(folder: Path, into: Path) -> Path:
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-        + ["--disable-pip-version-check", "--target", str(into), str(folder)],
+        [sys.executable, *PIP, "--target", str(into), str(folder)],
         capture_output=True,
         text=True,
     )
@@ -44,7 +46,6 @@ def with_(shelf, collapse):
 POLITE = 'rewards: [{use: politeness, phrase: "Ottawa"}]'
 
 
-
 @pytest.fixture
 def ottawa(tmp_path, toy):
     """A recipe whose reward is the stranger's."""
@@ -71,7 +72,9 @@ def test_the_fifteen_lines_of_the_documentation_make_a_reward_that_a_recipe_can_
     assert {row["answer"] == "Ottawa" for row in rows if row["rewards"]["politeness"]} == {True}
     assert any(row["rewards"]["politeness"] for row in rows)
     manifest = json.loads((tmp_path / "run/environment.json").read_text())
-    assert {"name": "politeness", "distribution": "collapse-politeness", "version": "0.1.0"} in manifest["plugins"]
+    assert {"name": "politeness", "distribution": "collapse-politeness", "version": "0.1.0"} in manifest[
+        "plugins"
+    ]
     assert manifest["packages"]["collapse-politeness"] == "0.1.0"
 
 
@@ -110,7 +113,11 @@ def test_a_plugin_that_cannot_be_imported_is_listed_as_broken_with_the_reason(wi
 
 def test_a_broken_plugin_does_not_touch_other_recipes(with_, ottawa, tmp_path):
     done = with_(
-        ["collapse-politeness", "collapse-rudeness", "collapse-typo"], "run", ottawa, "--run-dir", tmp_path / "run"
+        ["collapse-politeness", "collapse-rudeness", "collapse-typo"],
+        "run",
+        ottawa,
+        "--run-dir",
+        tmp_path / "run",
     )
     assert done.code == 0, done.err
     assert "rudeness" not in done.err
@@ -131,7 +138,9 @@ def test_an_unknown_part_may_be_a_broken_plugins_and_that_is_said(with_, ottawa)
     done = with_(["collapse-rudeness"], "validate", path)
     assert done.code == 2
     assert "no reward is called 'rudeness'; known: " in done.err
-    assert "(or it is a part of a broken plugin: collapse-rudeness; see 'collapse plugins doctor')" in done.err
+    assert (
+        "(or it is a part of a broken plugin: collapse-rudeness; see 'collapse plugins doctor')" in done.err
+    )
     alone = with_([], "validate", path)
     assert (alone.code, "broken" in alone.err) == (2, False)
 
@@ -166,12 +175,12 @@ def test_the_doctor_imports_every_part_and_says_each_thing_that_is_wrong_in_a_se
         "collapse-manners 0.1.0 (manners): broken: the filter 'only-polite' of collapse-manners cannot be "
         "loaded: ModuleNotFoundError: No module named 'collapse_manners_filters'",
         "collapse-politeness 0.1.0 (politeness): ok, 1 part",
-        "collapse-rudeness 0.1.0 (rudeness): broken: it cannot be loaded: ModuleNotFoundError: No module named "
-        "'no_such_library_of_insults'",
+        "collapse-rudeness 0.1.0 (rudeness): broken: it cannot be loaded: ModuleNotFoundError: "
+        "No module named 'no_such_library_of_insults'",
         "collapse-typo 0.1.0 (typo): broken: it cannot be loaded: ValueError: no hook is called "
         "'collapse_component'; did you mean 'collapse_components'?",
-        "note: more than one plugin provides the reward 'politeness'; write 'use: collapse-manners/politeness' "
-        "or 'use: collapse-politeness/politeness'",
+        "note: more than one plugin provides the reward 'politeness'; write "
+        "'use: collapse-manners/politeness' or 'use: collapse-politeness/politeness'",
     ]
     assert re.match(r"collapse: 3 of \d+ plugins are broken", done.err.splitlines()[-1])
 

@@ -3,9 +3,9 @@
 import os
 import subprocess
 import sys
+import tomllib
 
 import pytest
-import tomllib
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,9 @@ def test_nothing_is_overwritten(what, name, here, collapse_here):
     assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize(("what", "name"), [("recipe", "My Run"), ("recipe", "../up"), ("plugin", "Kind"), ("plugin", "7up")])
+@pytest.mark.parametrize(
+    ("what", "name"), [("recipe", "My Run"), ("recipe", "../up"), ("plugin", "Kind"), ("plugin", "7up")]
+)
 def test_a_name_that_would_not_do_is_refused(what, name, here, collapse_here):
     done = collapse_here("init", what, name)
     assert (done.code, list(here.iterdir())) == (2, [])
@@ -68,8 +70,19 @@ def test_a_new_plugin_installs_passes_its_test_and_can_be_used(name, here, colla
     folder = here / f"collapse-{part}"
     assert done.out == f"pip install -e {folder.name} && pytest {folder.name}\n"
     project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
-    assert project["entry-points"]["collapse"] == {part.replace("-", "_"): f"collapse_{part.replace('-', '_')}"}
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    assert project["entry-points"]["collapse"] == {
+        part.replace("-", "_"): f"collapse_{part.replace('-', '_')}"
+    }
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+    ]
     subprocess.run([*pip, "--disable-pip-version-check", "--target", "shelf", str(folder)], check=True)
     env = {"PYTHONPATH": str(here / "shelf")}
     tested = subprocess.run(
@@ -79,7 +92,11 @@ def test_a_new_plugin_installs_passes_its_test_and_can_be_used(name, here, colla
         text=True,
     )
     assert "2 passed" in tested.stdout, tested.stdout + tested.stderr
-    recipe = toy(more="plugins: []\n").read_text().replace("use: not-among, categories: [Toronto, Montreal, Vancouver]", f"use: {part}, phrase: Ottawa")
+    recipe = (
+        toy(more="plugins: []\n")
+        .read_text()
+        .replace("use: not-among, categories: [Toronto, Montreal, Vancouver]", f"use: {part}, phrase: Ottawa")
+    )
     (here / "uses.yaml").write_text(recipe)
     assert collapse("validate", "uses.yaml", env=env).out == "uses.yaml: ok\n"
     assert collapse("plugins", "doctor", env=env).code == 0

@@ -7,6 +7,7 @@ import pytest
 
 from collapse_core import CollapseError, RecipeError, State, collapse, create_run, load_recipe, open_run
 from collapse_core.component import digest, text_digest
+from collapse_core.environment import file_digest
 from collapse_core.loading import load_stored
 
 
@@ -18,13 +19,10 @@ def begin(toy, tmp_path):
         path = path or toy()
         loaded, source = load_recipe(path, overrides), path.read_text()
         origin = {"directory": str(path.parent), "overrides": list(overrides), "digest": text_digest(source)}
-        from collapse_core.environment import file_digest
-
         files = {file: file_digest(path.parent / file) for file in loaded.plugins}
         run = create_run(loaded, source, {"recipe": origin, "plugin_files": files}, tmp_path / name)
         if stop_after is not None:
-            run.record, record = stop_at(run, stop_after), run.record
-            run.recorded = record
+            run.recorded, run.record = run.record, stop_at(run, stop_after)
         collapse(loaded, run)
         run.close()
         return run
@@ -86,7 +84,11 @@ def test_every_completion_is_written_with_its_rewards_and_whether_it_was_kept(be
     assert len(rows) == 16
     assert sum(row["kept"] for row in rows) == 8
     for row in rows:
-        assert row["reward"] == row["rewards"]["not-among"] == float(row["answer"] not in ("Toronto", "Montreal", "Vancouver"))
+        assert (
+            row["reward"]
+            == row["rewards"]["not-among"]
+            == float(row["answer"] not in ("Toronto", "Montreal", "Vancouver"))
+        )
         assert row["policy_version"] == 0
 
 
@@ -135,10 +137,11 @@ def test_what_was_recorded_after_the_checkpoint_is_done_again(begin):
     """As after a kill: lines, files and drafts that no checkpoint covers, and a torn line."""
     whole = begin(name="whole").directory
     run = begin(stop_after=1).directory
-    assert [path.name for path in (run / "checkpoints").iterdir()] == ["0", "2"] or True
     with (run / "journal.jsonl").open("ab") as file:
         file.write(b'{"iteration": 2, "num_prompts": 99}\n{"iteration": 3, "torn \xc3')
-    (run / "evaluations.jsonl").open("ab").write(b'{"model": "after", "iteration": 4, "evaluator": "x"}\n{"mod')
+    (run / "evaluations.jsonl").open("ab").write(
+        b'{"model": "after", "iteration": 4, "evaluator": "x"}\n{"mod'
+    )
     (run / "completions" / "00002.jsonl").write_text("never finished")
     (run / "completions" / ".00003.jsonl.1.draft").write_text("half")
     (run / ".model.draft").mkdir()
@@ -146,10 +149,17 @@ def test_what_was_recorded_after_the_checkpoint_is_done_again(begin):
     unfinished.mkdir()
     (unfinished / "probabilities.json").write_text("{")
     resume(run)
-    for name in ("journal.jsonl", "evaluations.jsonl", "model/probabilities.json", "checkpoints/4/state.json"):
+    for name in (
+        "journal.jsonl",
+        "evaluations.jsonl",
+        "model/probabilities.json",
+        "checkpoints/4/state.json",
+    ):
         assert (run / name).read_bytes() == (whole / name).read_bytes(), name
     for folder in ("", "completions", "checkpoints"):
-        assert sorted(p.name for p in (run / folder).iterdir()) == sorted(p.name for p in (whole / folder).iterdir())
+        assert sorted(p.name for p in (run / folder).iterdir()) == sorted(
+            p.name for p in (whole / folder).iterdir()
+        )
 
 
 def test_a_checkpoint_without_its_last_file_does_not_count(begin):
@@ -197,7 +207,7 @@ def test_a_comment_is_no_change(begin):
 def test_what_was_set_on_the_command_line_is_part_of_the_recipe(begin):
     run = begin(stop_after=1, overrides=["iterations=3"]).directory
     assert load_stored(run).iterations == 3
-    edit(run / "recipe.yaml", "seed: 5" if False else "name: toy", "name: toy\nseed: 5")
+    edit(run / "recipe.yaml", "name: toy", "name: toy\nseed: 5")
     assert refused(run) == {"seed"}
 
 
@@ -238,7 +248,9 @@ def test_a_plugin_file_that_has_changed_is_refused_before_it_is_run(begin, with_
     resume(run)
 
 
-def test_a_plugin_named_on_the_command_line_is_found_from_anywhere(with_plugin, tmp_path, monkeypatch, collapse_here):
+def test_a_plugin_named_on_the_command_line_is_found_from_anywhere(
+    with_plugin, tmp_path, monkeypatch, collapse_here
+):
     edit(with_plugin, "plugins: [mine.py]\n", "")
     monkeypatch.chdir(tmp_path)
     done = collapse_here("run", with_plugin, "--set", "plugins=[mine.py]", "--run-dir", tmp_path / "run")
@@ -277,9 +289,29 @@ def test_a_folder_that_is_no_run_says_so(tmp_path):
         load_stored(tmp_path)
 
 
-def test_an_empty_forget_set_is_an_error(toy, begin):
-    with pytest.raises(CollapseError, match="empty forget split"):
-        begin(toy(data="data: {use: cities, num_draws: 0}"))
+NOTHING = """
+from collapse_core import Dataset, Entry, Prompt, PromptSet, hookimpl
+
+
+class Nothing(Dataset):
+    \"\"\"Nothing to forget.\"\"\"
+
+    def load(self, split, *, targets=True):
+        return PromptSet(() if split == "forget" else (Prompt("a", "draw", "Ottawa"),))
+
+
+@hookimpl
+def collapse_components():
+    yield Entry("dataset", "nothing", Nothing)
+"""
+
+
+def test_an_empty_forget_set_is_an_error(toy, begin, tmp_path):
+    (tmp_path / "nothing.py").write_text(NOTHING)
+    with pytest.raises(
+        CollapseError, match="'nothing' has an empty forget split; there is nothing to unlearn"
+    ):
+        begin(toy(data="data: {use: nothing}", more="plugins: [nothing.py]\n"))
 
 
 def test_the_state_starts_before_the_first_iteration(begin):

@@ -9,7 +9,17 @@ import time
 
 import pytest
 
-HEAVY = ["torch", "numpy", "scipy", "transformers", "peft", "accelerate", "matplotlib", "pandas", "safetensors"]
+HEAVY = [
+    "torch",
+    "numpy",
+    "scipy",
+    "transformers",
+    "peft",
+    "accelerate",
+    "matplotlib",
+    "pandas",
+    "safetensors",
+]
 LOOK = """
 import json, sys
 from collapse_core.cli.__main__ import entry
@@ -20,7 +30,14 @@ finally:
     print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 """
 
-LIGHT = [["--help"], ["plugins"], ["plugins", "doctor"], ["plugins", "show", "sft"], ["validate", "RECIPE"], ["schema"]]
+LIGHT = [
+    ["--help"],
+    ["plugins"],
+    ["plugins", "doctor"],
+    ["plugins", "show", "sft"],
+    ["validate", "RECIPE"],
+    ["schema"],
+]
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ class LanguageModel(TorchModel):
     def __init__(self, module: Any, tokenizer: Any, loader: CausalLm) -> None:
         """Take a transformers (or peft) model and its tokenizer."""
         super().__init__(module)
+        self.module: Any = module
         self.encoder = Encoder(tokenizer, loader.prompt, loader.max_length)
         self.compute = compute_dtype(loader.compute, self.device)
         self.end_ids = _end_ids(module, tokenizer)

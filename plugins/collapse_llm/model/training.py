@@ -38,7 +38,7 @@ def token_losses(module: Any, examples: Sequence[Example], device: torch.device)
         torch.cat(rows).float(), torch.cat([ids[i, -e.num_labels :] for i, e in enumerate(examples)]),
         reduction="none",
     )  # fmt: skip
-    return list(losses.split([example.num_labels for example in examples]))
+    return list(torch.split(losses, [example.num_labels for example in examples]))
 
 
 def answer_losses(model: Model, prompts: Sequence[Prompt], batch_size: int) -> list[list[float]]:
@@ -71,7 +71,7 @@ def teach(model: LanguageModel, examples: Sequence[Sequence[str]], settings: Tea
                 loss = torch.cat(token_losses(model.module, batch, model.device)).mean()
             loss.backward()  # type: ignore[no-untyped-call]
             rate = scheduled_rate(
-                settings.learning_rate, "linear", settings.warmup, (number + 1) / per_epoch, settings.epochs
+                settings.learning_rate, "linear", settings.warmup, (number + 0.5) / per_epoch, settings.epochs
             )
             step(optimizer, loss.item(), rate, 1.0, Iteration(epoch, settings.epochs, seed))
 

@@ -66,11 +66,11 @@ class _Batch:
     ) -> None:
         self.module, self.choice, self.end_ids = module, choice, end_ids
         self.max_rows = max(max_rows, *(len(group) for group in groups))
-        longest = max(len(row.prompt) + row.room for group in groups for row in group)
+        self.longest = max(len(row.prompt) + row.room for group in groups for row in group)
         all_at_once = sum(map(len, groups)) <= self.max_rows
         self.longest_prompt = self.width = len(groups[0][0].prompt)
         """The next column to be written."""
-        capacity = self.width + max(r.room for g in groups for r in g) if all_at_once else 2 * longest
+        capacity = self.width + max(r.room for g in groups for r in g) if all_at_once else 2 * self.longest
         self.cache = _BlockCache(capacity)
         self.mask = torch.zeros((0, capacity), dtype=torch.long, device=module.device)
         self.rows: list[Row] = []
@@ -125,7 +125,8 @@ class _Batch:
         logits = self.module(
             input_ids=self.tokens[:, None],
             attention_mask=seen,
-            position_ids=seen.sum(-1, keepdim=True) - 1,
+            # A row that has ended but not left yet must not run past the last position there is.
+            position_ids=(seen.sum(-1, keepdim=True) - 1).clamp(max=self.longest - 1),
             past_key_values=self.cache,
             use_cache=True,
         ).logits[:, -1]

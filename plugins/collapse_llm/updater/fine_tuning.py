@@ -34,13 +34,13 @@ def fine_tune(
     optimizer = adamw(model, settings.weight_decay)
     losses: list[tuple[float, float]] = []
     with seeded(derive_seed(iteration.seed, "dropout")):
-        for number, batch in enumerate(progress.track(batches, "update"), start=1):
+        for number, batch in enumerate(progress.track(batches, "update")):
             losses.append(_accumulate(settings, model, batch))
             rate = scheduled_rate(
                 settings.learning_rate,
                 settings.schedule,
                 settings.warmup,
-                iteration.number + number / len(batches),
+                iteration.number + (number + 0.5) / len(batches),
                 iteration.total,
             )
             total = losses[-1][0] + settings.retain_weight * losses[-1][1]

@@ -1,6 +1,7 @@
 """Politeness' broken twin: a library that it needs is not there."""
 
 import no_such_library_of_insults as insults
+
 from collapse_core import Entry, hookimpl
 
 

