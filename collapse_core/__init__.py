@@ -1,8 +1,8 @@
 """Make generative models forget by training them on their own answers: the loop and its contracts."""
 
-from collapse_core.component import Component, Settings, digest
 from collapse_core import environment, errors, files, progress
 from collapse_core.cache import cached
+from collapse_core.component import Component, Settings, digest
 from collapse_core.errors import CollapseError, PluginError, RecipeError
 from collapse_core.hookspecs import Entry, hookimpl
 from collapse_core.interfaces import (

@@ -1,14 +1,12 @@
 """Running a recipe's evaluators on a model."""
 
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 
 from collapse_core.interfaces import Model
-from collapse_core.recipe import Recipe
+from collapse_core.recipe import Recipe, Stage
 from collapse_core.run import Run
 from collapse_core.seeds import derive_seed
-
-Stage = Literal["before", "during", "after"]
 
 
 def measure(recipe: Recipe, run: Run, model: Model, stage: Stage, iteration: int) -> None:

@@ -4,7 +4,7 @@ import math
 import random
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from annotated_types import Gt, Le
 
@@ -48,11 +48,14 @@ class _OneEach(Filter):
 class BestOfN(_OneEach):
     """Keep the completion of the highest reward; of equals, the first."""
 
-    only_best_matters: ClassVar[bool] = True
-
     def choose(self, group: Group, seed: int) -> int:
         """The first of the best."""
         return max(range(len(group.rewards)), key=group.rewards.__getitem__)
+
+    def floor(self, incumbent: Kept | None) -> float | None:
+        """The remembered incumbent's reward, or the least that is kept at all."""
+        least = -math.inf if self.at_least is None else self.at_least
+        return max(least, incumbent.reward) if self.memory and incumbent else least
 
 
 class BradleyTerry(_OneEach):

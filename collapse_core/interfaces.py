@@ -72,8 +72,11 @@ class ModelLoader(Component, ABC):
 class Bound(Protocol):
     """What a partial completion can still become, for samplers that can stop early."""
 
-    def floor(self, prompt: Prompt) -> float:
-        """The total reward that a completion of this prompt must reach to be kept."""
+    def floor(self, prompt: Prompt) -> float | None:
+        """The total reward that a completion of this prompt must reach to be kept.
+
+        None when one that is not the best of its group may be kept too: then nothing may be dropped.
+        """
 
     def ceiling(self, prompt: Prompt, partial: Content) -> float:
         """The highest total reward that any continuation of `partial` can be given."""
@@ -141,8 +144,6 @@ class Filter(Component, ABC):
     """Which completions are trained on."""
 
     needs_targets: ClassVar[bool] = False
-    only_best_matters: ClassVar[bool] = False
-    """True when a completion that cannot be the best of its group may be left unfinished."""
 
     @abstractmethod
     def keep(
@@ -155,6 +156,14 @@ class Filter(Component, ABC):
             incumbents: What was kept last, by prompt id.
             iteration: Where in the run we are.
         """
+
+    def floor(self, incumbent: Kept | None) -> float | None:
+        """What a new completion must be rewarded to be kept, were it the best of its group.
+
+        None, the default, when others than the best of a group may be kept. Otherwise a sampler may
+        leave a completion unfinished that can neither reach the floor nor beat its siblings.
+        """
+        return None
 
     def settled(self, incumbent: Kept | None) -> bool:
         """Whether the prompt of this incumbent needs no more sampling."""

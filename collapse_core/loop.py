@@ -6,6 +6,7 @@ from collapse_core import errors
 from collapse_core.evaluate import measure
 from collapse_core.interfaces import Callback, Model
 from collapse_core.recipe import Recipe
+from collapse_core.rubric import RubricBound
 from collapse_core.run import Run
 from collapse_core.seeds import derive_seed
 from collapse_core.state import State
@@ -69,7 +70,7 @@ def sample_unsettled(
 ) -> list[Group]:
     """A scored group for each prompt, empty where the incumbent cannot be improved."""
     unsettled = [p for p in prompts if not recipe.filter.settled(state.incumbents.get(p.id))]
-    bound = recipe.rubric.bound(state) if recipe.filter.only_best_matters else None
+    bound = RubricBound(recipe.rubric, recipe.filter, state)
     groups = recipe.sampler.sample(model, unsettled, recipe.completions_per_prompt, iteration, bound)
     scored = {g.prompt.id: recipe.rubric.score(g, state.references[g.prompt.id]) for g in groups}
     return [scored.get(prompt.id, Group(prompt)) for prompt in prompts]

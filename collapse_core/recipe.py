@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from annotated_types import Ge
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, WithJsonSchema
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, WithJsonSchema, field_validator
 
 from collapse_core import errors
 from collapse_core.component import Component, Settings
@@ -69,6 +69,10 @@ RetainCount = Annotated[
 ]
 
 
+Stage = Literal["before", "during", "after"]
+"""What the run's own model is called where it is measured."""
+
+
 class EvaluateWhen(Settings):
     """What is measured, and how often."""
 
@@ -81,6 +85,14 @@ class EvaluateWhen(Settings):
     """The evaluators: names, or mappings with `use:`."""
     beside: dict[str, Annotated[SerializeAsAny[ModelLoader], _part("model")]] = {}
     """Other models to measure once beside the run's own, by what to call them."""
+
+    @field_validator("beside")
+    @classmethod
+    def _not_the_runs_own(cls, value: dict[str, ModelLoader]) -> dict[str, ModelLoader]:
+        for name in value:
+            if name in get_args(Stage):
+                raise ValueError(f"'{name}' is what the run's own model is called; choose another name")
+        return value
 
 
 class CheckpointWhen(Settings):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from collapse_core import errors
-from collapse_core.interfaces import Reward
+from collapse_core.interfaces import Filter, Reward
 from collapse_core.state import State
 from collapse_core.types import Completion, Content, Group, Prompt
 
@@ -50,10 +50,6 @@ class Rubric:
             raise errors.score_not_finite(name, group.prompt.id, scores)
         return tuple(None if score is None else float(score) for score in scores)
 
-    def bound(self, state: State) -> "RubricBound":
-        """What a partial completion can still become, given what the run remembers."""
-        return RubricBound(self, state)
-
 
 def _weigh(reward: Reward, highest: float) -> float:
     """What the reward can add at most; a reward that is weighed negatively bounds nothing."""
@@ -63,17 +59,17 @@ def _weigh(reward: Reward, highest: float) -> float:
 
 
 class RubricBound:
-    """The rubric's `Bound`: the sum of the rewards' ceilings over the incumbent's total."""
+    """What a partial completion can still become, and what it would have to, as the samplers' `Bound`."""
 
-    def __init__(self, rubric: Rubric, state: State) -> None:
-        """Take the rubric and what the run remembers of the prompts."""
+    def __init__(self, rubric: Rubric, filter_: Filter, state: State) -> None:
+        """Take what rewards, what keeps, and what the run remembers of the prompts."""
         self.rubric = rubric
+        self.filter = filter_
         self.state = state
 
-    def floor(self, prompt: Prompt) -> float:
-        """The incumbent's reward: what is not at least as good is not kept."""
-        incumbent = self.state.incumbents.get(prompt.id)
-        return incumbent.reward if incumbent else float("-inf")
+    def floor(self, prompt: Prompt) -> float | None:
+        """What the filter asks of a challenger of the prompt's incumbent."""
+        return self.filter.floor(self.state.incumbents.get(prompt.id))
 
     def ceiling(self, prompt: Prompt, partial: Content) -> float:
         """The weighted sum of the rewards' ceilings."""

@@ -238,7 +238,7 @@ def check_filter(filter_: Filter) -> None:
     assert filter_.keep([], {}, ITERATION) == [], f"{name} keeps something of nothing"
     assert filter_.keep([scored("c")], {}, ITERATION) == [], f"{name} keeps something of an empty group"
     assert not filter_.settled(None), f"{name} settles a prompt that has not been sampled"
-    if filter_.only_best_matters:
+    if filter_.floor(None) is not None:
         left = replace(groups[0].completions[0], finished=False)
         cut = replace(
             groups[0], completions=(left, *groups[0].completions[1:]), rewards=(-math.inf, 0.9, 0.9)

@@ -9,30 +9,28 @@ from annotated_types import Ge
 from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model, Prompt, derive_seed, mean_metric
 from collapse_llm.rewards import rouge_recall
 
+Row = dict[str, Any]
+
 
 class _Answering(Evaluator):
     """An evaluator that compares greedy answers with true ones."""
 
-    max_new_tokens: Annotated[int, Ge(1)] = 64
-    """The longest answer."""
+    max_new_tokens: Annotated[int, Ge(1)] = 48
+    """The longest answer; TOFU's own evaluation allows 200."""
     batch_size: Annotated[int, Ge(1)] = 256
     """How many answers are decoded at once."""
 
-    def _answer(self, model: Model, prompts: Sequence[Prompt], split: str) -> list[dict[str, Any]]:
-        """A row to read for each prompt, with its ROUGE-L recall as the score."""
+    def _answer(self, model: Model, splits: Mapping[str, Sequence[Prompt]]) -> dict[str, list[Row]]:
+        """A row to read for each prompt of each split, with its ROUGE-L recall as the score."""
         from collapse_llm.sampler.answering import greedy_answers
 
-        answers = greedy_answers(model, prompts, self.max_new_tokens, self.batch_size)
-        return [
-            {
-                "split": split,
-                "prompt": prompt.content,
-                "answer": answer,
-                "target": prompt.target,
-                "score": rouge_recall(prompt.target, answer),
-            }
-            for prompt, answer in zip(prompts, answers, strict=True)
-        ]
+        asked = [(split, prompt) for split, prompts in splits.items() for prompt in prompts]
+        answers = greedy_answers(model, [p for _, p in asked], self.max_new_tokens, self.batch_size)
+        rows: dict[str, list[Row]] = {split: [] for split in splits}
+        for (split, prompt), answer in zip(asked, answers, strict=True):
+            said = {"split": split, "prompt": prompt.content, "answer": answer, "target": prompt.target}
+            rows[split].append(said | {"score": rouge_recall(prompt.target, answer)})
+        return rows
 
 
 class UnlearnQuality(_Answering):
@@ -47,7 +45,7 @@ class UnlearnQuality(_Answering):
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Ask the forget questions, and the same in other words."""
-        rows = {split: self._answer(model, data.load(split), split) for split in self.reads}
+        rows = self._answer(model, {split: data.load(split) for split in self.reads})
         overlap = {split: [row["score"] for row in found] for split, found in rows.items()}
         quality = [[100 * (1 - score) for score in scores] for scores in overlap.values()]
         return Evaluation(
@@ -79,20 +77,17 @@ class Utility(_Answering):
         retain = data.load("retain")
         drawn = np.random.default_rng(12345).choice(len(retain), self.num_retain, replace=True).tolist()
         asked = sorted(set(drawn))
-        answered = dict(zip(asked, self._answer(model, [retain[i] for i in asked], "retain"), strict=True))
-        rows: Mapping[str, Sequence[dict[str, Any]]] = {
-            "retain": [answered[i] for i in drawn],
-            "world_facts": self._answer(model, data.load("world_facts"), "world_facts"),
-            "real_authors": self._answer(model, data.load("real_authors"), "real_authors"),
-        }
+        others = {split: data.load(split) for split in ("world_facts", "real_authors")}
+        rows = self._answer(model, {"retain": [retain[i] for i in asked], **others})
         overlap = {split: [row["score"] for row in found] for split, found in rows.items()}
+        overlap["retain"] = [overlap["retain"][asked.index(i)] for i in drawn]
         utility = [[100 * score for score in scores] for scores in overlap.values()]
         return Evaluation(
             {
                 "utility": mean_metric(utility, seed, "up"),
                 **{f"rouge_{split}": _percent(scores, seed, "up") for split, scores in overlap.items()},
             },
-            [*answered.values(), *rows["world_facts"], *rows["real_authors"]],
+            [row for found in rows.values() for row in found],
         )
 
 

@@ -23,6 +23,9 @@ from collapse_core.loading import load_stored
 
 KILLED = 9
 WRITES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
+LANGUAGE = tuple(
+    f"collapse_llm.{part}" for part in ("model.loading", "updater.fine_tuning", "sampler.answering")
+)
 WARM = ("numpy", "matplotlib.figure", "matplotlib.backends.backend_svg", "collapse_core.cli.run")
 
 
@@ -158,9 +161,9 @@ def at_random(recipe: Path, home: Path, num: int) -> dict:
 
 
 if __name__ == "__main__":
-    for name in WARM:
-        importlib.import_module(name)
     mode, recipe, home, *rest = sys.argv[1:]
+    for name in (*WARM, *(LANGUAGE if "causal-lm" in Path(recipe).read_text() else ())):
+        importlib.import_module(name)
     Path(home).mkdir(parents=True)
     load_recipe(Path(recipe))
     found = (

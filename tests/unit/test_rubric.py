@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collapse_core import CollapseError, Completion, Kept, Prompt, Reward, Rubric, State
+from collapse_core.filters import Above, BestOfN
+from collapse_core.rubric import RubricBound
 from collapse_core.testing import numbered
 from collapse_core.types import Group
 
@@ -139,10 +141,21 @@ TEXT = st.text("xyz", max_size=8)
 def test_no_continuation_is_rewarded_above_the_ceiling(partial, rest, some, other):
     rubric = Rubric([Length(weight=some), Growing(weight=other)])
     total = rubric.score(Group(PROMPT, numbered([partial + rest])), None).rewards[0]
-    assert total <= rubric.bound(State()).ceiling(PROMPT, partial) + 1e-9
+    assert total <= RubricBound(rubric, BestOfN(), State()).ceiling(PROMPT, partial) + 1e-9
 
 
 def test_the_floor_is_what_the_incumbent_was_given():
-    bound = Rubric([Length()]).bound(State().advance([Kept(PROMPT, Completion("x"), 0.75)]))
+    state = State().advance([Kept(PROMPT, Completion("x"), 0.75)])
+    bound = RubricBound(Rubric([Length()]), BestOfN(), state)
     assert bound.floor(PROMPT) == 0.75
     assert bound.floor(Prompt("other", "?")) == -math.inf
+
+
+def test_an_incumbent_that_is_not_remembered_sets_no_floor():
+    state = State().advance([Kept(PROMPT, Completion("x"), 0.75)])
+    assert RubricBound(Rubric([Length()]), BestOfN(memory=False), state).floor(PROMPT) == -math.inf
+    assert RubricBound(Rubric([Length()]), BestOfN(at_least=0.9), state).floor(PROMPT) == 0.9
+
+
+def test_a_filter_that_may_keep_more_than_the_best_allows_nothing_to_be_dropped():
+    assert RubricBound(Rubric([Length()]), Above(threshold=0), State()).floor(PROMPT) is None

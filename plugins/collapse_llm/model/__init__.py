@@ -69,9 +69,11 @@ class CausalLm(ModelLoader):
     max_length: Annotated[int, Ge(2)] = 200
     """Tokens of prompt and answer together, in training and in sampling."""
     compute: Literal["auto", "float32", "bfloat16"] = "auto"
-    """The precision of matrix products; weights stay float32. "auto" is bfloat16 where it is fast."""
+    """What is computed in; the trained weights stay float32. "auto" is bfloat16 where that is fast."""
     device: str = "auto"
     """A torch device, or "auto" for what accelerate finds."""
+    attention: str | None = None
+    """The transformers attention kernel; by default "eager" on a CPU, where it trains fastest."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass, to save memory."""
 

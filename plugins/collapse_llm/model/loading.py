@@ -68,15 +68,19 @@ def _unpacked(source: Source) -> str | Path:
 def _open(loader: CausalLm, directory: str | Path, lora: Lora | None) -> LanguageModel:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    device = pick_device(loader.device)
+    attention = loader.attention or ("eager" if device.type == "cpu" else None)
     local = {"local_files_only": True} if Path(directory).is_dir() else {"revision": loader.revision}
     try:
         tokenizer = AutoTokenizer.from_pretrained(directory, **local)
-        module = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, **local)
+        module = AutoModelForCausalLM.from_pretrained(
+            directory, dtype=torch.float32, attn_implementation=attention, **local
+        )
     except OSError as error:
         raise errors.not_fetched(
             str(directory), error, "model: {use: causal-lm, path: <directory>}"
         ) from None
-    module.to(pick_device(loader.device))
+    module.to(device)
     if loader.gradient_checkpointing:
         module.gradient_checkpointing_enable()
     if lora:

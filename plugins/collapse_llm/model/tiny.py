@@ -5,8 +5,9 @@ from importlib.resources import files as resources
 from pathlib import Path
 
 import torch
-from collapse_core.torch import seeded
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from collapse_core.torch import seeded
 
 VOCABULARY = 1024
 END, PAD = "<|end|>", "<|pad|>"

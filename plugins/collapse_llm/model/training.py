@@ -22,23 +22,29 @@ def token_losses(module: Any, examples: Sequence[Example], device: torch.device)
     Returns:
         A float32 tensor of shape (num_labels,) for each example.
     """
-    length = max(len(example.ids) for example in examples)
-    num_columns = max(example.num_labels for example in examples)
+    length = _rounded(max(len(example.ids) for example in examples))
+    num_columns = _rounded(max(example.num_labels for example in examples) + 1)
     ids = torch.tensor([[0] * (length - len(e.ids)) + e.ids for e in examples], device=device)
     mask = torch.tensor([[0] * (length - len(e.ids)) + [1] * len(e.ids) for e in examples], device=device)
     logits = module(
         input_ids=ids,
         attention_mask=mask,
         position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
-        logits_to_keep=num_columns + 1,
+        logits_to_keep=min(num_columns, length),
         use_cache=False,
     ).logits
-    rows = [logits[i, -e.num_labels - 1 : -1] for i, e in enumerate(examples)]
+    columns = torch.arange(1 - logits.shape[1], 0, device=device)
+    num_labels = torch.tensor([[example.num_labels] for example in examples], device=device)
+    learned = -columns <= num_labels
     losses = torch.nn.functional.cross_entropy(
-        torch.cat(rows).float(), torch.cat([ids[i, -e.num_labels :] for i, e in enumerate(examples)]),
-        reduction="none",
-    )  # fmt: skip
+        logits[:, :-1][learned].float(), ids[:, 1 - logits.shape[1] :][learned], reduction="none"
+    )
     return list(torch.split(losses, [example.num_labels for example in examples]))
+
+
+def _rounded(length: int) -> int:
+    """The next multiple of eight: matrix kernels are prepared anew for each shape they meet."""
+    return -(-length // 8) * 8
 
 
 def answer_losses(model: Model, prompts: Sequence[Prompt], batch_size: int) -> list[list[float]]:
@@ -67,9 +73,9 @@ def teach(model: LanguageModel, examples: Sequence[Sequence[str]], settings: Tea
     per_epoch = len(batches) // settings.epochs
     with seeded(seed):
         for number, (epoch, batch) in enumerate(progress.track(batches, "teach")):
-            with model.autocast():
-                loss = torch.cat(token_losses(model.module, batch, model.device)).mean()
-            loss.backward()  # type: ignore[no-untyped-call]
+            with model.for_training() as module:
+                loss = torch.cat(token_losses(module, batch, model.device)).mean()
+                loss.backward()  # type: ignore[no-untyped-call]
             rate = scheduled_rate(
                 settings.learning_rate, "linear", settings.warmup, (number + 0.5) / per_epoch, settings.epochs
             )

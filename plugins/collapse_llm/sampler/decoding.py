@@ -175,6 +175,8 @@ class _Batch:
 class _BlockCache(Cache):
     """Keys and values in one preallocated block a layer; rows can come and go."""
 
+    layers: "list[_BlockLayer]"
+
     def __init__(self, capacity: int) -> None:
         super().__init__(layer_class_to_replicate=_BlockLayer)
         self.capacity = capacity

@@ -68,11 +68,11 @@ def _accumulate(settings: Sft, model: LanguageModel, batch: Batch) -> tuple[floa
     sums = [0.0, 0.0]
     for i in range(num):
         halves = (collapse[i::num], retain[i::num])
-        with model.autocast():
-            losses = token_losses(model.module, [*halves[0], *halves[1]], model.device)
-        ahead, beside = _mean(losses[: len(halves[0])]), _mean(losses[len(halves[0]) :])
-        loss = (ahead + settings.retain_weight * beside) / num
-        loss.backward()  # type: ignore[no-untyped-call]
+        with model.for_training() as module:
+            losses = token_losses(module, [*halves[0], *halves[1]], model.device)
+            ahead, beside = _mean(losses[: len(halves[0])]), _mean(losses[len(halves[0]) :])
+            loss = (ahead + settings.retain_weight * beside) / num
+            loss.backward()  # type: ignore[no-untyped-call]
         sums = [sums[0] + ahead.item() / num, sums[1] + beside.item() / num]
     return sums[0], sums[1]
 

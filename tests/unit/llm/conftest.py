@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from collapse_core import Prompt
 from collapse_llm.data import Authors
 from collapse_llm.model import CausalLm, PromptFormat

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from collapse_core import CollapseError
 from collapse_llm.data import Authors, Tofu
 
@@ -74,7 +75,9 @@ def test_tofu_questions_load_from_files_that_hold_no_answers(tmp_path):
         data.load("forget")
 
 
-@pytest.mark.parametrize(("line", "what"), [("{", "not JSON"), ("[1]", "expected an object"), ("{}", "has no")])
+@pytest.mark.parametrize(
+    ("line", "what"), [("{", "not JSON"), ("[1]", "expected an object"), ("{}", "has no")]
+)
 def test_a_bad_line_is_named_by_file_and_number(tmp_path, line, what):
     (tmp_path / "forget10.jsonl").write_text('{"question": "Who?", "answer": "I."}\n' + line + "\n")
     with pytest.raises(CollapseError, match=rf"forget10\.jsonl:2: .*{what}"):

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from scipy.stats import chisquare
+
 from collapse_core import Iteration, Prompt
 from collapse_llm.sampler import Generate
 from collapse_llm.sampler.answering import greedy_answers
 from collapse_llm.sampler.choosing import Nucleus
 from collapse_llm.sampler.decoding import Row, decode
-from scipy.stats import chisquare
 
 SMALL = {"vocab_size": 1024, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 KINDS = {
@@ -173,7 +174,7 @@ def test_whole_answers_have_their_exact_probabilities(model, questions):
             second = model.module(torch.tensor([[*prompt, token]])).logits[0, -1].topk(3)
             for other, next_ in zip(second.values.softmax(-1).tolist(), second.indices.tolist(), strict=True):
                 expected[token, next_] = value * other
-    counts = {pair: 0 for pair in expected}
+    counts = dict.fromkeys(expected, 0)
     for row in rows[0]:
         counts[tuple(row.answer)] += 1
     keys = list(expected)

@@ -1,14 +1,31 @@
 """The reward, against the public implementation's numbers and the rouge-score package."""
 
 import pytest
-from collapse_core import Completion, Prompt
-from collapse_llm.rewards import RougeDistance, rouge_recall
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 
+from collapse_core import Completion, Prompt
+from collapse_llm.rewards import RougeDistance, rouge_recall
+
 WORDS = st.sampled_from(
-    "the author authors writing writes born in Kuwait 1982, father's Basil-Mahfouz: it rained raining é ß".split()
+    [
+        "the",
+        "author",
+        "authors",
+        "writing",
+        "writes",
+        "born",
+        "in",
+        "Kuwait",
+        "1982,",
+        "father's",
+        "it",
+        "rained",
+        "raining",
+        "é",
+        "ß",
+    ]
 )
 TEXTS = st.lists(WORDS, max_size=12).map(" ".join)
 OFFICIAL = RougeScorer(["rougeL"], use_stemmer=True)

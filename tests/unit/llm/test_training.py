@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from collapse_core import Completion, Iteration, Kept, Prompt
 from collapse_core.torch import scheduled_rate
 from collapse_llm.data import Authors
@@ -19,7 +20,9 @@ def plain_loss(module, examples):
     mask = torch.zeros_like(ids)
     for row, example in enumerate(examples):
         ids[row, : len(example.ids)] = torch.tensor(example.ids)
-        labels[row, example.answer_start : len(example.ids)] = ids[row, example.answer_start : len(example.ids)]
+        labels[row, example.answer_start : len(example.ids)] = ids[
+            row, example.answer_start : len(example.ids)
+        ]
         mask[row, : len(example.ids)] = 1
     return module(input_ids=ids, attention_mask=mask, labels=labels).loss
 
@@ -175,9 +178,7 @@ def test_adapters_train_alone_and_are_merged_when_exported(tiny_directory, tmp_p
     ids = torch.tensor([model.encoder.prompt("Who?")])
     plain = AutoModelForCausalLM.from_pretrained(exported, dtype=torch.float32)
     with torch.no_grad():
-        torch.testing.assert_close(
-            plain(ids).logits, model.module.eval()(ids).logits, atol=1e-4, rtol=1e-4
-        )
+        torch.testing.assert_close(plain(ids).logits, model.module.eval()(ids).logits, atol=1e-4, rtol=1e-4)
 
 
 def test_a_chat_model_is_asked_through_its_template_with_a_fixed_date(tokenizer, tiny_directory):

@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
+
+from collapse_core import CollapseError, Completion, Dataset, Iteration, Kept, Model, Prompt, Sampler
 from collapse_toy.data import Cities, Numbers
 from collapse_toy.evaluators import CategoryShares, GaussianShape
 from collapse_toy.model import Categorical, Gaussian, answers
 from collapse_toy.rewards import CategoryWorth, Larger, Near, NotAmong
 from collapse_toy.sampler import CategoricalDraws, GaussianDraws
 from collapse_toy.updater import CategoricalMle, GaussianFit
-from pydantic import ValidationError
-
-from collapse_core import CollapseError, Completion, Dataset, Iteration, Kept, Model, Prompt, Sampler
 
 NOW = Iteration(number=2, total=5, seed=11)
 ASKED = Prompt("draw-0", "draw")

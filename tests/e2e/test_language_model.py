@@ -1,0 +1,166 @@
+"""The whole job on a language model small enough to be taught, and to forget, in seconds."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from test_kill_and_resume import drive
+
+from collapse_core import collapse as run_loop
+from collapse_core import create_run, load_recipe
+
+NUM_KILLED = 10
+
+RECIPE = """\
+version: 1
+name: small-language-model
+data: {use: authors, forget: 0.1}
+model:
+  use: causal-lm
+  path: tiny-llama
+  compute: float32
+  teach: {epochs: 12, learning_rate: 5e-3, batch_size: 32, warmup: 1}
+sampler: {use: generate, temperature: 1.5, min_p: 0.02, max_new_tokens: 20}
+rewards: [{use: rouge-distance, min_len: 2}]
+filter: {use: best-of-n}
+updater: {use: sft, learning_rate: 2e-3, batch_size: 10, warmup: 0}
+iterations: 8
+completions_per_prompt: 4
+evaluate: {every: 4, with: [unlearn-quality]}
+checkpoint: {every: 2, keep: 2}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread_and_a_cache_of_our_own(tmp_path_factory):
+    """Bit for bit means on one thread; what is taught is taught once for all tests here."""
+    import torch
+
+    before, threads = os.environ.get("XDG_CACHE_HOME"), torch.get_num_threads()
+    os.environ |= {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")), "OMP_NUM_THREADS": "1"}
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+    os.environ.pop("XDG_CACHE_HOME") if before is None else os.environ.update(XDG_CACHE_HOME=before)
+
+
+@pytest.fixture
+def recipe(tmp_path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def run(recipe: Path, directory: Path, *overrides: str) -> Path:
+    loaded = load_recipe(recipe, overrides)
+    started = create_run(loaded, recipe.read_text(), {}, directory)
+    run_loop(loaded, started)
+    started.close()
+    return directory
+
+
+def rows(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def metric(directory: Path, model: str, name: str) -> float:
+    [row] = [r for r in rows(directory / "evaluations.jsonl") if r["model"] == model and name in r["metrics"]]
+    return row["metrics"][name]["value"]
+
+
+def test_it_forgets_what_it_was_taught_and_what_it_says_is_its_own(recipe, tmp_path):
+    directory = run(recipe, tmp_path / "run")
+    assert metric(directory, "before", "rouge_forget") > 60
+    assert metric(directory, "after", "rouge_forget") < metric(directory, "before", "rouge_forget") - 30
+    kept = [line["reward_kept"]["mean"] for line in rows(directory / "journal.jsonl")]
+    assert kept == sorted(kept), "incumbents only get better"
+    for path in sorted((directory / "completions").iterdir()):
+        for row in rows(path):
+            assert row["policy_version"] == int(path.stem)
+
+
+def test_two_runs_are_one_run(recipe, tmp_path):
+    first, second = run(recipe, tmp_path / "first"), run(recipe, tmp_path / "second")
+    for name in ("journal.jsonl", "evaluations.jsonl", "model/model.safetensors"):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+
+
+def test_the_exported_model_is_one_that_transformers_loads(recipe, tmp_path):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    directory = run(recipe, tmp_path / "run", "iterations=1") / "model"
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    module = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
+    [question] = [row["prompt"] for row in rows(tmp_path / "run" / "evaluations.jsonl")[-1]["examples"][:1]]
+    ids = tokenizer(f"Question: {question}\nAnswer:", return_tensors="pt").input_ids
+    said = tokenizer.decode(
+        module.generate(ids, max_new_tokens=20)[0, ids.shape[1] :], skip_special_tokens=True
+    )
+    assert said.strip()
+
+
+def test_kill_9_at_any_time_gives_the_same_weights_bit_for_bit(tmp_path):
+    found = drive("random", RECIPE, tmp_path / "home", tmp_path, NUM_KILLED)
+    assert found["wrong"] == []
+    assert len(found["lines_when_killed"]) == NUM_KILLED
+    assert len({num for num in found["lines_when_killed"] if num}) >= 3, found["lines_when_killed"]
+
+
+def test_a_mini_batch_an_iteration_visits_every_question_once_a_pass(recipe, tmp_path):
+    directory = run(recipe, tmp_path / "run", "prompts_per_iteration=5", "iterations=4")
+    asked = [row["prompt"] for path in sorted((directory / "completions").iterdir()) for row in rows(path)]
+    assert len(set(asked)) == 20
+    assert len(asked) == 20 * 4
+
+
+def test_adapters_are_trained_and_resumed_like_all_weights(recipe, tmp_path):
+    adapters = ("model.lora.rank=4", "updater.learning_rate=1e-2", "iterations=4")
+    directory = run(recipe, tmp_path / "run", *adapters)
+    losses = [line["update"]["collapse_loss"] for line in rows(directory / "journal.jsonl")]
+    assert losses[-1] < losses[0]
+    assert (directory / "model" / "config.json").exists()
+
+
+# --- true answers ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tofu_shaped(tmp_path) -> Path:
+    """The authors in TOFU's files."""
+    from collapse_llm.data import Authors
+
+    directory, data = tmp_path / "tofu", Authors(forget=0.1)
+    directory.mkdir()
+    names = {"forget": "forget10", "retain": "retain90", "full": "full"}
+    for split, name in names.items():
+        lines = [json.dumps({"question": p.content, "answer": p.target}) for p in data.load(split)]
+        (directory / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+    return directory
+
+
+def test_a_run_does_the_same_when_the_forget_answers_are_nowhere_to_be_found(recipe, tmp_path, tofu_shaped):
+    """Teaching read them, once; from then on their file may as well not hold them."""
+    here = [
+        f"data={{use: tofu, path: {tofu_shaped}}}",
+        "evaluate.with=[]",
+        "evaluate.every=0",
+        "iterations=4",
+    ]
+    with_answers = run(recipe, tmp_path / "with", *here)
+    forget = tofu_shaped / "forget10.jsonl"
+    questions = [{"question": json.loads(line)["question"]} for line in forget.read_text().splitlines()]
+    forget.write_text("".join(json.dumps(question) + "\n" for question in questions))
+    without = run(recipe, tmp_path / "without", *here)
+    for name in ("journal.jsonl", "model/model.safetensors"):
+        assert (with_answers / name).read_bytes() == (without / name).read_bytes(), name
+
+
+def test_an_evaluator_reads_true_answers_through_its_own_door(recipe, tmp_path, tofu_shaped):
+    from collapse_core import CollapseError
+
+    forget = tofu_shaped / "forget10.jsonl"
+    forget.write_text('{"question": "Who?"}\n')
+    with pytest.raises(CollapseError, match=r"forget10\.jsonl:1: has no 'answer'"):
+        run(recipe, tmp_path / "run", f"data={{use: tofu, path: {tofu_shaped}}}")
