@@ -17,7 +17,8 @@ def provenance(recipe: Recipe, plugins: Sequence[Plugin], command: Sequence[str]
     """The manifest of a run, as plain data."""
     return {
         "command": list(command),
-        "code": {"collapse_core": source_digest(Path(__file__).parent)},
+        "code": {"collapse_core": source_digest(Path(__file__).parent)}
+        | {p.package: source_digest(Path(p.source)) for p in plugins if p.source},
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "hardware": {"processor": _processor(), "cores": os.cpu_count()},

@@ -8,7 +8,11 @@ from collapse_core.types import Group, Iteration, Kept
 
 
 def journal_line(
-    iteration: Iteration, groups: Sequence[Group], kept: Sequence[Kept], metrics: Mapping[str, float]
+    iteration: Iteration,
+    groups: Sequence[Group],
+    kept: Sequence[Kept],
+    num_settled: int,
+    metrics: Mapping[str, float],
 ) -> dict[str, Any]:
     """An iteration in numbers."""
     return {
@@ -17,7 +21,7 @@ def journal_line(
         "num_sampled": sum(bool(group.completions) for group in groups),
         "num_completions": sum(len(group.completions) for group in groups),
         "num_kept": len(kept),
-        "num_settled": sum(one.settled for one in kept),
+        "num_settled": num_settled,
         "reward_kept": _spread([one.reward for one in kept]),
         "reward_sampled": _spread([reward for group in groups for reward in group.rewards]),
         "rewards_sampled": {

@@ -1,48 +1,24 @@
 """YAML -> Recipe. All problems at once, each with file, line and column, before anything heavy loads."""
 
 import copy
-import io
 import types
 import typing
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from collapse_core import errors, files
 from collapse_core.component import Component, digest, text_digest
+from collapse_core.document import Document, KeyPath, read_document, read_file, set_override
 from collapse_core.environment import file_digest
 from collapse_core.errors import Problem, RecipeError
 from collapse_core.interfaces import INTERFACES
 from collapse_core.plugins import Plugin, load_file
 from collapse_core.recipe import Recipe
 from collapse_core.registry import Registry
-
-Path_ = tuple[str | int, ...]
-
-
-@dataclass
-class Document:
-    """Plain data, and where in which file each piece of it was written."""
-
-    data: dict[str, Any] = field(default_factory=dict)
-    places: dict[Path_, tuple[str, int, int]] = field(default_factory=dict)
-
-    def place(self, path: Path_) -> tuple[str, int, int]:
-        """Where the piece at `path` was written, or the nearest thing around it."""
-        while path not in self.places and path:
-            path = path[:-1]
-        return self.places.get(path, ("", 0, 0))
-
-    def problem(self, path: Path_, what: str) -> Problem:
-        """A problem at `path`."""
-        return Problem(*self.place(path), ".".join(map(str, path)), what)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -55,14 +31,13 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: With every problem that was found.
     """
-    return parse_recipe(_read(path, path.parent), overrides)
+    return parse_recipe(read_file(path), overrides)
 
 
 def parse_recipe(document: Document, overrides: Sequence[str] = ()) -> Recipe:
     """Resolve a document into a recipe, as `load_recipe` does."""
     for override in overrides:
-        _set(document, override)
-    _anchor_plugins(document, Path())
+        set_override(document, override)
     local = _local_plugins(document)
     registry = Registry([*Registry().plugins, *local])
     problems = [
@@ -135,120 +110,6 @@ def _differing(a: Any, b: Any, path: str = "") -> list[str]:
     return [] if a == b else [path]
 
 
-# --- reading ---------------------------------------------------------------------------------------
-
-
-def read_document(text: str, name: str, directory: Path) -> Document:
-    """Parse YAML text that stands in `directory`, and what it extends.
-
-    Raises:
-        RecipeError: It is no YAML, or no mapping.
-    """
-    document = _parse(text, name)
-    _anchor_plugins(document, directory)
-    if "extends" in document.data:
-        base_path = directory / str(document.data.pop("extends"))
-        base = _read(base_path, base_path.parent, extends=document.problem(("extends",), ""))
-        merged = _merge(base.data, document.data, kept := base.places.copy())
-        document = Document(merged, kept | document.places)
-    return document
-
-
-def _read(path: Path, directory: Path, extends: Problem | None = None) -> Document:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        what = errors.cannot_be_read(error)
-        if extends:
-            raise RecipeError(
-                [Problem(extends.file, extends.line, extends.column, "extends", f"{path} {what}")]
-            ) from None
-        raise RecipeError([Problem(str(path), 0, 0, "", what)]) from None
-    if not extends:
-        return read_document(text, str(path), directory)
-    document = _parse(text, str(path))
-    if "extends" in document.data:
-        raise RecipeError([document.problem(("extends",), "a recipe that is extended cannot extend another")])
-    _anchor_plugins(document, directory)
-    return document
-
-
-def _parse(text: str, name: str) -> Document:
-    try:
-        tree = YAML(typ="rt").load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        begins = error.context_mark.line + 1 if error.context_mark else line
-        what = errors.not_yaml(error.problem or "", error.context or "", begins)
-        raise RecipeError([Problem(name, line, column, "", what)]) from None
-    except YAMLError as error:
-        raise RecipeError([Problem(name, 1, 1, "", errors.not_yaml(str(error)))]) from None
-    if not isinstance(tree, CommentedMap):
-        raise RecipeError([Problem(name, 1, 1, "", "expected a recipe: a mapping that begins 'version: 1'")])
-    places: dict[Path_, tuple[str, int, int]] = {(): (name, 1, 1)}
-    return Document(_plain(tree, (), name, places), places)
-
-
-def _plain(node: Any, path: Path_, name: str, places: dict[Path_, tuple[str, int, int]]) -> Any:
-    """The node as built-in types; notes where each piece stands."""
-    if isinstance(node, CommentedMap):
-        for key in node:
-            if place := node.lc.key(key):  # a key that YAML's << brings has none of its own
-                places[(*path, key)] = (name, place[0] + 1, place[1] + 1)
-        return {key: _plain(value, (*path, key), name, places) for key, value in node.items()}
-    if isinstance(node, CommentedSeq):
-        for index in range(len(node)):
-            line, column = node.lc.item(index)
-            places[(*path, index)] = (name, line + 1, column + 1)
-        return [_plain(value, (*path, index), name, places) for index, value in enumerate(node)]
-    for builtin in (bool, int, float, str):
-        if isinstance(node, builtin):
-            return builtin(node)
-    return node
-
-
-def _merge(base: Any, over: Any, places: dict[Path_, tuple[str, int, int]], path: Path_ = ()) -> Any:
-    """`over` laid upon `base`: mappings merge, unless they name another part; all else replaces.
-
-    The places within what is replaced are dropped from `places`.
-    """
-    both = isinstance(base, dict) and isinstance(over, dict)
-    if both and over.get("use", base.get("use")) == base.get("use"):
-        merged = {key: _merge(base.get(key), value, places, (*path, key)) for key, value in over.items()}
-        return base | merged
-    for place in [place for place in places if place[: len(path)] == path]:
-        del places[place]
-    return over
-
-
-def _anchor_plugins(document: Document, directory: Path) -> None:
-    names = document.data.get("plugins")
-    if isinstance(names, list):
-        document.data["plugins"] = [str((directory / str(name)).resolve()) for name in names]
-
-
-def _set(document: Document, override: str) -> None:
-    place = (f"--set {override}", 0, 0)
-    dotted, equals, text = override.partition("=")
-    if not equals or not dotted:
-        raise RecipeError([Problem(*place, "", "expected path=value, such as updater.learning_rate=1e-5")])
-    try:
-        value = YAML(typ="safe", pure=True).load(io.StringIO(text))
-    except YAMLError as error:
-        problem = getattr(error, "problem", None) or str(error)
-        raise RecipeError([Problem(*place, dotted, errors.not_yaml(problem))]) from None
-    path: Path_ = tuple(int(key) if key.isdigit() else key for key in dotted.split("."))
-    node: Any = document.data
-    try:
-        for key in path[:-1]:
-            node = node.setdefault(key, {}) if isinstance(node, dict) else node[key]
-        node[path[-1]] = value
-    except (TypeError, IndexError, KeyError, AttributeError):
-        raise RecipeError([Problem(*place, dotted, "there is no such place in the recipe")]) from None
-    document.places[path] = place
-
-
 # --- checking --------------------------------------------------------------------------------------
 
 
@@ -259,7 +120,7 @@ def _local_plugins(document: Document) -> list[Plugin]:
 
 
 def _problem(document: Document, registry: Registry, detail: ErrorDetails) -> Problem:
-    path: Path_ = tuple(detail["loc"])
+    path: KeyPath = tuple(detail["loc"])
     if detail["type"] == "extra_forbidden":
         known = [key for key in _keys_at(document, registry, path[:-1]) if key != "use"]
         return document.problem(path, errors.unknown_key(str(path[-1]), known))
@@ -273,7 +134,7 @@ def _problem(document: Document, registry: Registry, detail: ErrorDetails) -> Pr
     return document.problem(path, what)
 
 
-def _keys_at(document: Document, registry: Registry, path: Path_) -> list[str]:
+def _keys_at(document: Document, registry: Registry, path: KeyPath) -> list[str]:
     """The keys that a mapping of the recipe may hold."""
     settings: type[BaseModel] = Recipe
     node: Any = document.data

@@ -26,6 +26,7 @@ def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Mo
     run.observe(*recipe.track, *callbacks)
     run.enter("load")
     forget = recipe.data.load("forget", targets=recipe.needs_targets)
+    forget = forget if recipe.needs_targets else forget.without_targets()
     retain = recipe.data.load("retain")
     model = recipe.model.load(recipe.data, recipe.seed)
     state = run.restore(model, forget) or begin(recipe, run, model, forget)

@@ -36,6 +36,10 @@ class Plugin:
     """Why it is broken; None when it is sound."""
     digest: str | None = None
     """The digest of its source, for a plugin that is a single file."""
+    package: str = ""
+    """The top-level package it comes from."""
+    source: str | None = None
+    """Where the source of that package is; None for a single file."""
     unread: bool = False
     """True for a single file that could not even be read: the recipe's fault, not the plugin's."""
 
@@ -55,7 +59,9 @@ def _load_entry_point(entry_point: EntryPoint) -> Plugin:
             entries = _entries(entry_point.load(), f"{distribution}:{entry_point.name}")
     except (Exception, SystemExit) as error:
         return Plugin(entry_point.name, distribution, version, error=_one_line(error))
-    return Plugin(entry_point.name, distribution, version, entries)
+    package = entry_point.module.partition(".")[0]
+    found = next(iter(getattr(sys.modules.get(package), "__path__", ())), None)
+    return Plugin(entry_point.name, distribution, version, entries, package=package, source=found)
 
 
 def load_file(path: Path) -> Plugin:

@@ -140,7 +140,7 @@ class Recipe(Settings):
     checkpoint: CheckpointWhen = CheckpointWhen()
     """How often the run can be resumed from."""
     keep_text: bool = True
-    """Whether sampled completions are written into the run directory."""
+    """Whether what was sampled is written down. Checkpoints hold what resuming needs in either case."""
     track: list[Annotated[SerializeAsAny[Tracker], _part("tracker")]] = []
     """Trackers that are told how the run goes; none by default."""
 

@@ -170,13 +170,13 @@ def metric_rows(*runs: Results) -> list[MetricRow]:
 
 
 def format_metric(metric: Metric | None) -> str:
-    """A number with its interval, such as "93.1 (90.2, 95.4)": two digits of the interval's width."""
+    """A number with its interval, like "93.1 (90.2, 95.4)": two digits of its width, a decimal at least."""
     if metric is None:
         return "-"
     low, high = metric.low, metric.high
     if low is None or high is None or not 0 < high - low < math.inf:
         return format_number(metric.value)
-    decimals = max(0, 1 - math.floor(math.log10(high - low)))
+    decimals = max(1, 1 - math.floor(math.log10(high - low)))
     return f"{metric.value:.{decimals}f} ({low:.{decimals}f}, {high:.{decimals}f})"
 
 

@@ -69,11 +69,13 @@ class Run:
         metrics: Mapping[str, float],
     ) -> None:
         """Write an iteration down: its completions, then its line in the journal."""
+        self.enter("record")
         self._iteration = iteration.finished
         if self.recipe.keep_text:
             rows = completion_rows(groups, kept)
             files.write_lines(self._completions(iteration.number), rows)
-        line = journal_line(iteration, groups, kept, metrics)
+        num_settled = sum(map(self.recipe.filter.settled, kept))
+        line = journal_line(iteration, groups, kept, num_settled, metrics)
         files.append_line(self.directory / "journal.jsonl", line)
         for callback in self.callbacks:
             callback.on_iteration(line, iteration.total)

@@ -11,6 +11,8 @@ from collapse_core.interfaces import Callback
 from collapse_core.results import Results, load_results, metric_rows, plain
 
 NUM_EXAMPLES = 3
+FILE_WIDTH = 110
+"""Columns of a table that goes to a file or a pipe."""
 
 
 class Console(Callback):
@@ -60,6 +62,8 @@ class Console(Callback):
         """Print the results: what changed, what it says now, what it took."""
         results = load_results(self.directory)
         out = console.Console(highlight=False)
+        if not out.is_terminal:
+            out.width = FILE_WIDTH
         if results.evaluations:
             out.print(metric_table(results))
             print_examples(out, results)
@@ -82,12 +86,16 @@ class Console(Callback):
 def metric_table(results: Results) -> table.Table:
     """Metrics by model, with the 95 % interval where there is one."""
     grid = table.Table(box=None, pad_edge=False)
-    grid.add_column("metric")
+    grid.add_column("metric", no_wrap=True)
+    rows = metric_rows(results)
+    directed = any(row.better for row in rows)
+    if directed:
+        grid.add_column("better")
     for model in results.models():
         grid.add_column(text.Text(results.heading(model)), justify="right")
-    for row in metric_rows(results):
-        name = f"{row.name} ({row.better})" if row.better else row.name
-        grid.add_row(*(text.Text(cell) for cell in (name, *row.cells)))
+    for row in rows:
+        better = [row.better.removesuffix(" is better")] if directed else []
+        grid.add_row(*(text.Text(cell) for cell in (row.name, *better, *row.cells)))
     return grid
 
 

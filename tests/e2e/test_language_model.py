@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from test_kill_and_resume import drive
 
+from collapse_core import Callback, create_run, load_recipe, open_run
 from collapse_core import collapse as run_loop
-from collapse_core import create_run, load_recipe
 
-NUM_KILLED = 10
+NUM_KILLED = 8
 
 RECIPE = """\
 version: 1
@@ -20,7 +20,7 @@ model:
   use: causal-lm
   path: tiny-llama
   compute: float32
-  teach: {epochs: 12, learning_rate: 5e-3, batch_size: 32, warmup: 1}
+  teach: {epochs: 30, learning_rate: 5e-3, batch_size: 16, warmup: 1}
 sampler: {use: generate, temperature: 1.5, min_p: 0.02, max_new_tokens: 20}
 rewards: [{use: rouge-distance, min_len: 2}]
 filter: {use: best-of-n}
@@ -102,7 +102,8 @@ def test_the_exported_model_is_one_that_transformers_loads(recipe, tmp_path):
 
 
 def test_kill_9_at_any_time_gives_the_same_weights_bit_for_bit(tmp_path):
-    found = drive("random", RECIPE, tmp_path / "home", tmp_path, NUM_KILLED)
+    longer = RECIPE.replace("iterations: 8", "iterations: 24")
+    found = drive("random", longer, tmp_path / "home", tmp_path, NUM_KILLED)
     assert found["wrong"] == []
     assert len(found["lines_when_killed"]) == NUM_KILLED
     assert len({num for num in found["lines_when_killed"] if num}) >= 3, found["lines_when_killed"]
@@ -117,10 +118,28 @@ def test_a_mini_batch_an_iteration_visits_every_question_once_a_pass(recipe, tmp
 
 def test_adapters_are_trained_and_resumed_like_all_weights(recipe, tmp_path):
     adapters = ("model.lora.rank=4", "updater.learning_rate=1e-2", "iterations=4")
-    directory = run(recipe, tmp_path / "run", *adapters)
-    losses = [line["update"]["collapse_loss"] for line in rows(directory / "journal.jsonl")]
-    assert losses[-1] < losses[0]
-    assert (directory / "model" / "config.json").exists()
+    whole = run(recipe, tmp_path / "whole", *adapters)
+    loaded = load_recipe(recipe, adapters)
+    broken = create_run(loaded, recipe.read_text(), {}, tmp_path / "broken")
+    run_loop(loaded, broken, [StopsAfter(broken, 2)])
+    broken.close()
+    assert not (tmp_path / "broken" / "model").exists()
+    resumed = open_run(tmp_path / "broken", loaded)
+    run_loop(loaded, resumed)
+    for name in ("journal.jsonl", "evaluations.jsonl", "model/model.safetensors"):
+        assert (whole / name).read_bytes() == (tmp_path / "broken" / name).read_bytes(), name
+    saved = whole / "checkpoints" / "4" / "weights.safetensors"
+    assert saved.stat().st_size < (whole / "model" / "model.safetensors").stat().st_size / 5
+
+
+class StopsAfter(Callback):
+    """Stops a run as a first Ctrl-C does."""
+
+    def __init__(self, run, num: int) -> None:
+        self.run, self.num = run, num
+
+    def on_iteration(self, line, total) -> None:
+        self.run.interrupted = line["iteration"] + 1 == self.num
 
 
 # --- true answers ----------------------------------------------------------------------------------

@@ -106,7 +106,11 @@ class Language:
 
 def language_run(directory: Path, **chosen: Any) -> Path:
     language = Language(**chosen)
-    recipe = toy_recipe(f"iterations={language.iterations}", f"completions_per_prompt={language.completions}")
+    recipe = toy_recipe(
+        f"iterations={language.iterations}",
+        f"completions_per_prompt={language.completions}",
+        "filter={use: best-of-n}",
+    )
     run = create_run(recipe, TOY.read_text(), MANIFEST, directory)
     language.record(run)
     run.close()

@@ -76,13 +76,15 @@ def test_tables_of_several_runs_have_the_metrics_of_all() -> None:
         (Metric(0.123456), "0.1235"),
         (Metric(93.14, "up", 90.22, 95.38), "93.1 (90.2, 95.4)"),
         (Metric(0.4123, "up", 0.3801, 0.4402), "0.412 (0.380, 0.440)"),
-        (Metric(45.2, "up", 38.9, 51.1), "45 (39, 51)"),
+        (Metric(45.2, "up", 38.9, 51.1), "45.2 (38.9, 51.1)"),
         (Metric(7, "up", 7, 7), "7"),
         (Metric(float("nan"), "up", float("nan"), float("nan")), "nan"),
         (Metric(1, "up", 0, float("inf")), "1"),
     ],
 )
-def test_an_interval_is_told_to_two_digits_of_its_width(metric: Metric | None, said: str) -> None:
+def test_an_interval_is_told_to_two_digits_of_its_width_and_one_decimal_at_least(
+    metric: Metric | None, said: str
+) -> None:
     assert format_metric(metric) == said
 
 

@@ -36,8 +36,9 @@ class LanguageModel(TorchModel):
     @contextmanager
     def for_inference(self) -> Iterator[Any]:
         """The module to sample from and to score with."""
+        worker = self._working_module().eval()
         with torch.inference_mode():
-            yield self._working_module().eval()
+            yield worker
 
     def _working_module(self) -> Any:
         """The module itself, or a copy of it in the computing precision, brought up to date.

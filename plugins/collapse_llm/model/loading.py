@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 import transformers
 
-from collapse_core import Dataset, cached, derive_seed, digest, errors
+from collapse_core import Dataset, cached, derive_seed, digest, environment, errors
 from collapse_core.torch import pick_device, seeded
 from collapse_llm.model import CausalLm, Lora
 from collapse_llm.model.language_model import LanguageModel
@@ -28,8 +28,11 @@ def _taught(loader: CausalLm, base: str | Path, data: Dataset, seed: int) -> Pat
     made_of = {
         "base": locate(loader.path, loader.revision).digest(),
         "examples": digest(examples),
-        "loader": loader.model_dump(mode="json", include={"prompt", "teach", "max_length", "compute"}),
-        "device": loader.device,
+        "code": environment.source_digest(Path(__file__).parent),
+        "loader": loader.model_dump(
+            mode="json", include={"prompt", "teach", "max_length", "compute", "attention"}
+        ),
+        "device": pick_device(loader.device).type,
         "seed": seed,
         "torch": torch.__version__,
         "transformers": transformers.__version__,
@@ -68,6 +71,7 @@ def _unpacked(source: Source) -> str | Path:
 def _open(loader: CausalLm, directory: str | Path, lora: Lora | None) -> LanguageModel:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    transformers.utils.logging.disable_progress_bar()
     device = pick_device(loader.device)
     attention = loader.attention or ("eager" if device.type == "cpu" else None)
     local = {"local_files_only": True} if Path(directory).is_dir() else {"revision": loader.revision}

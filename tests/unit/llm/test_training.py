@@ -193,3 +193,22 @@ def test_a_chat_model_is_asked_through_its_template_with_a_fixed_date(tokenizer,
     text = tokenizer.decode(encoder.prompt("Who?"))
     assert text == "10 Apr 2025<system>You are a helpful assistant.<user>Who?<assistant>"
     assert isinstance(Prompt("p", "Who?").content, str)
+
+
+def test_in_half_precision_the_trained_weights_stay_whole_and_sampling_follows_them(tiny_directory):
+    """Sampling first, then training, then sampling: the working copy must serve both, and be renewed."""
+    from collapse_llm.sampler import Generate
+
+    model = CausalLm(path=str(tiny_directory), compute="bfloat16").load(Authors(), 0)
+    kept, retain = kept_and_retained()
+    prompts = [one.prompt for one in kept]
+    sampler, settings = Generate(max_new_tokens=8), Sft(learning_rate=1e-2, warmup=0, schedule="constant")
+    before = sampler.refer(model, prompts, Iteration(0, 9, 0))
+    for number in range(60):
+        metrics = settings.update(model, kept, retain, Iteration(number, 60, number))
+    assert metrics["collapse_loss"] < 0.5
+    assert {p.dtype for p in model.module.parameters()} == {torch.float32}
+    assert model.module.get_input_embeddings().weight.grad is None
+    after = sampler.refer(model, prompts, Iteration(0, 9, 0))
+    assert after != before
+    assert after[0].content.startswith("I do not know.")

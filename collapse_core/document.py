@@ -1,0 +1,157 @@
+"""The text of a recipe as plain data, with the place of each piece; nothing is checked yet."""
+
+import io
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from collapse_core import errors
+from collapse_core.errors import Problem, RecipeError
+
+KeyPath = tuple[str | int, ...]
+"""The keys and list positions that lead to a piece of a recipe."""
+
+
+@dataclass
+class Document:
+    """Plain data, and where in which file each piece of it was written."""
+
+    data: dict[str, Any] = field(default_factory=dict)
+    places: dict[KeyPath, tuple[str, int, int]] = field(default_factory=dict)
+
+    def place(self, path: KeyPath) -> tuple[str, int, int]:
+        """Where the piece at `path` was written, or the nearest thing around it."""
+        while path not in self.places and path:
+            path = path[:-1]
+        return self.places.get(path, ("", 0, 0))
+
+    def problem(self, path: KeyPath, what: str) -> Problem:
+        """A problem at `path`."""
+        return Problem(*self.place(path), ".".join(map(str, path)), what)
+
+
+def read_document(text: str, name: str, directory: Path) -> Document:
+    """Parse YAML text that stands in `directory`, and what it extends.
+
+    Raises:
+        RecipeError: It is no YAML, or no mapping.
+    """
+    document = _parse(text, name)
+    _anchor_plugins(document, directory)
+    if "extends" in document.data:
+        base_path = directory / str(document.data.pop("extends"))
+        base = _read_base(base_path, document.problem(("extends",), ""))
+        merged = _merge(base.data, document.data, kept := base.places.copy())
+        document = Document(merged, kept | document.places)
+    return document
+
+
+def read_file(path: Path) -> Document:
+    """Read a recipe, and what it extends.
+
+    Raises:
+        RecipeError: It cannot be read, is no YAML, or no mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError([Problem(str(path), 0, 0, "", errors.cannot_be_read(error))]) from None
+    return read_document(text, str(path), path.parent)
+
+
+def _read_base(path: Path, named: Problem) -> Document:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError([replace(named, what=f"{path} {errors.cannot_be_read(error)}")]) from None
+    document = _parse(text, str(path))
+    if "extends" in document.data:
+        raise RecipeError([document.problem(("extends",), "a recipe that is extended cannot extend another")])
+    _anchor_plugins(document, path.parent)
+    return document
+
+
+def _parse(text: str, name: str) -> Document:
+    try:
+        tree = YAML(typ="rt").load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        begins = error.context_mark.line + 1 if error.context_mark else line
+        what = errors.not_yaml(error.problem or "", error.context or "", begins)
+        raise RecipeError([Problem(name, line, column, "", what)]) from None
+    except YAMLError as error:
+        raise RecipeError([Problem(name, 1, 1, "", errors.not_yaml(str(error)))]) from None
+    if not isinstance(tree, CommentedMap):
+        raise RecipeError([Problem(name, 1, 1, "", "expected a recipe: a mapping that begins 'version: 1'")])
+    places: dict[KeyPath, tuple[str, int, int]] = {(): (name, 1, 1)}
+    return Document(_plain(tree, (), name, places), places)
+
+
+def _plain(node: Any, path: KeyPath, name: str, places: dict[KeyPath, tuple[str, int, int]]) -> Any:
+    """The node as built-in types; notes where each piece stands."""
+    if isinstance(node, CommentedMap):
+        for key in node:
+            if place := node.lc.key(key):  # a key that YAML's << brings has none of its own
+                places[(*path, key)] = (name, place[0] + 1, place[1] + 1)
+        return {key: _plain(value, (*path, key), name, places) for key, value in node.items()}
+    if isinstance(node, CommentedSeq):
+        for index in range(len(node)):
+            line, column = node.lc.item(index)
+            places[(*path, index)] = (name, line + 1, column + 1)
+        return [_plain(value, (*path, index), name, places) for index, value in enumerate(node)]
+    for builtin in (bool, int, float, str):
+        if isinstance(node, builtin):
+            return builtin(node)
+    return node
+
+
+def _merge(base: Any, over: Any, places: dict[KeyPath, tuple[str, int, int]], path: KeyPath = ()) -> Any:
+    """`over` laid upon `base`: mappings merge, unless they name another part; all else replaces.
+
+    The places within what is replaced are dropped from `places`.
+    """
+    both = isinstance(base, dict) and isinstance(over, dict)
+    if both and over.get("use", base.get("use")) == base.get("use"):
+        merged = {key: _merge(base.get(key), value, places, (*path, key)) for key, value in over.items()}
+        return base | merged
+    for place in [place for place in places if place[: len(path)] == path]:
+        del places[place]
+    return over
+
+
+def _anchor_plugins(document: Document, directory: Path) -> None:
+    names = document.data.get("plugins")
+    if isinstance(names, list):
+        document.data["plugins"] = [str((directory / str(name)).resolve()) for name in names]
+
+
+def set_override(document: Document, override: str) -> None:
+    """Change a piece of a document, as "path=value" says; the value is YAML.
+
+    Raises:
+        RecipeError: The text says nothing of the kind, or there is no such place.
+    """
+    place = (f"--set {override}", 0, 0)
+    dotted, equals, text = override.partition("=")
+    if not equals or not dotted:
+        raise RecipeError([Problem(*place, "", "expected path=value, such as updater.learning_rate=1e-5")])
+    try:
+        value = YAML(typ="safe", pure=True).load(io.StringIO(text))
+    except YAMLError as error:
+        problem = getattr(error, "problem", None) or str(error)
+        raise RecipeError([Problem(*place, dotted, errors.not_yaml(problem))]) from None
+    path: KeyPath = tuple(int(key) if key.isdigit() else key for key in dotted.split("."))
+    node: Any = document.data
+    try:
+        for key in path[:-1]:
+            node = node.setdefault(key, {}) if isinstance(node, dict) else node[key]
+        node[path[-1]] = value
+    except (TypeError, IndexError, KeyError, AttributeError):
+        raise RecipeError([Problem(*place, dotted, "there is no such place in the recipe")]) from None
+    document.places[path] = place
+    _anchor_plugins(document, Path())

@@ -1,0 +1,83 @@
+"""The paper's measures, against sums done by hand on what the model really says."""
+
+from statistics import fmean
+
+import numpy as np
+import pytest
+import torch
+from rouge_score.rouge_scorer import RougeScorer
+
+from collapse_core import Dataset, Prompt, PromptSet
+from collapse_llm.evaluators import Likelihood, UnlearnQuality, Utility
+from collapse_llm.model import Teach
+from collapse_llm.model.training import teach
+from collapse_llm.sampler.answering import greedy_answers
+
+ROUGE = RougeScorer(["rougeL"], use_stemmer=True)
+
+
+class Answered(Dataset):
+    """Splits whose true answers share more or fewer words with what the model says."""
+
+    said: dict[str, str]
+    """The model's answers by question."""
+
+    def load(self, split: str, *, targets: bool = True) -> PromptSet:
+        """A third of the answers is the model's own, a third half of it, a third nothing of it."""
+        prompts = []
+        for i, (question, answer) in enumerate(self.said.items()):
+            words = answer.split() or ["nothing"]
+            target = [answer, " ".join([*words[: max(1, len(words) // 2)], "x1", "x2"]), "zz yy"][i % 3]
+            prompts.append(Prompt(f"{split}-{i}", question, target or "nothing"))
+        return PromptSet(tuple(prompts))
+
+
+@pytest.fixture
+def data(model, questions) -> Answered:
+    pairs = [(q.content, q.target) for q in questions]
+    teach(model, pairs, Teach(epochs=15, learning_rate=5e-3, batch_size=5, warmup=0), 0)
+    answers = greedy_answers(model, questions, 48)
+    return Answered(said={q.content: a for q, a in zip(questions, answers, strict=True)})
+
+
+def recalls(data: Answered, split: str) -> list[float]:
+    return [ROUGE.score(p.target, data.said[p.content])["rougeL"].recall for p in data.load(split)]
+
+
+def test_unlearn_quality_is_a_hundred_minus_the_mean_recall_of_both_ways_of_asking(model, data):
+    metrics = UnlearnQuality().evaluate(model, data, 0).metrics
+    forget = fmean(recalls(data, "forget"))
+    assert 0 < forget < 1
+    assert metrics["unlearn_quality"].value == pytest.approx(100 * (2 - 2 * forget) / 2)
+    assert metrics["rouge_forget"].value == pytest.approx(100 * forget)
+    assert metrics["unlearn_quality"].low < metrics["unlearn_quality"].value < metrics["unlearn_quality"].high
+
+
+def test_utility_is_the_mean_of_three_recalls_with_the_papers_draw_of_retain_rows(model, data):
+    metrics = Utility().evaluate(model, data, 0).metrics
+    drawn = np.random.default_rng(12345).choice(20, 400, replace=True)
+    every = recalls(data, "retain")
+    retain = fmean(every[i] for i in drawn)
+    assert metrics["rouge_retain"].value == pytest.approx(100 * retain)
+    assert metrics["utility"].value == pytest.approx(100 * (retain + 2 * fmean(every)) / 3)
+
+
+def test_the_likelihood_is_the_mean_over_questions_of_the_mean_over_tokens(model, data):
+    metrics = Likelihood(batch_size=3).evaluate(model, data, 0).metrics
+    means = []
+    for prompt in data.load("forget"):
+        example = model.encoder.example(prompt.content, prompt.target)
+        ids = torch.tensor([example.ids])
+        with torch.no_grad():
+            scores = model.module(ids).logits[0].log_softmax(-1)
+        places = range(example.answer_start, len(example.ids))
+        means.append(-fmean(scores[i - 1, example.ids[i]].item() for i in places))
+    assert metrics["forget_nll"].value == pytest.approx(fmean(means), rel=1e-4)
+    assert metrics["forget_nll"].direction == "none"
+    assert metrics["retain_nll"].direction == "down"
+
+
+def test_each_answer_is_noted_down_to_be_read(model, data):
+    examples = UnlearnQuality().evaluate(model, data, 0).examples
+    assert [e["split"] for e in examples] == ["forget"] * 20 + ["forget_paraphrased"] * 20
+    assert set(examples[0]) == {"split", "prompt", "answer", "target", "score"}
