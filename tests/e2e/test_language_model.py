@@ -116,6 +116,23 @@ def test_a_mini_batch_an_iteration_visits_every_question_once_a_pass(recipe, tmp
     assert len(asked) == 20 * 4
 
 
+@pytest.mark.parametrize("size", ["forget01", "forget05", "forget10"])
+def test_the_same_recipe_reads_the_real_tofu(recipe, tmp_path, size):
+    """Its own questions, paraphrases and companion sets; one iteration of an untaught model."""
+    tofu = Path(__file__).resolve().parents[3] / "shared" / "data" / "tofu"
+    if not tofu.is_dir():
+        pytest.skip("the TOFU files are not here (shared/data/tofu)")
+    changes = (f"data={{use: tofu, forget: {size}, path: {tofu}}}", "model.teach=null", "iterations=1")
+    few = ("prompts_per_iteration=4", "sampler.max_new_tokens=4", "evaluate.every=0")
+    measured = "evaluate.with=[{use: unlearn-quality, max_new_tokens: 4}, {use: utility, max_new_tokens: 4}]"
+    directory = run(recipe, tmp_path / "run", *changes, *few, measured)
+    [line] = rows(directory / "journal.jsonl")
+    assert line["num_completions"] == 16
+    assert {"unlearn_quality", "utility"} <= {
+        n for r in rows(directory / "evaluations.jsonl") for n in r["metrics"]
+    }
+
+
 def test_adapters_are_trained_and_resumed_like_all_weights(recipe, tmp_path):
     adapters = ("model.lora.rank=4", "updater.learning_rate=1e-2", "iterations=4")
     whole = run(recipe, tmp_path / "whole", *adapters)

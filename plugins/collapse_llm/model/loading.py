@@ -16,6 +16,7 @@ from collapse_llm.model.weights import Source, locate
 
 def load_language_model(loader: CausalLm, data: Dataset, seed: int) -> LanguageModel:
     """Load what a recipe describes; teaching, and unpacking of a quantized file, are cached."""
+    transformers.utils.logging.disable_progress_bar()
     directory = _unpacked(locate(loader.path, loader.revision))
     if loader.teach:
         directory = _taught(loader, directory, data, seed)
@@ -71,7 +72,6 @@ def _unpacked(source: Source) -> str | Path:
 def _open(loader: CausalLm, directory: str | Path, lora: Lora | None) -> LanguageModel:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    transformers.utils.logging.disable_progress_bar()
     device = pick_device(loader.device)
     attention = loader.attention or ("eager" if device.type == "cpu" else None)
     local = {"local_files_only": True} if Path(directory).is_dir() else {"revision": loader.revision}
