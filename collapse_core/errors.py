@@ -181,11 +181,6 @@ def wrong_value(kind: str, message: str, context: Mapping[str, Any], value: obje
 NO_USE = "expected a mapping with 'use: <name>'"
 
 
-def needs_targets(use: str, part: str) -> str:
-    """A part that asks for true answers where the run must not give them."""
-    return f"{part} '{use}' was given no true answers; a part that needs them sets needs_targets = True"
-
-
 def cannot_be_read(error: Exception) -> str:
     """Why a file cannot be read."""
     why = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8 text"
@@ -352,8 +347,3 @@ def recipe_changed(path: Path, keys: Sequence[str]) -> RecipeError:
             for key in keys
         ]
     )
-
-
-def no_evaluations(path: Path) -> CollapseError:
-    """A report on nothing."""
-    return CollapseError(f"{path} has recorded neither iterations nor evaluations yet")
