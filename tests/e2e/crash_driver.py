@@ -151,7 +151,7 @@ def at_random(recipe: Path, home: Path, num: int) -> dict:
         directory = home / str(trial)
         journal = directory / "journal.jsonl"
         begun = journal if trial % 2 else None
-        share = source.uniform(0, 0.3 if begun else 0.8)
+        share = source.uniform(0, 0.15 if begun else 0.8)
         until_killed(share * whole, "run", str(recipe), "--run-dir", str(directory), once=begun)
         lines.append(journal.read_bytes().count(b"\n") if journal.exists() else 0)
         if not (directory / "resolved.json").exists():

@@ -106,7 +106,8 @@ def test_kill_9_at_any_time_gives_the_same_weights_bit_for_bit(tmp_path):
     found = drive("random", longer, tmp_path / "home", tmp_path, NUM_KILLED)
     assert found["wrong"] == []
     assert len(found["lines_when_killed"]) == NUM_KILLED
-    assert len({num for num in found["lines_when_killed"] if num}) >= 3, found["lines_when_killed"]
+    in_the_middle = [num for num in found["lines_when_killed"] if 0 < num < 24]
+    assert len(in_the_middle) >= 2, found["lines_when_killed"]
 
 
 def test_a_mini_batch_an_iteration_visits_every_question_once_a_pass(recipe, tmp_path):
