@@ -43,8 +43,7 @@ class LanguageModel(TorchModel):
     def _working_module(self) -> Any:
         """The module itself, or a copy of it in the computing precision, brought up to date.
 
-        Casting the weights once for many tokens, rather than in each product as autocast does, takes
-        a third off a training step and more off a decoding step.
+        The weights are cast once for many tokens, rather than in each product as autocast does.
         """
         if self.compute == torch.float32:
             return self.module
