@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
-.PHONY: run test test-slow lint docs clean
+.PHONY: run test test-slow lint bench docs clean
 
 run: $(READY)  ## teach a small language model, make it forget two authors, report
 	$(BIN)/collapse run recipes/llm_tofu.yaml
@@ -20,6 +20,11 @@ lint: $(READY)  ## format, style, types, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(READY)  ## measure one iteration against a plain loop and TRL, for hours; takes up what is missing
+	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[bench]' \
+		|| echo "trl could not be installed; its column is left out"
+	$(BIN)/python -m benchmarks
 
 docs: $(READY)  ## check that the documentation says what is true
 	$(BIN)/python -m pytest tests/test_docs.py
