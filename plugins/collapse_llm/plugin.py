@@ -12,6 +12,7 @@ def collapse_components() -> Iterable[Entry]:
     yield Entry("dataset", "tofu", "collapse_llm.data:Tofu")
     yield Entry("model", "causal-lm", "collapse_llm.model:CausalLm")
     yield Entry("sampler", "generate", "collapse_llm.sampler:Generate")
+    yield Entry("sampler", "vllm", "collapse_llm.sampler.vllm:Vllm")
     yield Entry("reward", "rouge-distance", "collapse_llm.rewards:RougeDistance")
     yield Entry("updater", "sft", "collapse_llm.updater:Sft")
     yield Entry("evaluator", "unlearn-quality", "collapse_llm.evaluators:UnlearnQuality")

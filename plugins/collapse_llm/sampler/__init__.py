@@ -8,8 +8,8 @@ from annotated_types import Ge, Gt, Le
 from collapse_core import Bound, Completion, Group, Iteration, Model, Prompt, Sampler
 
 
-class Generate(Sampler):
-    """Draw answers token by token; each field is the recipe's, never the model's own configuration."""
+class Sampling(Sampler):
+    """What tokens are drawn by; each field is the recipe's, never the model's own configuration."""
 
     temperature: Annotated[float, Gt(0)] = 1.0
     """Logits are divided by it; higher is more varied."""
@@ -21,6 +21,11 @@ class Generate(Sampler):
     """Only tokens are allowed that are at least this likely, relative to the likeliest."""
     max_new_tokens: Annotated[int, Ge(1)] = 64
     """The longest answer; the model's max_length for prompt and answer together also holds."""
+
+
+class Generate(Sampling):
+    """Draw answers token by token."""
+
     batch_size: Annotated[int, Ge(1)] = 256
     """How many answers are decoded at once."""
 

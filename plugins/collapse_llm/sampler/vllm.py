@@ -1,0 +1,63 @@
+"""How completions are drawn from a language model by vLLM, where that is installed."""
+
+import importlib.util
+from collections.abc import Sequence
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le
+
+from collapse_core import Bound, CollapseError, Completion, Group, Iteration, Model, Prompt
+from collapse_llm.sampler import Sampling
+
+
+class Vllm(Sampling):
+    """Draw answers with vLLM, beside the model in training; the model must have `lora`.
+
+    The engine is made once and keeps the frozen weights; each policy reaches it as a LoRA adapter. Full
+    fine-tuning is refused: vLLM's `reload_weights` reads again the checkpoint that the engine was started
+    from, and its interface for handing over whole weights has changed its protocol from release to release.
+
+    Each completion has its own seed, but vLLM's arithmetic depends on what is computed together. Where that
+    must not be, set VLLM_BATCH_INVARIANT=1 on hardware for which vLLM offers it.
+
+    Raises:
+        CollapseError: vLLM is missing or the model has no `lora`. A recipe may be meant for another machine,
+            so it is valid all the same, and this is said when the run first asks for an answer.
+    """
+
+    temperature: Annotated[float, Ge(0.01), Le(2)] = 1.0
+    """Logits are divided by it; vLLM takes no more than 2 and raises what is less than 0.01."""
+    gpu_memory_utilization: Annotated[float, Gt(0), Le(1)] = 0.3
+    """The share of the GPU's memory that the engine may take, beside what training holds."""
+    sleep: bool = True
+    """While the model is trained, move the engine's weights to the CPU and drop its cache."""
+
+    def sample(
+        self,
+        model: Model,
+        prompts: Sequence[Prompt],
+        num_completions: int,
+        iteration: Iteration,
+        bound: Bound | None = None,
+    ) -> list[Group]:
+        """Draw answers; each is a request of its own, with a seed of its own."""
+        _require_vllm()
+        from collapse_llm.sampler.vllm_engine import sample_answers
+
+        return sample_answers(self, model, prompts, num_completions, iteration)
+
+    def refer(self, model: Model, prompts: Sequence[Prompt], iteration: Iteration) -> list[Completion]:
+        """The model's greedy answers."""
+        _require_vllm()
+        from collapse_llm.sampler.vllm_engine import greedy_answers
+
+        return [Completion(answer) for answer in greedy_answers(self, model, prompts, iteration)]
+
+
+def _require_vllm() -> None:
+    if importlib.util.find_spec("vllm") is None:
+        raise CollapseError(
+            "the sampler 'vllm' needs the package 'vllm', which is not installed: "
+            "pip install 'collapse-unlearning[vllm]', or write 'sampler: {use: generate}', "
+            "which needs nothing more"
+        )
