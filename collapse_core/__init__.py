@@ -1,6 +1,6 @@
 """Make generative models forget by training them on their own answers: the loop and its contracts."""
 
-from collapse_core import environment, errors, files, progress
+from collapse_core import environment, errors, files, processes, progress
 from collapse_core.cache import cached
 from collapse_core.component import Component, Settings, digest
 from collapse_core.errors import CollapseError, PluginError, RecipeError
@@ -83,5 +83,6 @@ __all__ = [
     "load_recipe",
     "mean_metric",
     "open_run",
+    "processes",
     "progress",
 ]

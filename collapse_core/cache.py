@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
-from collapse_core import files
+from collapse_core import files, processes
 
 
 def cache_root() -> Path:
@@ -17,8 +17,8 @@ def cache_root() -> Path:
 def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     """The directory that `make` fills, made at most once for a key.
 
-    A process that dies while making leaves nothing that counts; two processes that make the same
-    thing at once both succeed, and one result stays.
+    Of the processes of a run the main one makes it, and the others wait. A process that dies while making
+    leaves nothing that counts; two runs that make the same thing at once both succeed, and one result stays.
 
     Args:
         kind: What sort of thing it is, such as "taught".
@@ -29,8 +29,15 @@ def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
         The finished directory; it must not be changed.
     """
     home = cache_root() / kind / key
+    processes.current().on_main(lambda: _make(home, make))
+    with processes.alone():
+        _make(home, make)  # on another machine, which has a cache of its own
+    return home
+
+
+def _make(home: Path, make: Callable[[Path], None]) -> None:
     if not files.is_sealed(home):
-        draft = files.fresh_directory(home.with_name(f"{key}.{uuid4().hex}{files.DRAFT}"))
+        draft = files.fresh_directory(home.with_name(f"{home.name}.{uuid4().hex}{files.DRAFT}"))
         try:
             make(draft)
             files.seal(draft)
@@ -42,4 +49,3 @@ def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
                 raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-    return home

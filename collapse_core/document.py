@@ -41,7 +41,7 @@ def read_document(text: str, name: str, directory: Path) -> Document:
         RecipeError: It is no YAML, or no mapping.
     """
     document = _parse(text, name)
-    _anchor_plugins(document, directory)
+    _anchor_paths(document, directory)
     if "extends" in document.data:
         base_path = directory / str(document.data.pop("extends"))
         base = _read_base(base_path, document.problem(("extends",), ""))
@@ -71,7 +71,7 @@ def _read_base(path: Path, named: Problem) -> Document:
     document = _parse(text, str(path))
     if "extends" in document.data:
         raise RecipeError([document.problem(("extends",), "a recipe that is extended cannot extend another")])
-    _anchor_plugins(document, path.parent)
+    _anchor_paths(document, path.parent)
     return document
 
 
@@ -124,10 +124,12 @@ def _merge(base: Any, over: Any, places: dict[KeyPath, tuple[str, int, int]], pa
     return over
 
 
-def _anchor_plugins(document: Document, directory: Path) -> None:
-    names = document.data.get("plugins")
+def _anchor_paths(document: Document, directory: Path) -> None:
+    names, launch = document.data.get("plugins"), document.data.get("launch")
     if isinstance(names, list):
         document.data["plugins"] = [str((directory / str(name)).resolve()) for name in names]
+    if isinstance(launch, dict) and isinstance(launch.get("config"), str):
+        launch["config"] = str((directory / launch["config"]).resolve())
 
 
 def set_override(document: Document, override: str) -> None:
@@ -154,4 +156,4 @@ def set_override(document: Document, override: str) -> None:
     except (TypeError, IndexError, KeyError, AttributeError):
         raise RecipeError([Problem(*place, dotted, "there is no such place in the recipe")]) from None
     document.places[path] = place
-    _anchor_plugins(document, Path())
+    _anchor_paths(document, Path())

@@ -9,6 +9,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from collapse_core import processes
 from collapse_core.plugins import Plugin
 from collapse_core.recipe import Recipe
 
@@ -22,6 +23,7 @@ def provenance(recipe: Recipe, plugins: Sequence[Plugin], command: Sequence[str]
         "python": sys.version.split()[0],
         "platform": platform.platform(),
         "hardware": {"processor": _processor(), "cores": os.cpu_count()},
+        "processes": processes.num_launched(),
         "packages": {d.metadata["Name"]: d.version for d in sorted(distributions(), key=lambda d: d.name)},
         "plugins": [
             {"name": p.name, "distribution": p.distribution, "version": p.version}

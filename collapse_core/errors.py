@@ -311,6 +311,47 @@ def loss_not_finite(iteration: int, loss: float) -> CollapseError:
     )
 
 
+# --- several processes -----------------------------------------------------------------------------
+
+
+def told(error: Exception) -> tuple[str, int]:
+    """An error as other processes are told of it: the sentence and the exit code."""
+    if isinstance(error, CollapseError):
+        return str(error), error.exit_code
+    return (system_error(error) if isinstance(error, OSError) else unexpected(error)), 1
+
+
+PROCESS_LOST = "another process of this run failed or was killed; see what it said, if anything"
+
+
+def not_shardable(how: str) -> CollapseError:
+    """A way to share out a model that is not supported."""
+    return CollapseError(
+        f"{how} is not supported; use FSDP version 2 (fsdp_version: 2 in accelerate's config file), "
+        "or no sharding at all"
+    )
+
+
+def no_settings(path: Path, why: str) -> CollapseError:
+    """A file that is no config of accelerate's."""
+    return CollapseError(f"{path} holds no settings for accelerate: {why}; 'accelerate config' writes one")
+
+
+def cannot_shard(model: str) -> CollapseError:
+    """A model that needs its parameters whole."""
+    return CollapseError(
+        f"{model} cannot be sharded by FSDP; launch plain processes (distributed_type: MULTI_GPU in "
+        "accelerate's config file)"
+    )
+
+
+def not_shared(path: Path) -> CollapseError:
+    """A run directory that only some of the machines see."""
+    return CollapseError(
+        f"{path} is not there on every machine; put the run on a disk that all of them share"
+    )
+
+
 # --- the run directory -----------------------------------------------------------------------------
 
 

@@ -11,9 +11,12 @@ from collapse_core.seeds import derive_seed
 
 def measure(recipe: Recipe, run: Run, model: Model, stage: Stage, iteration: int) -> None:
     """Measure the run's model and record it; at the end, also the models that stand beside it."""
-    if not recipe.evaluate.with_:
-        return
-    run.enter("evaluate")
+    if recipe.evaluate.with_:
+        run.enter("evaluate")
+        run.processes.on_main(lambda: _measure(recipe, run, model, stage, iteration))
+
+
+def _measure(recipe: Recipe, run: Run, model: Model, stage: Stage, iteration: int) -> None:
     for row in evaluate(recipe, model):
         run.evaluated({"model": stage, "iteration": iteration} | row)
     if stage == "after":

@@ -72,7 +72,7 @@ def load_stored(directory: Path) -> Recipe:
     stored = resolved["recipe"]
     _check_plugin_files(directory)
     recipe = parse_recipe(Document(copy.deepcopy(stored), {(): (str(path), 0, 0)}))
-    changed = _differing(stored, recipe.resolved()) + _differing(stored, _as_written(directory, resolved))
+    changed = _changed(stored, recipe.resolved()) + _changed(stored, _as_written(directory, resolved))
     if changed:
         raise errors.recipe_changed(directory, list(dict.fromkeys(changed)))
     return recipe
@@ -100,6 +100,11 @@ def _as_written(directory: Path, resolved: dict[str, Any]) -> dict[str, Any]:
         return stored
     document = read_document(text, str(path), Path(origin.get("directory", directory)))
     return parse_recipe(document, origin.get("overrides", ())).resolved()
+
+
+def _changed(stored: Any, now: Any) -> list[str]:
+    """The keys that make it another run; how many processes work on it does not."""
+    return [key for key in _differing(stored, now) if key.partition(".")[0] != "launch"]
 
 
 def _differing(a: Any, b: Any, path: str = "") -> list[str]:

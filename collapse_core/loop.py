@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from collapse_core import errors
 from collapse_core.evaluate import measure
 from collapse_core.interfaces import Callback, Model
 from collapse_core.recipe import Recipe
@@ -18,15 +17,15 @@ def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Mo
 
     Partial Model Collapse (arXiv 2507.04219) for any generative model. The true forget answers are
     loaded only when a part of the recipe declares that it needs them. Started again on the same run,
-    the loop goes on from the last checkpoint and ends as if it had never stopped.
+    the loop goes on from the last checkpoint and ends as if it had never stopped. Several processes run it
+    together, sharing out prompts and gradients, and keep the same completions as one.
 
     Raises:
         CollapseError: Something the user can mend; what was recorded before stays.
     """
     run.observe(*recipe.track, *callbacks)
     run.enter("load")
-    forget = recipe.data.load("forget", targets=recipe.needs_targets)
-    forget = forget if recipe.needs_targets else forget.without_targets()
+    forget = recipe.load_forget()
     retain = recipe.data.load("retain")
     model = recipe.model.load(recipe.data, recipe.seed)
     state = run.restore(model, forget) or begin(recipe, run, model, forget)
@@ -34,7 +33,7 @@ def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Mo
     for iteration in Iteration.remaining(state.iteration, recipe.iterations, recipe.seed):
         prompts = forget.turn(recipe.prompts_per_iteration, iteration.number, recipe.seed)
         run.enter("sample")
-        groups = sample_unsettled(recipe, model, prompts, state, iteration)
+        groups = sample_unsettled(recipe, run, model, prompts, state, iteration)
         kept = recipe.filter.keep(groups, state.incumbents, iteration)
         run.enter("update")
         retained = retain.draw(recipe.num_retain(prompts), derive_seed(iteration.seed, "retain"))
@@ -44,9 +43,9 @@ def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Mo
 
         if run.due(recipe.evaluate.every, state):
             measure(recipe, run, model, "during", state.iteration)
-        if run.due(recipe.checkpoint.every, state) or run.stops_after(state):
+        if run.stops_after(state) or run.due(recipe.checkpoint.every, state):
             run.save(model, state)
-        if run.interrupted:
+        if run.stopped:
             return model
 
     measure(recipe, run, model, "after", state.iteration)
@@ -56,10 +55,9 @@ def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Mo
 
 def begin(recipe: Recipe, run: Run, model: Model, forget: PromptSet) -> State:
     """The state before the first iteration: the model's own answers, once and for all."""
-    if not forget:
-        raise errors.nothing_to_forget(recipe.data.use)
     run.enter("refer")
-    answers = recipe.sampler.refer(model, forget, Iteration(0, recipe.iterations, recipe.seed))
+    first = Iteration(0, recipe.iterations, recipe.seed)
+    answers = run.processes.spread(forget, lambda share: recipe.sampler.refer(model, share, first))
     state = State(references={p.id: answer for p, answer in zip(forget, answers, strict=True)})
     measure(recipe, run, model, "before", 0)
     run.save(model, state)
@@ -67,11 +65,15 @@ def begin(recipe: Recipe, run: Run, model: Model, forget: PromptSet) -> State:
 
 
 def sample_unsettled(
-    recipe: Recipe, model: Model, prompts: Sequence[Prompt], state: State, iteration: Iteration
+    recipe: Recipe, run: Run, model: Model, prompts: Sequence[Prompt], state: State, iteration: Iteration
 ) -> list[Group]:
     """A scored group for each prompt, empty where the incumbent cannot be improved."""
     unsettled = [p for p in prompts if not recipe.filter.settled(state.incumbents.get(p.id))]
     bound = RubricBound(recipe.rubric, recipe.filter, state)
-    groups = recipe.sampler.sample(model, unsettled, recipe.completions_per_prompt, iteration, bound)
-    scored = {g.prompt.id: recipe.rubric.score(g, state.references[g.prompt.id]) for g in groups}
+
+    def sample_and_score(share: Sequence[Prompt]) -> list[Group]:
+        groups = recipe.sampler.sample(model, share, recipe.completions_per_prompt, iteration, bound)
+        return [recipe.rubric.score(group, state.references[group.prompt.id]) for group in groups]
+
+    scored = {g.prompt.id: g for g in run.processes.spread(unsettled, sample_and_score)}
     return [scored.get(prompt.id, Group(prompt)) for prompt in prompts]

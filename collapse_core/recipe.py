@@ -23,7 +23,7 @@ from collapse_core.interfaces import (
 )
 from collapse_core.registry import Registry
 from collapse_core.rubric import Rubric
-from collapse_core.types import Prompt
+from collapse_core.types import Prompt, PromptSet
 
 
 def _part(kind: Kind) -> Any:
@@ -104,6 +104,15 @@ class CheckpointWhen(Settings):
     """How many checkpoints stay on disk."""
 
 
+class Launch(Settings):
+    """How many processes work on the run; it changes how long a run takes, not what comes out."""
+
+    processes: Annotated[int, Ge(1)] = 1
+    """How many processes share the work, on this machine or, with a config, on several."""
+    config: str | None = None
+    """An accelerate config file, relative to the recipe: machines, GPUs, sharding."""
+
+
 class Recipe(Settings):
     """One run, said in full."""
 
@@ -141,6 +150,8 @@ class Recipe(Settings):
     """How often the run can be resumed from."""
     keep_text: bool = True
     """Whether what was sampled is written down. Checkpoints hold what resuming needs in either case."""
+    launch: Launch = Launch()
+    """How many processes work on the run."""
     track: list[Annotated[SerializeAsAny[Tracker], _part("tracker")]] = []
     """Trackers that are told how the run goes; none by default."""
 
@@ -159,6 +170,17 @@ class Recipe(Settings):
             self.updater,
         ]
         return any(part.needs_targets for part in parts)
+
+    def load_forget(self) -> PromptSet:
+        """The forget prompts, without their true answers unless a part of the loop needs them.
+
+        Raises:
+            CollapseError: There are none.
+        """
+        forget = self.data.load("forget", targets=self.needs_targets)
+        if not forget:
+            raise errors.nothing_to_forget(self.data.use)
+        return forget if self.needs_targets else forget.without_targets()
 
     def num_retain(self, prompts: Sequence[Prompt]) -> int | Literal["all"]:
         """How many retain prompts an iteration over these forget prompts takes."""

@@ -3,42 +3,64 @@
 import fcntl
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar, cast
 
 from collapse_core import errors, files
 from collapse_core.component import digest
 from collapse_core.interfaces import Callback, Model
 from collapse_core.journal import completion_rows, journal_line
+from collapse_core.processes import Processes, current
 from collapse_core.recipe import Recipe
 from collapse_core.state import State
 from collapse_core.types import Group, Iteration, Kept, PromptSet
 
+Writes = TypeVar("Writes", bound=Callable[..., None])
+
+
+def _by_main(method: Writes) -> Writes:
+    """A method that writes; on other processes than the main one it does nothing."""
+
+    @wraps(method)
+    def perhaps(self: "Run", *args: Any, **kwargs: Any) -> None:
+        if self.processes.is_main:
+            method(self, *args, **kwargs)
+
+    return cast(Writes, perhaps)
+
 
 class Run:
-    """One run's directory, open for work. Only one process at a time can have it open."""
+    """One run's directory, open for work: the main process writes, those that work with it only read."""
 
-    def __init__(self, directory: Path, recipe: Recipe) -> None:
-        """Open a directory that `create_run` or `open_run` has checked."""
+    def __init__(self, directory: Path, recipe: Recipe, processes: Processes | None = None) -> None:
+        """Open a directory that `create_run` or `open_run` has checked; the main process locks it."""
         self.directory = directory
         self.recipe = recipe
+        self.processes = processes or current()
+        """Those that work on the run together."""
         self.interrupted = False
         """Set by a signal: stop after this iteration."""
+        self.stopped = False
+        """True once all processes have agreed to stop."""
         self.finished = False
         """True once the final model is exported."""
         self.callbacks: tuple[Callback, ...] = ()
         self._phase: tuple[str, float] | None = None
         self._iteration = 0
-        self._lock = _lock(directory)
+        self._lock = _lock(directory) if self.processes.is_main else None
 
     # --- observing ---------------------------------------------------------------------------------
 
     def observe(self, *callbacks: Callback) -> None:
-        """Tell these what happens from now on."""
+        """Tell these what happens from now on, on the main process."""
         self.callbacks = callbacks
 
+    @_by_main
     def enter(self, phase: str) -> None:
         """A phase begins: note how long the last one took, and show a sign of life."""
         now = time.monotonic()
@@ -51,6 +73,7 @@ class Run:
         for callback in self.callbacks:
             callback.on_phase(phase)
 
+    @_by_main
     def status(self, status: str, **more: object) -> None:
         """Replace status.json."""
         heartbeat = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -61,6 +84,7 @@ class Run:
 
     # --- recording ---------------------------------------------------------------------------------
 
+    @_by_main
     def record(
         self,
         iteration: Iteration,
@@ -80,6 +104,7 @@ class Run:
         for callback in self.callbacks:
             callback.on_iteration(line, iteration.total)
 
+    @_by_main
     def evaluated(self, row: Mapping[str, Any]) -> None:
         """Write down what an evaluator found."""
         files.append_line(self.directory / "evaluations.jsonl", row)
@@ -91,25 +116,39 @@ class Run:
         return every > 0 and state.iteration % every == 0 and state.iteration < self.recipe.iterations
 
     def stops_after(self, state: State) -> bool:
-        """Whether no further iteration follows."""
-        return self.interrupted or state.iteration == self.recipe.iterations
+        """Whether no further iteration follows: it was the last, or any process was told to stop."""
+        self.stopped = self.processes.agree(self.interrupted)
+        return self.stopped or state.iteration == self.recipe.iterations
 
     # --- checkpoints -------------------------------------------------------------------------------
 
     def save(self, model: Model, state: State) -> None:
         """Make a checkpoint from which the run can go on, and drop those that are too old."""
         self.enter("save")
-        directory = files.fresh_directory(self._checkpoint(state.iteration))
-        model.save(directory)
+        with self._filling(self._checkpoint(state.iteration)) as directory:
+            model.save(directory)
+            self.processes.on_main(lambda: self._seal(directory, state))
+
+    def _seal(self, directory: Path, state: State) -> None:
         files.write_json(directory / "state.json", state.to_json())
         files.seal(directory)
         self._drop_old_checkpoints()
 
+    @contextmanager
+    def _filling(self, path: Path) -> Iterator[Path]:
+        """An empty directory; elsewhere than on the main process one that is thrown away.
+
+        All processes save, since each may hold but a part of the model, and the main one gets it whole.
+        """
+        if self.processes.is_main:
+            yield files.fresh_directory(path)
+            return
+        with tempfile.TemporaryDirectory() as elsewhere:
+            yield Path(elsewhere)
+
     def restore(self, model: Model, forget: PromptSet) -> State | None:
         """Go back to the last checkpoint: the model, the state, and what had been recorded by then."""
-        for directory in (self.directory, self.directory / "completions"):
-            files.drop_drafts(directory)
-        self._drop_old_checkpoints()
+        self.processes.on_main(self._clear_up)
         checkpoints = self._checkpoints()
         if not checkpoints:
             self._forget_since(State())
@@ -122,6 +161,13 @@ class Run:
         self._forget_since(state)
         return state
 
+    def _clear_up(self) -> None:
+        """Remove what a killed process has left unfinished."""
+        for directory in (self.directory, self.directory / "completions"):
+            files.drop_drafts(directory)
+        self._drop_old_checkpoints()
+
+    @_by_main
     def _forget_since(self, state: State) -> None:
         """Drop what was recorded after a state, to be done again; a torn last line goes with it."""
         began = bool(state.references)
@@ -168,17 +214,21 @@ class Run:
     def finish(self, model: Model) -> None:
         """Export the final model."""
         self.enter("save")
-        draft = files.fresh_directory(self.directory / ".model.draft")
-        model.export(draft)
+        with self._filling(self.directory / ".model.draft") as draft:
+            model.export(draft)
+            self.processes.on_main(lambda: self._take_over(draft))
+        self.finished = True
+
+    def _take_over(self, draft: Path) -> None:
         shutil.rmtree(self.directory / "model", ignore_errors=True)
         draft.rename(self.directory / "model")
         self.enter("done")
         self.status("finished")
-        self.finished = True
 
     def close(self) -> None:
         """Let other processes have the directory."""
-        self._lock.close()
+        if self._lock:
+            self._lock.close()
 
 
 def create_run(
@@ -192,9 +242,17 @@ def create_run(
         manifest: Where the result will have come from; see `environment.provenance`.
         directory: Where; by default runs/<recipe>/<time>-<digest>. It must hold no run.
 
+    Several processes call it together: the main one lays the directory out, and all open it.
+
     Raises:
         CollapseError: The directory already holds something.
     """
+    processes = current()
+    laid_out = processes.on_main(lambda: _lay_out(recipe, source, manifest, directory))
+    return _opened(laid_out, recipe, processes)
+
+
+def _lay_out(recipe: Recipe, source: str, manifest: Mapping[str, Any], directory: Path | None) -> Path:
     resolved = recipe.resolved()
     if directory is None:
         began = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
@@ -206,7 +264,7 @@ def create_run(
     files.write_text(directory / "recipe.yaml", source)
     files.write_json(directory / "environment.json", manifest)
     files.write_json(directory / "resolved.json", {"digest": digest(resolved), "recipe": resolved})
-    return Run(directory, recipe)
+    return directory
 
 
 def open_run(directory: Path, recipe: Recipe) -> Run:
@@ -218,7 +276,20 @@ def open_run(directory: Path, recipe: Recipe) -> Run:
     status = directory / "status.json"
     if status.exists() and files.read_json(status)["status"] == "finished":
         raise errors.already_finished(directory)
-    return Run(directory, recipe)
+    return _opened(directory, recipe, current())
+
+
+def _opened(directory: Path, recipe: Recipe, processes: Processes) -> Run:
+    """The run as each of the processes opens it; if one cannot, none does."""
+    opened: list[Run] = []
+
+    def open_() -> None:
+        if not directory.is_dir():
+            raise errors.not_shared(directory)
+        opened.append(Run(directory, recipe, processes))
+
+    processes.together(open_)
+    return opened[0]
 
 
 def _lock(directory: Path) -> IO[str]:

@@ -1,29 +1,52 @@
-"""What every plugin that trains with torch shares: checkpoints, optimizers, schedules, devices."""
+"""What every plugin that trains with torch shares: checkpoints, optimizers, schedules, devices, processes."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from safetensors.torch import load_file, save_file
 
-from collapse_core import errors
+from collapse_core import errors, processes
 from collapse_core.interfaces import Model
+from collapse_core.sharding import add_up, as_part_of, asks_for_shards, hand_over, shard_, whole
 from collapse_core.types import Iteration
+
+__all__ = [
+    "MakeOptimizer",
+    "TorchModel",
+    "add_up",
+    "hand_over",
+    "pick_device",
+    "scheduled_rate",
+    "seeded",
+    "step",
+    "whole",
+]
 
 MakeOptimizer = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
 
 
 class TorchModel(Model):
-    """A module with its optimizer, saved and restored as safetensors, bit for bit."""
+    """A module with its optimizer, saved and restored as safetensors, bit for bit.
+
+    Each of several processes holds the whole module, unless the launcher asks for FSDP and the model says
+    `can_shard`: then each holds its part of every parameter and moment from the first step on. What is saved
+    is whole in any case.
+    """
+
+    can_shard: ClassVar[bool] = False
+    """Whether `replicate` is defined, so that the module's own forward pass is not needed."""
 
     def __init__(self, module: torch.nn.Module) -> None:
         """Take the module; its trainable parameters are what changes in a run."""
         self.module = module
         self._optimizer: torch.optim.Optimizer | None = None
         self._saved_moments: dict[str, torch.Tensor] = {}
+        self.sharded = False
+        """Whether this process holds but its part of the parameters."""
 
     @abstractmethod
     def export(self, directory: Path) -> None:
@@ -41,22 +64,42 @@ class TorchModel(Model):
     def optimizer(self, make: MakeOptimizer) -> torch.optim.Optimizer:
         """The run's one optimizer, made at its first use and kept from iteration to iteration."""
         if self._optimizer is None:
+            self._shard_if_asked()
             self._optimizer = make(self.trainable().values())
             self._load_moments(self._optimizer)
+            if self.sharded:
+                self._optimizer.register_step_post_hook(lambda *_: self.replicate())
         return self._optimizer
+
+    def replicate(self) -> None:
+        """Bring a working copy up to date with the sharded module; all processes call it together."""
+        raise NotImplementedError
+
+    def _shard_if_asked(self) -> None:
+        if self.sharded or not asks_for_shards():
+            return
+        if not self.can_shard:
+            raise errors.cannot_shard(type(self).__name__)
+        self.replicate()
+        shard_(self.module, self.device)
+        self.sharded = True
 
     def save(self, directory: Path) -> None:
         """Write weights.safetensors (what is trained, and buffers) and moments.safetensors."""
-        save_file(self._changing(), directory / "weights.safetensors")
-        save_file(self._moments(), directory / "moments.safetensors")
+        for name, tensors in (("weights", self._changing()), ("moments", self._moments())):
+            collected = {key: whole(tensor) for key, tensor in tensors.items()}
+            if processes.current().is_main:
+                save_file(collected, directory / f"{name}.safetensors")
 
     def restore(self, directory: Path) -> None:
         """Read what `save` wrote; the optimizer's moments are taken up when it is next used."""
         saved = load_file(directory / "weights.safetensors")
         for name, tensor in self._changing().items():
-            tensor.copy_(saved[name])
+            tensor.copy_(as_part_of(saved[name], tensor))
         self._optimizer = None
         self._saved_moments = load_file(directory / "moments.safetensors")
+        if self.sharded:
+            self.replicate()
 
     def _changing(self) -> dict[str, torch.Tensor]:
         persistent = self.module.state_dict(keep_vars=True)
@@ -76,9 +119,8 @@ class TorchModel(Model):
         parameters = self.trainable()
         for name, tensor in self._saved_moments.items():
             parameter, _, key = name.rpartition(":")
-            optimizer.state[parameters[parameter]][key] = tensor.to(
-                tensor.device if key == "step" else parameters[parameter].device
-            )
+            like = parameters[parameter]
+            optimizer.state[like][key] = tensor if key == "step" else as_part_of(tensor, like)
         self._saved_moments = {}
 
 
@@ -117,13 +159,13 @@ def step(
     max_grad_norm: float | None,
     iteration: Iteration,
 ) -> None:
-    """One optimizer step on gradients that are already there.
+    """One optimizer step on gradients that are already there, and summed by `add_up` if they were shared out.
 
     Raises:
         CollapseError: The loss is not finite; the weights are left as they were.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    norm = torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm or float("inf"))
+    norm = whole(torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm or float("inf")))
     if not torch.isfinite(norm) or loss != loss:
         raise errors.loss_not_finite(iteration.number, float(loss))
     for group in optimizer.param_groups:
@@ -138,4 +180,5 @@ def pick_device(name: str = "auto") -> torch.device:
         return torch.device(name)
     from accelerate import PartialState
 
+    processes.current()  # knows how several processes meet
     return torch.device(PartialState().device)

@@ -5,12 +5,15 @@ import sys
 import click
 
 from collapse_core import errors
-from collapse_core.cli import main
+from collapse_core.cli import launching, main
 from collapse_core.errors import CollapseError, RecipeError
+from collapse_core.processes import FailedElsewhereError, StoppedGently
 
 
 def entry() -> None:
     """Run the command line and exit: 0 ok, 1 failed, 2 recipe or usage, 3 plugin, 130 interrupted."""
+    gently = False
+    launching.announce()
     try:
         code = main(prog_name="collapse", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -19,17 +22,19 @@ def entry() -> None:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        code = 130
+    except (click.Abort, KeyboardInterrupt) as stopped:
+        code, gently = launching.INTERRUPTED, isinstance(stopped.__cause__, StoppedGently)  # in click's Abort
     except Exception as error:
         if "--debug" in sys.argv:
             raise
         code = _say(error)
-    sys.exit(code)
+    sys.exit(launching.report(code or 0, gently=gently))
 
 
 def _say(error: Exception) -> int:
     """Tell what went wrong, without a traceback; gives the exit code."""
+    if isinstance(error, FailedElsewhereError):
+        return error.exit_code
     if isinstance(error, RecipeError):
         click.echo(str(error), err=True)
         return error.exit_code

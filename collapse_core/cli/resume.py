@@ -4,13 +4,24 @@ from pathlib import Path
 
 import click
 
+from collapse_core.cli.launching import launch
 from collapse_core.cli.session import work
 from collapse_core.loading import load_stored
+from collapse_core.recipe import Launch
 from collapse_core.run import open_run
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
-def command(run: Path) -> None:
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="On how many processes; default what the recipe's 'launch' says.",
+)
+def command(run: Path, processes: int | None) -> None:
     """Go on with an interrupted run from its last checkpoint."""
-    work(open_run(run, load_stored(run)))
+    recipe = load_stored(run)
+    config = recipe.launch.config if processes != 1 else None
+    launch(Launch(processes=processes or recipe.launch.processes, config=config))
+    work(open_run(run, recipe))

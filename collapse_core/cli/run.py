@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from collapse_core import processes
+from collapse_core.cli.launching import launch
 from collapse_core.cli.session import work
 from collapse_core.component import text_digest
 from collapse_core.environment import provenance
@@ -30,12 +32,14 @@ def command(recipe: Path, overrides: tuple[str, ...], run_dir: Path | None, dry_
         }
         click.echo(f"{recipe}: ok; {sizes['forget']} prompts to forget, {sizes['retain']} to retain")
         return
+    launch(loaded.launch)
     source = recipe.read_text(encoding="utf-8")
-    manifest = provenance(loaded, installed_plugins(), sys.argv) | {
-        "recipe": {
-            "directory": str(recipe.parent.resolve()),
-            "overrides": list(overrides),
-            "digest": text_digest(source),
-        }
+    origin = {
+        "directory": str(recipe.parent.resolve()),
+        "overrides": list(overrides),
+        "digest": text_digest(source),
     }
+    manifest = processes.current().on_main(
+        lambda: provenance(loaded, installed_plugins(), sys.argv) | {"recipe": origin}
+    )
     work(create_run(loaded, source, manifest, run_dir))

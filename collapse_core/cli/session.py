@@ -12,6 +12,7 @@ from collapse_core import errors
 from collapse_core.cli.console import Console
 from collapse_core.errors import CollapseError
 from collapse_core.loop import collapse
+from collapse_core.processes import FailedElsewhereError, StoppedGently
 from collapse_core.progress import listening
 from collapse_core.report import write_report
 from collapse_core.run import Run
@@ -20,9 +21,17 @@ from collapse_core.run import Run
 def work(run: Run) -> None:
     """Run the loop until it ends or is stopped, leave a status, a report and the next command."""
     try:
-        _work(run)
+        _work(run) if run.processes.is_main else _work_beside(run)
     finally:
         run.close()
+
+
+def _work_beside(run: Run) -> None:
+    """Work on a run that the main process records and speaks of."""
+    with _stopping_gently(run):
+        collapse(run.recipe, run)
+    if run.stopped:
+        raise StoppedGently
 
 
 def _work(run: Run) -> None:
@@ -39,15 +48,15 @@ def _work(run: Run) -> None:
         console.close()
         if isinstance(error, OSError) and "--debug" not in sys.argv:
             raise errors.stopped_by_system(run.directory, error) from error
-        if not isinstance(error, CollapseError):
+        if not isinstance(error, CollapseError) or isinstance(error, FailedElsewhereError):
             click.echo(f"Failed; continue with:\n  collapse resume {run.directory}", err=True)
         raise
     finally:
         console.close()
-    if run.interrupted and not run.finished:
+    if run.stopped:
         run.status("interrupted")
         click.echo(f"Stopped; continue with:\n  collapse resume {run.directory}", err=True)
-        raise KeyboardInterrupt
+        raise StoppedGently
     console.summary()
     try:
         write_report([run.directory], run.directory / "report.html")
@@ -64,7 +73,8 @@ def _stopping_gently(run: Run) -> Iterator[None]:
         if run.interrupted:
             raise KeyboardInterrupt
         run.interrupted = True
-        click.echo("stopping after this iteration; once more to stop now", err=True)
+        if run.processes.is_main:
+            click.echo("stopping after this iteration; once more to stop now", err=True)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

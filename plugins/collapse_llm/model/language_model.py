@@ -4,22 +4,27 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
-from collapse_core.torch import TorchModel
+from collapse_core import processes
+from collapse_core.torch import TorchModel, hand_over, whole
 from collapse_llm.model import CausalLm
 from collapse_llm.model.encoding import Encoder
+from collapse_llm.model.weights import Source
 
 
 class LanguageModel(TorchModel):
     """A causal language model, its encoder, and the precision it computes in."""
 
+    can_shard: ClassVar[bool] = True
+
     def __init__(self, module: Any, tokenizer: Any, loader: CausalLm) -> None:
         """Take a transformers (or peft) model and its tokenizer."""
         super().__init__(module)
         self.module: Any = module
+        self.source = Source(loader.path)
         self.encoder = Encoder(tokenizer, loader.prompt, loader.max_length)
         self.compute = compute_dtype(loader.compute, self.device)
         self.end_ids = _end_ids(module, tokenizer)
@@ -30,7 +35,9 @@ class LanguageModel(TorchModel):
         """The module for one forward and backward pass; gradients end up on the float32 weights."""
         worker = self._working_module().train()
         yield worker
-        if worker is not self.module:
+        if self.sharded:
+            hand_over(worker, self.module)
+        elif worker is not self.module:
             _hand_over_gradients(worker, self.module)
 
     @contextmanager
@@ -43,23 +50,43 @@ class LanguageModel(TorchModel):
     def _working_module(self) -> Any:
         """The module itself, or a copy of it in the computing precision, brought up to date.
 
-        The weights are cast once for many tokens, rather than in each product as autocast does.
+        The weights are cast once for many tokens, rather than in each product as autocast does. Where they
+        are sharded, the copy is brought up to date by each step, which all processes take together.
         """
+        if self.sharded:
+            return self._worker
         if self.compute == torch.float32:
             return self.module
+        self.replicate()
+        return self._worker
+
+    def replicate(self) -> None:
+        """Bring the working copy up to date, and make it at first."""
         if self._worker is None:
             self._worker = copy.deepcopy(self.module).to(self.compute)
         with torch.no_grad():
             for mine, its in zip(self.module.parameters(), self._worker.parameters(), strict=True):
                 if mine.requires_grad:
-                    its.copy_(mine)
-        return self._worker
+                    its.copy_(whole(mine))
 
     def export(self, directory: Path) -> None:
         """Write a transformers directory; adapters are merged into the weights."""
-        module = copy.deepcopy(self.module).merge_and_unload() if _is_peft(self.module) else self.module
+        module = self.whole_module()
+        if not processes.current().is_main:
+            return
+        module = copy.deepcopy(module).merge_and_unload() if _is_peft(module) else module
         module.save_pretrained(directory)
         self.encoder.tokenizer.save_pretrained(directory)
+
+    def whole_module(self) -> Any:
+        """The module in float32; where it is sharded a whole copy, which all processes ask for together."""
+        if not self.sharded:
+            return self.module
+        module = copy.deepcopy(self._worker).float()
+        with torch.no_grad():
+            for mine, its in zip(self.module.parameters(), module.parameters(), strict=True):
+                its.copy_(whole(mine))
+        return module
 
 
 def _hand_over_gradients(worker: torch.nn.Module, module: torch.nn.Module) -> None:

@@ -95,4 +95,6 @@ def _open(loader: CausalLm, directory: str | Path, lora: Lora | None) -> Languag
         )
         with seeded(0):
             module = get_peft_model(module, config)
-    return LanguageModel(module, tokenizer, loader)
+    model = LanguageModel(module, tokenizer, loader)
+    model.source = Source(str(directory), revision=None if Path(directory).is_dir() else loader.revision)
+    return model

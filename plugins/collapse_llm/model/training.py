@@ -22,6 +22,8 @@ def token_losses(module: Any, examples: Sequence[Example], device: torch.device)
     Returns:
         A float32 tensor of shape (num_labels,) for each example.
     """
+    if not examples:
+        return []
     length = _rounded(max(len(example.ids) for example in examples))
     num_columns = _rounded(max(example.num_labels for example in examples) + 1)
     ids = torch.tensor([[0] * (length - len(e.ids)) + e.ids for e in examples], device=device)

@@ -6,8 +6,8 @@ from statistics import fmean
 
 import torch
 
-from collapse_core import Iteration, Kept, Model, Prompt, derive_seed, progress
-from collapse_core.torch import scheduled_rate, seeded, step
+from collapse_core import Iteration, Kept, Model, Prompt, derive_seed, processes, progress
+from collapse_core.torch import add_up, scheduled_rate, seeded, step
 from collapse_llm.model.encoding import Example
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.model.training import adamw, shuffled_batches, token_losses
@@ -35,7 +35,8 @@ def fine_tune(
     losses: list[tuple[float, float]] = []
     with seeded(derive_seed(iteration.seed, "dropout")):
         for number, batch in enumerate(progress.track(batches, "update")):
-            losses.append(_accumulate(settings, model, batch))
+            collapse_loss, retain_loss = add_up(optimizer, *_accumulate(settings, model, batch))
+            losses.append((collapse_loss, retain_loss))
             rate = scheduled_rate(
                 settings.learning_rate,
                 settings.schedule,
@@ -43,7 +44,7 @@ def fine_tune(
                 iteration.number + (number + 0.5) / len(batches),
                 iteration.total,
             )
-            total = losses[-1][0] + settings.retain_weight * losses[-1][1]
+            total = collapse_loss + settings.retain_weight * retain_loss
             step(optimizer, total, rate, settings.max_grad_norm, iteration)
     if not losses:
         return {}
@@ -61,22 +62,30 @@ def paired_batches(
 
 
 def _accumulate(settings: Sft, model: LanguageModel, batch: Batch) -> tuple[float, float]:
-    """Add the gradients of a batch, by micro-batches of one forward pass each; returns its losses."""
+    """Add the gradients of a batch, by micro-batches of one forward pass each; returns its losses.
+
+    Of several processes each takes its share of the rows, and has its share of the gradients and losses.
+    """
     collapse, retain = batch
     size = settings.micro_batch_size or max(len(collapse), len(retain))
     num = math.ceil(max(len(collapse), len(retain)) / size)
     sums = [0.0, 0.0]
     for i in range(num):
         halves = (collapse[i::num], retain[i::num])
+        mine = [processes.current().share(half) for half in halves]
         with model.for_training() as module:
-            losses = token_losses(module, [*halves[0], *halves[1]], model.device)
-            ahead, beside = _mean(losses[: len(halves[0])]), _mean(losses[len(halves[0]) :])
+            losses = token_losses(module, [*mine[0], *mine[1]], model.device)
+            ahead = _share_of_mean(losses[: len(mine[0])], halves[0])
+            beside = _share_of_mean(losses[len(mine[0]) :], halves[1])
             loss = (ahead + settings.retain_weight * beside) / num
-            loss.backward()  # type: ignore[no-untyped-call]
+            if losses:
+                loss.backward()  # type: ignore[no-untyped-call]
         sums = [sums[0] + ahead.item() / num, sums[1] + beside.item() / num]
     return sums[0], sums[1]
 
 
-def _mean(losses: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The mean over all tokens; zero where there are none."""
-    return torch.cat(list(losses)).mean() if losses else torch.zeros(())
+def _share_of_mean(losses: Sequence[torch.Tensor], examples: Sequence[Example]) -> torch.Tensor:
+    """What these tokens add to the mean over all tokens of the examples; zero where there are none."""
+    if not losses:
+        return torch.zeros(())
+    return torch.cat(list(losses)).sum() / sum(example.num_labels for example in examples)

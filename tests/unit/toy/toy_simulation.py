@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from collapse_core import Model, Recipe, Run, State, collapse, load_recipe
+from collapse_core.processes import Processes
 
 RECIPES = Path(__file__).parents[3] / "recipes" / "toy"
 STANDARD_ERRORS = 4.0
@@ -44,6 +45,7 @@ class Watched(Run):
         self, recipe: Recipe, look: Callable[[Any], Seen], until: Callable[[Seen], bool] | None
     ) -> None:
         self.recipe = recipe
+        self.processes = Processes()
         self.interrupted = False
         self.seen: list[Any] = []
         self.look, self.until = look, until
@@ -51,7 +53,7 @@ class Watched(Run):
     def save(self, model: Model, state: State) -> None:
         """Look at the model; stop the loop, as a signal would, once there is no more to see."""
         self.seen.append(self.look(model))
-        self.interrupted = self.until is not None and self.until(self.seen[-1])
+        self.stopped = self.until is not None and self.until(self.seen[-1])
 
     def restore(self, *_: object) -> None: ...
 

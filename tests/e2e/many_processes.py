@@ -1,0 +1,81 @@
+"""Works on runs with several processes, forks of one warm one, as a launcher would start them. Prints JSON.
+
+    python many_processes.py JOBS
+
+JOBS is a list in JSON of `{"processes": 2, "argv": ["run", ...]}`, with `"environment"` for what accelerate's
+settings would put there. `{"kill": 1, "when": FILE}` sends a `"signal"`, SIGINT by default, to one of the
+processes once the file is there. What is found of a job: the exit codes, and all that was said.
+"""
+
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+WARM = (
+    "accelerate",
+    "torch.distributed.tensor",
+    "torch.distributed.fsdp",
+    "transformers.models.llama.modeling_llama",
+)
+LANGUAGE = tuple(
+    f"collapse_llm.{part}" for part in ("model.loading", "updater.fine_tuning", "sampler.answering")
+)
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def in_fork(job: dict, index: int, port: int, log: Path) -> int:
+    child = os.fork()
+    if child:
+        return child
+    places = {"RANK": index, "LOCAL_RANK": index, "WORLD_SIZE": job["processes"], "MASTER_PORT": port}
+    if job["processes"] > 1:
+        os.environ |= {key: str(value) for key, value in places.items()}
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "ACCELERATE_USE_CPU": "true"}
+    os.environ |= job.get("environment", {})
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    sys.argv = ["collapse", *job["argv"]]
+    from collapse_core.cli.__main__ import entry
+
+    code = 77
+    try:
+        entry()
+    except SystemExit as stopped:
+        code = int(stopped.code or 0)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def do(job: dict, number: int) -> dict:
+    port = free_port()
+    logs = [Path(f"job-{number}-{index}.log") for index in range(job["processes"])]
+    children = [in_fork(job, index, port, log) for index, log in enumerate(logs)]
+    if "kill" in job:
+        while not Path(job["when"]).exists():
+            time.sleep(0.005)
+        os.kill(children[job["kill"]], getattr(signal, job.get("signal", "SIGINT")))
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    return {"codes": codes, "said": [log.read_text() for log in logs]}
+
+
+if __name__ == "__main__":
+    jobs = json.loads(sys.argv[1])
+    for module in (*WARM, *LANGUAGE):
+        importlib.import_module(module)
+    import torch
+
+    torch.set_num_threads(1)
+    print(json.dumps([do(job, number) for number, job in enumerate(jobs)]))
