@@ -1,5 +1,6 @@
 """The parts of a run. Each interface has one method that must be written."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -76,7 +77,11 @@ class Bound(Protocol):
         """The total reward that a completion of this prompt must reach to be kept.
 
         None when one that is not the best of its group may be kept too: then nothing may be dropped.
+        Otherwise, of equals in a group, the first is kept.
         """
+
+    def assured(self, prompt: Prompt, finished: Content) -> float:
+        """The least total reward that a finished completion is sure to be given."""
 
     def ceiling(self, prompt: Prompt, partial: Content) -> float:
         """The highest total reward that any continuation of `partial` can be given."""
@@ -136,8 +141,20 @@ class Reward(Component, ABC):
         """
 
     def ceiling(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:
-        """The highest score that any continuation of `partial` can get; by default `maximum`."""
+        """The highest score that any continuation of `partial` can get; by default `maximum`.
+
+        The partial completion itself is a continuation. A reward that has a ceiling below zero must not
+        abstain.
+        """
         return self.maximum
+
+    def assured(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
+        """The least score that a finished completion is sure to get; by default nothing is sure.
+
+        Samplers ask while its siblings are still being drawn, to drop those that can no longer beat it:
+        answer where that costs little and does not depend on the siblings, and then do not abstain.
+        """
+        return -math.inf
 
 
 class Filter(Component, ABC):
@@ -160,8 +177,8 @@ class Filter(Component, ABC):
     def floor(self, incumbent: Kept | None) -> float | None:
         """What a new completion must be rewarded to be kept, were it the best of its group.
 
-        None, the default, when others than the best of a group may be kept. Otherwise a sampler may
-        leave a completion unfinished that can neither reach the floor nor beat its siblings.
+        None, the default, when others than the best of a group may be kept. Otherwise the first of the
+        best must be kept, and a sampler may leave a completion unfinished that cannot become that.
         """
         return None
 

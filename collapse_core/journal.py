@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, pstdev
-from typing import Any
+from typing import Any, TypeVar
 
 from collapse_core.types import Group, Iteration, Kept
+
+S = TypeVar("S")
 
 
 def journal_line(
@@ -20,16 +22,24 @@ def journal_line(
         "num_prompts": len(groups),
         "num_sampled": sum(bool(group.completions) for group in groups),
         "num_completions": sum(len(group.completions) for group in groups),
+        "num_unfinished": sum(not c.finished for group in groups for c in group.completions),
         "num_kept": len(kept),
         "num_settled": num_settled,
         "reward_kept": _spread([one.reward for one in kept]),
-        "reward_sampled": _spread([reward for group in groups for reward in group.rewards]),
+        "reward_sampled": _spread([r for g in groups for r in _of_finished(g, g.rewards)]),
         "rewards_sampled": {
-            name: _spread([s for g in groups for s in g.breakdown.get(name, ()) if s is not None])
+            name: _spread(
+                [s for g in groups for s in _of_finished(g, g.breakdown.get(name, ())) if s is not None]
+            )
             for name in dict.fromkeys(name for group in groups for name in group.breakdown)
         },
         "update": dict(metrics),
     }
+
+
+def _of_finished(group: Group, scores: Sequence[S]) -> list[S]:
+    """What a completion that was dropped would have been given is not known."""
+    return [score for c, score in zip(group.completions, scores, strict=False) if c.finished]
 
 
 def _spread(values: Sequence[float]) -> dict[str, float] | None:

@@ -58,6 +58,13 @@ def _weigh(reward: Reward, highest: float) -> float:
     return reward.weight * highest if reward.weight > 0 else float("inf")
 
 
+def _weigh_least(reward: Reward, lowest: float) -> float:
+    """What the reward adds at least; a reward that is weighed negatively assures nothing."""
+    if reward.weight == 0:
+        return 0.0
+    return reward.weight * lowest if reward.weight > 0 else -float("inf")
+
+
 class RubricBound:
     """What a partial completion can still become, and what it would have to, as the samplers' `Bound`."""
 
@@ -76,3 +83,9 @@ class RubricBound:
         reference = self.state.references.get(prompt.id)
         rewards = self.rubric.rewards.values()
         return sum((_weigh(r, r.ceiling(prompt, partial, reference)) for r in rewards), 0.0)
+
+    def assured(self, prompt: Prompt, finished: Content) -> float:
+        """The weighted sum of what the rewards assure."""
+        reference = self.state.references.get(prompt.id)
+        rewards = self.rubric.rewards.values()
+        return sum((_weigh_least(r, r.assured(prompt, finished, reference)) for r in rewards), 0.0)

@@ -41,6 +41,10 @@ class RougeDistance(Reward):
         whole_words, _, _ = partial.rpartition(" ")
         return 1.0 - rouge_recall(reference.content if reference else "", whole_words)
 
+    def assured(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
+        """The score itself: it costs little."""
+        return 1.0 - self.overlap(reference.content if reference else "", finished)
+
 
 def rouge_recall(reference: str, text: str) -> float:
     """ROUGE-L recall with Porter stemming: LCS(reference, text) / |reference|, in [0, 1].
@@ -48,19 +52,37 @@ def rouge_recall(reference: str, text: str) -> float:
     The tokens are those of the rouge-score package (Lin 2004); an empty reference gives 0.
     """
     wanted = stems(reference)
-    return common_subsequence(wanted, stems(text)) / len(wanted) if wanted else 0.0
+    return _common(wanted, text)[-1] / len(wanted) if wanted else 0.0
 
 
-def common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:
-    """The length of the longest common subsequence."""
-    row = [0] * (len(a) + 1)
-    for word in b:
-        diagonal = 0
-        for i, other in enumerate(a, start=1):
-            above = row[i]
-            row[i] = diagonal + 1 if word == other else max(above, row[i - 1])
-            diagonal = above
-    return row[-1]
+def _common(wanted: tuple[str, ...], text: str) -> tuple[int, ...]:
+    """The longest common subsequence of the text with each beginning of what is wanted.
+
+    A text that is one word longer than one asked for before costs that word: samplers ask as it grows.
+    """
+    row = _remembered.get((wanted, text))
+    if row is None:
+        before, _, word = text.rpartition(" ")
+        row = _remembered.get((wanted, before))
+        row, words = ((0,) * (len(wanted) + 1), stems(text)) if row is None else (row, stems(word))
+        for stem in words:
+            row = _with_word(row, wanted, stem)
+        if len(_remembered) >= MOST_REMEMBERED:
+            _remembered.clear()
+        _remembered[wanted, text] = row
+    return row
+
+
+_remembered: dict[tuple[tuple[str, ...], str], tuple[int, ...]] = {}
+MOST_REMEMBERED = 100_000
+
+
+def _with_word(row: tuple[int, ...], wanted: tuple[str, ...], word: str) -> tuple[int, ...]:
+    """The next row of the usual table for the longest common subsequence."""
+    longer = [0]
+    for i, other in enumerate(wanted, start=1):
+        longer.append(row[i - 1] + 1 if word == other else max(row[i], longer[-1]))
+    return tuple(longer)
 
 
 @lru_cache(maxsize=65536)

@@ -6,6 +6,9 @@ from typing import Any
 
 from collapse_llm.model import PromptFormat
 
+WORD_MARKS = ("Ġ", "▁")
+"""How byte-level and sentencepiece vocabularies write the space before a word."""
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -58,4 +61,16 @@ class Encoder:
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of an answer's tokens, without special tokens and outer space."""
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+        return self._decode(ids).strip()
+
+    def growth(self, before: Sequence[int], more: Sequence[int]) -> str:
+        """What some tokens add to the text of those before them."""
+        return self._decode([*before, *more])[len(self._decode(before)) :]
+
+    def begins_word(self, token: int) -> bool:
+        """Whether there is a space before the token's text, so that the word before it is whole."""
+        return str(self.tokenizer.convert_ids_to_tokens(token)).startswith(WORD_MARKS)
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        # Without cleaning up: that takes spaces away again, and with them what was a word.
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))

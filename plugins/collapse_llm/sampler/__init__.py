@@ -28,6 +28,8 @@ class Generate(Sampling):
 
     batch_size: Annotated[int, Ge(1)] = 256
     """How many answers are decoded at once."""
+    prune: bool = True
+    """Leave an answer unfinished once it cannot be kept any more, by the bounds of filter and rewards."""
 
     def sample(
         self,
@@ -40,7 +42,7 @@ class Generate(Sampling):
         """Draw answers; each row has a random stream of its own, so batching changes nothing."""
         from collapse_llm.sampler.answering import sample_answers
 
-        return sample_answers(self, model, prompts, num_completions, iteration)
+        return sample_answers(self, model, prompts, num_completions, iteration, bound)
 
     def refer(self, model: Model, prompts: Sequence[Prompt], iteration: Iteration) -> list[Completion]:
         """The model's greedy answers."""

@@ -2,28 +2,42 @@
 
 from collections.abc import Sequence
 
-from collapse_core import Completion, Group, Iteration, Model, Prompt, derive_seed
+from collapse_core import Bound, Completion, Group, Iteration, Model, Prompt, derive_seed
+from collapse_llm.model.encoding import Encoder
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.sampler import Generate
 from collapse_llm.sampler.choosing import Choice, Greedy, Nucleus
 from collapse_llm.sampler.decoding import Row, decode
+from collapse_llm.sampler.pruning import Race, Racer
 
 
 def sample_answers(
-    settings: Generate, model: Model, prompts: Sequence[Prompt], num_completions: int, iteration: Iteration
+    settings: Generate,
+    model: Model,
+    prompts: Sequence[Prompt],
+    num_completions: int,
+    iteration: Iteration,
+    bound: Bound | None = None,
 ) -> list[Group]:
     """Groups of answers, in the order of the prompts."""
-    seeds = [
-        [derive_seed(iteration.seed, prompt.id, number) for number in range(num_completions)]
-        for prompt in prompts
-    ]
+    assert isinstance(model, LanguageModel)
+    groups = []
+    for prompt in prompts:
+        seeds = [derive_seed(iteration.seed, prompt.id, number) for number in range(num_completions)]
+        groups.append(_rows(model.encoder, prompt, seeds, settings.max_new_tokens))
+        if bound and settings.prune:
+            _race(groups[-1], prompt, bound, model.encoder)
     choice = Nucleus(settings.temperature, settings.top_p, settings.top_k, settings.min_p)
-    texts = _answers(model, prompts, seeds, choice, settings.max_new_tokens, settings.batch_size)
+    _decode(model, groups, choice, settings.batch_size)
     return [
         Group(
-            prompt, tuple(Completion(text, number, iteration.number) for number, text in enumerate(answers))
+            prompt,
+            tuple(
+                Completion(model.encoder.text(row.answer), number, iteration.number, not row.dropped)
+                for number, row in enumerate(rows)
+            ),
         )
-        for prompt, answers in zip(prompts, texts, strict=True)
+        for prompt, rows in zip(prompts, groups, strict=True)
     ]
 
 
@@ -31,25 +45,27 @@ def greedy_answers(
     model: Model, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 256
 ) -> list[str]:
     """The likeliest answer to each prompt, token by token."""
-    seeds = [[0] for _ in prompts]
-    return [text for [text] in _answers(model, prompts, seeds, Greedy(), max_new_tokens, batch_size)]
-
-
-def _answers(
-    model: Model,
-    prompts: Sequence[Prompt],
-    seeds: Sequence[Sequence[int]],
-    choice: Choice,
-    max_new_tokens: int,
-    batch_size: int,
-) -> list[list[str]]:
     assert isinstance(model, LanguageModel)
-    encoder = model.encoder
-    groups: list[list[Row]] = []
-    for prompt, own in zip(prompts, seeds, strict=True):
-        ids = encoder.prompt(prompt.content)
-        room = max(1, min(max_new_tokens, encoder.max_length - len(ids)))
-        groups.append([Row(ids, seed, room) for seed in own])
+    groups = [_rows(model.encoder, prompt, [0], max_new_tokens) for prompt in prompts]
+    _decode(model, groups, Greedy(), batch_size)
+    return [model.encoder.text(row.answer) for [row] in groups]
+
+
+def _rows(encoder: Encoder, prompt: Prompt, seeds: Sequence[int], max_new_tokens: int) -> list[Row]:
+    ids = encoder.prompt(prompt.content)
+    room = max(1, min(max_new_tokens, encoder.max_length - len(ids)))
+    return [Row(ids, seed, room) for seed in seeds]
+
+
+def _race(rows: Sequence[Row], prompt: Prompt, bound: Bound, encoder: Encoder) -> None:
+    """Let only those be finished that may still be kept, if the filter keeps none but the best."""
+    floor = bound.floor(prompt)
+    if floor is not None:
+        race = Race(prompt, bound, floor, encoder)
+        for number, row in enumerate(rows):
+            row.watcher = Racer(race, number)
+
+
+def _decode(model: LanguageModel, groups: Sequence[Sequence[Row]], choice: Choice, batch_size: int) -> None:
     with model.for_inference() as module:
         decode(module, groups, choice, model.end_ids, batch_size)
-    return [[encoder.text(row.answer) for row in rows] for rows in groups]

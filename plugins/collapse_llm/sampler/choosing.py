@@ -6,6 +6,12 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch.nn import functional
+
+ROWS_IN_CACHE = 16
+"""How many rows of logits a processor works on before it goes to the next: they fit in its cache."""
+BLOCK = 256
+"""How many tokens are summed before their sums are."""
 
 
 class Choice(Protocol):
@@ -49,32 +55,57 @@ class Nucleus:
 
     def choose(self, logits: torch.Tensor, sources: Sequence[np.random.Generator]) -> torch.Tensor:
         """Draw a token for each row from its own random stream."""
-        scaled = logits.float() / self.temperature
-        if self.top_k is not None and self.top_k < scaled.shape[-1]:
-            least = scaled.topk(self.top_k).values[:, -1:]
-            scaled = scaled.masked_fill(scaled < least, float("-inf"))
-        mass = scaled.softmax(-1)
-        drawable = mass
-        if self.min_p > 0:
-            drawable = mass.masked_fill(mass < self.min_p * mass.amax(-1, keepdim=True), 0.0)
-        heights = drawable.cumsum(-1)
+        step = ROWS_IN_CACHE if logits.device.type == "cpu" else len(logits)
+        chunks = [
+            self._choose(logits[i : i + step], sources[i : i + step]) for i in range(0, len(logits), step)
+        ]
+        return torch.cat(chunks)
+
+    def _choose(self, logits: torch.Tensor, sources: Sequence[np.random.Generator]) -> torch.Tensor:
+        weights = logits.float()
+        weights = weights.sub(weights.amax(-1, keepdim=True)).div_(self.temperature).exp_()
+        if self.top_k is not None and self.top_k < weights.shape[-1]:
+            least = weights.topk(self.top_k).values[:, -1:]
+            weights.masked_fill_(weights < least, 0.0)
+        # The likeliest token weighs 1, so that min_p is what a weight must reach.
+        drawable = _Heights(weights.masked_fill(weights < self.min_p, 0.0) if self.min_p > 0 else weights)
+        allowed = self.top_p * weights.sum(-1)
         chosen = torch.empty(len(sources), dtype=torch.long, device=logits.device)
         open_ = torch.arange(len(sources), device=logits.device)
         while len(open_):
-            drawn = _invert(heights[open_], [sources[row] for row in open_.tolist()])
+            drawn = drawable.invert(open_, [sources[row] for row in open_.tolist()])
             chosen[open_] = drawn
             if self.top_p >= 1:
                 break
-            rows = mass[open_]
-            likelier = rows.masked_fill(rows <= rows.gather(1, drawn[:, None]), 0.0).sum(-1)
-            open_ = open_[likelier >= self.top_p]
+            rows = weights[open_]
+            likelier = rows.mul_(rows > rows.gather(1, drawn[:, None])).sum(-1)
+            open_ = open_[likelier >= allowed[open_]]
         return chosen
 
 
-def _invert(heights: torch.Tensor, sources: Sequence[np.random.Generator]) -> torch.Tensor:
-    """One draw a row by inverting its cumulative sums, which need not end at one."""
-    uniform = torch.tensor([source.random() for source in sources], dtype=torch.float64)
-    points = uniform.to(heights.device, torch.float32)[:, None] * heights[:, -1:]
-    # Rounding may put a point on the very top, beyond the last token that has any mass.
+class _Heights:
+    """Cumulative sums of weights in two steps, over blocks and within one, ready to be inverted."""
+
+    def __init__(self, weights: torch.Tensor) -> None:
+        """Take non-negative weights of shape (rows, vocabulary)."""
+        self.blocks = functional.pad(weights, (0, -weights.shape[-1] % BLOCK)).reshape(
+            len(weights), -1, BLOCK
+        )
+        self.heights = self.blocks.sum(-1).cumsum(-1)
+
+    def invert(self, rows: torch.Tensor, sources: Sequence[np.random.Generator]) -> torch.Tensor:
+        """One draw for each of some rows: the token at which a random share of the weight is passed."""
+        uniform = torch.tensor([source.random() for source in sources], dtype=torch.float64)
+        heights = self.heights[rows]
+        points = uniform.to(heights.device, heights.dtype)[:, None] * heights[:, -1:]
+        block = _passed(heights, points)
+        below = heights.gather(1, block) - self.blocks[rows, block[:, 0]].sum(-1, keepdim=True)
+        within = self.blocks[rows, block[:, 0]].cumsum(-1)
+        return (block * BLOCK + _passed(within, (points - below).clamp(min=0)))[:, 0]
+
+
+def _passed(heights: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """The first index of each row whose height is above its point."""
+    # Rounding may put a point on the very top, beyond the last index that adds anything.
     last = torch.searchsorted(heights, heights[:, -1:].contiguous())
-    return torch.searchsorted(heights, points, right=True).minimum(last)[:, 0]
+    return torch.searchsorted(heights, points, right=True).minimum(last)

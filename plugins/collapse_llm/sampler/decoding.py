@@ -1,15 +1,16 @@
 """The decoding engine for best-of-n: every prompt is read once, and no row waits for another.
 
-A prompt is prefilled once and its cache copied to the rows of its completions. Rows that end leave,
-waiting prompts take their places, and when none wait the batch shrinks. Keys and values live in one
-preallocated block a layer; all rows write the same column, and what lies left of a row's own tokens
-is masked.
+A prompt is prefilled once and its keys and values are copied to the rows of its completions. Rows that
+end leave, waiting prompts take their places, and when none wait the batch shrinks. Keys and values live
+in one preallocated block a layer; all rows write the same column, and what lies left of a row's own
+tokens is masked.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,8 +19,18 @@ from transformers.cache_utils import CacheLayerMixin
 
 from collapse_llm.sampler.choosing import Choice
 
-SHRINK_BELOW = 0.8
-"""The batch is compacted once fewer than this share of its rows are alive."""
+ADMIT_FROM = 0.25
+"""Waiting prompts are read once this share of the rows is free: reading a few is as slow as many."""
+
+
+class Watcher(Protocol):
+    """Follows a row, to let go of it once it is known not to matter."""
+
+    def follow(self, row: "Row") -> None:
+        """The row has got its next token, or its end."""
+
+    def lost(self) -> bool:
+        """Whether the row need not be finished. Asked after each token of any row."""
 
 
 @dataclass(eq=False)
@@ -30,9 +41,20 @@ class Row:
     seed: int
     room: int
     """How many tokens it may get, the end included."""
+    watcher: "Watcher | None" = None
+    """Who may drop the row before it ends."""
     answer: list[int] = field(default_factory=list)
     """The tokens so far, without the end."""
     ended: bool = False
+    dropped: bool = False
+    """Whether it was left unfinished."""
+
+    def take(self, token: int, end_ids: frozenset[int]) -> None:
+        """Note the next token, which may be the end."""
+        self.room -= 1
+        if token not in end_ids:
+            self.answer.append(token)
+        self.ended = token in end_ids or self.room <= 0
 
 
 def decode(
@@ -50,44 +72,70 @@ def decode(
     waiting = deque(sorted((list(g) for g in groups if g), key=lambda g: -len(g[0].prompt)))
     if not waiting:
         return
-    batch = _Batch(module, waiting, choice, end_ids, max_rows)
-    while waiting or batch.rows:
-        if waiting and batch.num_free >= min(len(waiting[0]), max_rows):
-            batch.admit(waiting)
-        else:
-            batch.advance()
+    with _attention_for_single_tokens(module):
+        batch = _Batch(module, waiting, choice, end_ids, max_rows)
+        while waiting or batch.rows:
+            if waiting and batch.has_room_for(waiting[0]):
+                batch.admit(waiting)
+            else:
+                batch.advance()
+
+
+@contextmanager
+def _attention_for_single_tokens(module: Any) -> Iterator[None]:
+    """Have the kernel that reads grouped keys as they are, where eager attention would copy them."""
+    before = module.config._attn_implementation
+    replaced = before == "eager" and module._supports_sdpa
+    if replaced:
+        module.set_attn_implementation("sdpa")
+    try:
+        yield
+    finally:
+        if replaced:
+            module.set_attn_implementation(before)
 
 
 class _Batch:
-    """The rows that are being decoded."""
+    """The rows that are being decoded; they fill the first places of the block."""
 
     def __init__(
         self, module: Any, groups: Sequence[list[Row]], choice: Choice, end_ids: frozenset[int], max_rows: int
     ) -> None:
         self.module, self.choice, self.end_ids = module, choice, end_ids
-        self.max_rows = max(max_rows, *(len(group) for group in groups))
+        num_rows = sum(map(len, groups))
+        self.max_rows = min(num_rows, max(max_rows, *(len(group) for group in groups)))
         self.longest = max(len(row.prompt) + row.room for group in groups for row in group)
-        all_at_once = sum(map(len, groups)) <= self.max_rows
-        self.longest_prompt = self.width = len(groups[0][0].prompt)
-        """The next column to be written."""
-        capacity = self.width + max(r.room for g in groups for r in g) if all_at_once else 2 * self.longest
-        self.cache = _BlockCache(capacity)
-        self.mask = torch.zeros((0, capacity), dtype=torch.long, device=module.device)
+        self.longest_prompt = len(groups[0][0].prompt)
+        room = max(row.room for group in groups for row in group)
+        capacity = self.longest_prompt + room if num_rows <= self.max_rows else 2 * self.longest
+        self.cache = _BlockCache(self.max_rows, capacity, width=self.longest_prompt)
+        self.mask = torch.zeros((self.max_rows, capacity), dtype=torch.long, device=module.device)
+        self.tokens = torch.zeros(self.max_rows, dtype=torch.long, device=module.device)
         self.rows: list[Row] = []
         self.sources: list[np.random.Generator] = []
-        self.tokens = torch.zeros(0, dtype=torch.long, device=module.device)
 
-    @property
-    def num_free(self) -> int:
-        return self.max_rows - len(self.rows)
+    def has_room_for(self, group: Sequence[Row]) -> bool:
+        """Whether reading further prompts is worth the while."""
+        free = self.max_rows - len(self.rows)
+        return free >= max(len(group), ADMIT_FROM * self.max_rows) or not self.rows
 
     def admit(self, waiting: deque[list[Row]]) -> None:
         """Read the prompts of as many waiting groups as there is room for."""
         groups: list[list[Row]] = []
-        while waiting and sum(map(len, groups)) + len(waiting[0]) <= self.num_free:
+        free = self.max_rows - len(self.rows)
+        while waiting and len(waiting[0]) <= free:
             groups.append(waiting.popleft())
-        length = max(len(group[0].prompt) for group in groups)
-        prompts = [group[0].prompt for group in groups]
+            free -= len(groups[-1])
+        rows = [row for group in groups for row in group]
+        owner = torch.tensor([i for i, g in enumerate(groups) for _ in g], device=self.module.device)
+        logits = self._read([group[0].prompt for group in groups], owner)
+        self.rows += rows
+        self.sources += [np.random.Generator(np.random.Philox(key=row.seed)) for row in rows]
+        self._take(logits, first=len(self.rows) - len(rows))
+
+    def _read(self, prompts: Sequence[list[int]], owner: torch.Tensor) -> torch.Tensor:
+        """Prefill prompts into the next free rows, one for each owner; returns their next logits."""
+        length = max(map(len, prompts))
         device = self.module.device
         ids = torch.tensor([[0] * (length - len(p)) + p for p in prompts], device=device)
         mask = torch.tensor([[0] * (length - len(p)) + [1] * len(p) for p in prompts], device=device)
@@ -102,74 +150,74 @@ class _Batch:
             # matrix through a batched product for each prompt.
             logits_to_keep=torch.tensor([-1], device=device),
         ).logits[:, -1]
-        owner = torch.tensor([i for i, group in enumerate(groups) for _ in group], device=device)
-        self.cache.append(read, owner, self.width)
-        self.cache.start = min(self.cache.start, self.width - length)
-        fresh = torch.zeros((len(owner), self.mask.shape[1]), dtype=torch.long, device=device)
-        fresh[:, self.width - length : self.width] = mask[owner]
-        self.mask = torch.cat([self.mask, fresh])
-        rows = [row for group in groups for row in group]
-        sources = [np.random.Generator(np.random.Philox(key=row.seed)) for row in rows]
-        tokens = self.choice.choose(logits[owner], sources)
-        self.rows += rows
-        self.sources += sources
-        self.tokens = torch.cat([self.tokens, tokens])
-        self._take(range(len(self.rows) - len(rows), len(self.rows)))
+        places = slice(len(self.rows), len(self.rows) + len(owner))
+        self.cache.write(read, owner, places)
+        self.mask[places] = 0
+        self.mask[places, self.cache.width - length : self.cache.width] = mask[owner]
+        next_logits: torch.Tensor = logits[owner]
+        return next_logits
 
     def advance(self) -> None:
         """Decode one more token of every row."""
-        self._next_column()
-        self.mask[:, self.width] = 1
-        start, self.cache.width = self.cache.start, self.width
-        seen = self.mask[:, start : self.width + 1]
+        if self.cache.width == self.cache.capacity:
+            self._shift()
+        num, start, width = self._num_computed(), self.cache.start, self.cache.width
+        self.cache.num_rows = num
+        self.mask[:num, width] = 1
+        seen = self.mask[:num, start : width + 1]
         logits = self.module(
-            input_ids=self.tokens[:, None],
+            input_ids=self.tokens[:num, None],
             attention_mask=seen,
-            # A row that has ended but not left yet must not run past the last position there is.
+            # What lies beyond the rows is computed to no end, but must not run past the last position.
             position_ids=(seen.sum(-1, keepdim=True) - 1).clamp(max=self.longest - 1),
             past_key_values=self.cache,
             use_cache=True,
         ).logits[:, -1]
-        self.width += 1
-        self.tokens = self.choice.choose(logits, self.sources)
-        self._take(range(len(self.rows)))
+        self.cache.width += 1
+        self._take(logits[: len(self.rows)], first=0)
 
-    def _take(self, indices: range) -> None:
-        """Note the new tokens of some rows, and let go of the rows that have ended."""
-        for index, token in zip(indices, self.tokens[indices.start :].tolist(), strict=True):
-            row = self.rows[index]
-            row.room -= 1
-            if token in self.end_ids:
-                row.ended = True
-            elif not row.ended:
-                row.answer.append(token)
-                row.ended = row.room <= 0
-        alive = [i for i, row in enumerate(self.rows) if not row.ended]
-        if len(alive) < SHRINK_BELOW * len(self.rows) or not alive:
-            self._keep(alive)
+    def _num_computed(self) -> int:
+        """The rows, rounded up to eight: matrix kernels are prepared anew for each shape they meet."""
+        return min(-(-len(self.rows) // 8) * 8, self.max_rows)
 
-    def _keep(self, alive: list[int]) -> None:
-        chosen = torch.tensor(alive, dtype=torch.long, device=self.tokens.device)
-        self.rows = [self.rows[i] for i in alive]
-        self.sources = [self.sources[i] for i in alive]
-        self.tokens, self.mask = self.tokens[chosen], self.mask[chosen]
-        self.cache.keep(chosen)
+    def _take(self, logits: torch.Tensor, first: int) -> None:
+        """Choose the next tokens of the rows from `first` on, and let go of the rows that have ended."""
+        tokens = self.choice.choose(logits, self.sources[first:])
+        self.tokens[first : len(self.rows)] = tokens
+        rows = self.rows[first:]
+        for row, token in zip(rows, tokens.tolist(), strict=True):
+            row.take(token, self.end_ids)
+            if row.watcher:
+                row.watcher.follow(row)
+        for row in self.rows:
+            if not row.ended and row.watcher and row.watcher.lost():
+                row.ended = row.dropped = True
+        self._close_ranks()
+
+    def _close_ranks(self) -> None:
+        """Move the last rows into the places of those that have ended."""
+        num_alive = sum(not row.ended for row in self.rows)
+        if num_alive == len(self.rows):
+            return
+        holes = [i for i in range(num_alive) if self.rows[i].ended]
+        movers = [i for i in range(num_alive, len(self.rows)) if not self.rows[i].ended]
+        for hole, mover in zip(holes, movers, strict=True):
+            self.rows[hole], self.sources[hole] = self.rows[mover], self.sources[mover]
+        del self.rows[num_alive:], self.sources[num_alive:]
+        self.tokens[holes], self.mask[holes] = self.tokens[movers], self.mask[movers]
+        self.cache.move(movers, holes)
         self._trim()
 
     def _trim(self) -> None:
         """Leave out the columns in which no row has tokens."""
-        used = self.mask[:, : self.width].any(0).nonzero()
-        self.cache.start = int(used[0]) if len(used) else self.width
+        used = self.mask[: len(self.rows), : self.cache.width].any(0).nonzero()
+        self.cache.start = int(used[0]) if len(used) else self.cache.width
 
-    def _next_column(self) -> None:
-        """Have a column to write; where the block is full, move everything left."""
-        if self.width < self.mask.shape[1]:
-            return
-        self._trim()
-        shift = min(self.cache.start, self.width - self.longest_prompt)
-        self.cache.shift(shift)
-        self.mask = torch.cat([self.mask[:, shift:], torch.zeros_like(self.mask[:, :shift])], dim=1)
-        self.width -= shift
+    def _shift(self) -> None:
+        """The block is full: move everything left."""
+        columns = min(self.cache.start, self.cache.width - self.longest_prompt)
+        self.cache.shift(columns)
+        self.mask = torch.cat([self.mask[:, columns:], torch.zeros_like(self.mask[:, :columns])], dim=1)
 
 
 class _BlockCache(Cache):
@@ -177,25 +225,33 @@ class _BlockCache(Cache):
 
     layers: "list[_BlockLayer]"
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, max_rows: int, capacity: int, width: int) -> None:
         super().__init__(layer_class_to_replicate=_BlockLayer)
-        self.capacity = capacity
-        self.start = 0
+        self.max_rows, self.capacity = max_rows, capacity
+        self.num_rows = 0
+        """How many rows are computed."""
+        self.start = width
         """The first column that any row needs."""
-        self.width = 0
+        self.width = width
         """The next column to be written."""
 
-    def append(self, read: DynamicCache, owner: torch.Tensor, width: int) -> None:
-        """Add a row for each owner, with what was read of its prompt right before column `width`."""
+    def write(self, read: DynamicCache, owner: torch.Tensor, places: slice) -> None:
+        """Put what was read of each owner's prompt right before the next column."""
         self.layers = self.layers or [_BlockLayer(self) for _ in read.layers]
-        self.width = width
+        length = read.get_seq_length()
+        self.start = min(self.start, self.width - length)
         for layer, source in zip(self.layers, read.layers, strict=True):
-            layer.append(source.keys, source.values, owner)
+            layer.lazy_initialization(source.keys, source.values)
+            columns = slice(self.width - length, self.width)
+            layer.keys[places, :, columns] = source.keys[owner]
+            layer.values[places, :, columns] = source.values[owner]
 
-    def keep(self, rows: torch.Tensor) -> None:
-        """Drop all other rows."""
-        for layer in self.layers:
-            layer.keys, layer.values = layer.keys[rows], layer.values[rows]
+    def move(self, rows: Sequence[int], places: Sequence[int]) -> None:
+        """Copy rows to other places."""
+        columns = slice(self.start, self.width)
+        for layer in self.layers if rows else ():
+            for block in (layer.keys, layer.values):
+                block[places, :, columns] = block[rows, :, columns]
 
     def shift(self, columns: int) -> None:
         """Move everything left by so many columns."""
@@ -210,38 +266,29 @@ class _BlockLayer(CacheLayerMixin):
     """One layer of the block, of shape (rows, heads, capacity, head size)."""
 
     is_sliding = False
+    is_initialized: bool
 
     def __init__(self, cache: _BlockCache) -> None:
         super().__init__()
         self.cache = cache
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        if self.is_initialized:
+            return
+        # Zeros, not garbage: what is masked is still multiplied, by zero, and NaN would survive that.
         self.keys, self.values = (
-            states.new_empty((0, states.shape[1], self.cache.capacity, states.shape[3]))
+            states.new_zeros((self.cache.max_rows, states.shape[1], self.cache.capacity, states.shape[3]))
             for states in (key_states, value_states)
         )
         self.is_initialized = True
 
-    def append(self, keys: torch.Tensor, values: torch.Tensor, owner: torch.Tensor) -> None:
-        if not self.is_initialized:
-            self.lazy_initialization(keys, values)
-        self.keys, self.values = self._grown(self.keys, keys, owner), self._grown(self.values, values, owner)
-
-    def _grown(self, block: torch.Tensor, read: torch.Tensor, owner: torch.Tensor) -> torch.Tensor:
-        rows, width = len(block), self.cache.width
-        # Zeros, not garbage: what is masked is still multiplied, by zero, and NaN would survive that.
-        grown = block.new_zeros((rows + len(owner), *block.shape[1:]))
-        grown[:rows] = block
-        grown[rows:, :, width - read.shape[2] : width] = read[owner]
-        return grown
-
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        column, start = self.cache.width, self.cache.start
-        self.keys[:, :, column] = key_states[:, :, 0]
-        self.values[:, :, column] = value_states[:, :, 0]
-        return self.keys[:, :, start : column + 1], self.values[:, :, start : column + 1]
+        num, start, column = self.cache.num_rows, self.cache.start, self.cache.width
+        self.keys[:num, :, column] = key_states[:, :, 0]
+        self.values[:num, :, column] = value_states[:, :, 0]
+        return self.keys[:num, :, start : column + 1], self.values[:num, :, start : column + 1]
 
     def get_seq_length(self) -> int:
         return self.cache.width - self.cache.start
