@@ -1,7 +1,7 @@
 """What a run must remember between iterations."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from collapse_core.types import Completion, Kept, Prompt
@@ -29,11 +29,11 @@ class State:
         """Plain data from which `from_json` makes the same state. True answers are left out."""
         return {
             "iteration": self.iteration,
-            "references": {key: asdict(value) for key, value in self.references.items()},
+            "references": {key: _row(value) for key, value in self.references.items()},
             "incumbents": {
                 key: {
                     "prompt": {"id": value.prompt.id, "content": value.prompt.content},
-                    "completion": asdict(value.completion),
+                    "completion": _row(value.completion),
                     "reward": value.reward,
                     "settled": value.settled,
                 }
@@ -57,3 +57,8 @@ class State:
                 for key, value in data["incumbents"].items()
             },
         )
+
+
+def _row(completion: Completion) -> dict[str, Any]:
+    """Its fields; the content, which is plain data already, is not copied."""
+    return {one.name: getattr(completion, one.name) for one in fields(completion)}
