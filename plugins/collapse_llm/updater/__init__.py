@@ -12,7 +12,7 @@ class Sft(Updater):
     """Supervised fine-tuning on the kept answers, with retain answers weighed in.
 
     loss = CE(kept answer) + retain_weight * CE(retain answer), each the mean over answer tokens of its
-    half of the batch (arXiv 2507.04219, section 4); with smaller micro-batches the mean of theirs.
+    half of the batch (arXiv 2507.04219, section 4), in however many micro-batches it is computed.
     """
 
     learning_rate: Annotated[float, Gt(0)] = 1e-5

@@ -1,6 +1,7 @@
 """The gradient steps of an iteration."""
 
 import math
+import random
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -57,31 +58,36 @@ def paired_batches(
     """Shuffled batches of kept examples, the retain examples spread over them evenly."""
     ahead = shuffled_batches(collapse, size, derive_seed(seed, "collapse"))
     num = len(ahead) or math.ceil(len(retain) / size)
-    beside = [one for [one] in shuffled_batches(retain, 1, derive_seed(seed, "retain"))]
+    beside = random.Random(derive_seed(seed, "retain")).sample(list(retain), len(retain))
     return [(ahead[i] if ahead else [], beside[i::num]) for i in range(num)]
 
 
 def _accumulate(settings: Sft, model: LanguageModel, batch: Batch) -> tuple[float, float]:
     """Add the gradients of a batch, by micro-batches of one forward pass each; returns its losses.
 
-    Of several processes each takes its share of the rows, and has its share of the gradients and losses.
+    Micro-batches hold rows of similar length, so that little is padded. Of several processes each takes its
+    share of the rows, and has its share of the gradients and losses.
     """
-    collapse, retain = batch
-    size = settings.micro_batch_size or max(len(collapse), len(retain))
-    num = math.ceil(max(len(collapse), len(retain)) / size)
+    collapse, retain = (sorted(half, key=lambda example: len(example.ids)) for half in batch)
+    longest = max(len(collapse), len(retain))
+    num = math.ceil(longest / (settings.micro_batch_size or longest))
     sums = [0.0, 0.0]
     for i in range(num):
-        halves = (collapse[i::num], retain[i::num])
-        mine = [processes.current().share(half) for half in halves]
+        mine = [processes.current().share(_slice(half, i, num)) for half in (collapse, retain)]
         with model.for_training() as module:
             losses = token_losses(module, [*mine[0], *mine[1]], model.device)
-            ahead = _share_of_mean(losses[: len(mine[0])], halves[0])
-            beside = _share_of_mean(losses[len(mine[0]) :], halves[1])
-            loss = (ahead + settings.retain_weight * beside) / num
+            ahead = _share_of_mean(losses[: len(mine[0])], collapse)
+            beside = _share_of_mean(losses[len(mine[0]) :], retain)
+            loss = ahead + settings.retain_weight * beside
             if losses:
                 loss.backward()  # type: ignore[no-untyped-call]
-        sums = [sums[0] + ahead.item() / num, sums[1] + beside.item() / num]
+        sums = [sums[0] + ahead.item(), sums[1] + beside.item()]
     return sums[0], sums[1]
+
+
+def _slice(half: Sequence[Example], i: int, num: int) -> Sequence[Example]:
+    """The i-th of `num` parts of nearly equal size."""
+    return half[i * len(half) // num : (i + 1) * len(half) // num]
 
 
 def _share_of_mean(losses: Sequence[torch.Tensor], examples: Sequence[Example]) -> torch.Tensor:

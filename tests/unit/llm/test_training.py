@@ -9,7 +9,7 @@ from collapse_llm.data import Authors
 from collapse_llm.model import CausalLm, Lora, PromptFormat
 from collapse_llm.model.training import answer_losses, token_losses
 from collapse_llm.updater import Sft
-from collapse_llm.updater.fine_tuning import paired_batches
+from collapse_llm.updater.fine_tuning import _accumulate, paired_batches
 
 
 def plain_loss(module, examples):
@@ -76,16 +76,30 @@ def test_an_update_steps_along_the_plain_gradient(model, tiny_directory, micro_b
         4,
         derived_update_seed(Iteration(0, 1, 0)),
     )
-    size = micro_batch_size or 4
-    num = 4 // size
     optimizer = torch.optim.AdamW(other.parameters(), lr=1e-3, weight_decay=0.01)
-    for i in range(num):
-        loss = plain_loss(other, ahead[i::num]) + 1.5 * plain_loss(other, beside[i::num])
-        (loss / num).backward()
+    (plain_loss(other, ahead) + 1.5 * plain_loss(other, beside)).backward()
     optimizer.step()
     for mine, its in zip(model.module.parameters(), other.parameters(), strict=True):
-        torch.testing.assert_close(mine, its, atol=2e-5, rtol=0)
+        # A first step of Adam divides by the gradient itself: where that is nearly zero, rounding shows.
+        torch.testing.assert_close(mine, its, atol=5e-5, rtol=0)
     assert metrics["collapse_loss"] > 0
+
+
+@pytest.mark.parametrize("micro_batch_size", [None, 3, 2, 1])
+def test_the_gradient_is_that_of_the_plain_implementation(model, tiny_directory, micro_batch_size):
+    """However the rows are put together, to float tolerance; the plain one pads on the right and uses labels."""
+    other = CausalLm(path=str(tiny_directory), compute="float32").load(Authors(), 0).module.train()
+    kept, retain = kept_and_retained()
+    encode = model.encoder.example
+    ahead = [encode(k.prompt.content, k.completion.content) for k in kept]
+    beside = [encode(p.content, p.target) for p in retain]
+    settings = Sft(retain_weight=1.5, micro_batch_size=micro_batch_size)
+    losses = _accumulate(settings, model, (ahead, beside))
+    plain = plain_loss(other, ahead), plain_loss(other, beside)
+    (plain[0] + 1.5 * plain[1]).backward()
+    assert losses == pytest.approx([loss.item() for loss in plain], rel=1e-5)
+    for mine, its in zip(model.module.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(mine.grad, its.grad, rtol=1e-3, atol=1e-6)
 
 
 def derived_update_seed(iteration):
