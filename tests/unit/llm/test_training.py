@@ -87,7 +87,7 @@ def test_an_update_steps_along_the_plain_gradient(model, tiny_directory, micro_b
 
 @pytest.mark.parametrize("micro_batch_size", [None, 3, 2, 1])
 def test_the_gradient_is_that_of_the_plain_implementation(model, tiny_directory, micro_batch_size):
-    """However the rows are put together, to float tolerance; the plain one pads on the right and uses labels."""
+    """However rows are put together; the plain way pads on the right and labels the prompt with -100."""
     other = CausalLm(path=str(tiny_directory), compute="float32").load(Authors(), 0).module.train()
     kept, retain = kept_and_retained()
     encode = model.encoder.example
