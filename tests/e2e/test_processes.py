@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("processes")  # one worker makes the runs that the tests compare
+
 HERE = Path(__file__).parent
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 ENVIRONMENT |= {"HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true"}
