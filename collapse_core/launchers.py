@@ -15,8 +15,8 @@ from collapse_core.sweep import Stop, Told, carry_out, is_at_work
 POLL_SECONDS = 0.2
 TIMEOUT_MINUTES = 240
 """How long a job may take before it makes a checkpoint and queues again, unless the settings say."""
-REFUSALS = (NameError, TypeError, ValueError, RuntimeError, FileNotFoundError)
-"""What submitit raises for a cluster or a parameter that it does not know."""
+REFUSALS = (AssertionError, NameError, TypeError, ValueError, RuntimeError, FileNotFoundError)
+"""What submitit raises for a cluster or a parameter that it does not know, or a value of the wrong type."""
 
 
 class Job:

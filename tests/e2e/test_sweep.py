@@ -205,7 +205,14 @@ def test_a_job_that_is_terminated_stops_after_its_iteration(recipe, tmp_path, mo
     assert (member.directory / "checkpoints" / str(lines(member.directory)) / "COMPLETE").exists()
 
 
-@pytest.mark.parametrize("setting", ["cluster=nowhere", "cluster=local --launcher-set tiemout=3"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "cluster=nowhere",
+        "cluster=local --launcher-set tiemout=3",
+        "cluster=local --launcher-set timeout_min=long",
+    ],
+)
 def test_a_setting_that_the_launcher_does_not_know_is_one_sentence(collapse_here, recipe, tmp_path, setting):
     words = ["--launcher", "submitit", "--launcher-set", *setting.split()]
     done = collapse_here("sweep", recipe, "--dir", tmp_path / "sweep", *words)
