@@ -4,14 +4,14 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import CliRunner
 from report_runs import MANIFEST, language_run, report, toy_recipe, toy_run
 
 from collapse_core import create_run
-from collapse_core.cli.report import command
 from collapse_core.report import format_seconds
 
 # --- what it says ----------------------------------------------------------------------------------
@@ -182,7 +182,9 @@ def test_a_value_that_is_not_finite_is_told_but_not_drawn(tmp_path: Path) -> Non
 # --- the command -----------------------------------------------------------------------------------
 
 
-def test_the_command_prints_the_path_that_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_prints_the_path_that_it_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collapse_here: Callable[..., Any]
+) -> None:
     monkeypatch.chdir(tmp_path)
     run = create_run(toy_recipe(), "", {}, Path("run"))
     run.close()
@@ -191,14 +193,12 @@ def test_the_command_prints_the_path_that_it_wrote(tmp_path: Path, monkeypatch: 
         (["run", "run"], "report.html"),
         (["run", "--output", "new/place.html"], "new/place.html"),
     ):
-        result = CliRunner().invoke(command, arguments)
-        assert result.output == f"{path}\n"
+        assert collapse_here("report", *arguments).out == f"{path}\n"
         assert "<!doctype html>" in Path(path).read_text()
 
 
-def test_a_directory_without_a_run_is_named(tmp_path: Path) -> None:
-    result = CliRunner().invoke(command, [str(tmp_path)])
-    assert "holds no run" in str(result.exception)
+def test_a_directory_without_a_run_is_named(tmp_path: Path, collapse_here: Callable[..., Any]) -> None:
+    assert "holds no run" in collapse_here("report", tmp_path).err
 
 
 def test_help_waits_for_no_charts() -> None:
