@@ -24,6 +24,8 @@ class Memorization(Evaluator):
 
     convention: Literal["exact", "openunlearning"] = "exact"
     """"openunlearning" never lets Extraction Strength fall below one token's share, as its code does."""
+    num_questions: Annotated[int, Ge(1)] | None = None
+    """Only the first so many questions of each split; TOFU's own code takes 300."""
     batch_size: Annotated[int, Ge(1)] = 64
     """How many answers are scored at once."""
 
@@ -33,7 +35,7 @@ class Memorization(Evaluator):
 
         metrics: dict[str, Metric] = {}
         for split in self.reads:
-            name, prompts = split.removesuffix("_perturbed"), list(data.load(split))
+            name, prompts = split.removesuffix("_perturbed"), list(data.load(split))[: self.num_questions]
             scored, losses = score_companions(model, prompts, self.batch_size)
             columns = self._columns(name, scored, losses)
             for measure, values in columns.items():

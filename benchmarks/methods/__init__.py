@@ -1,0 +1,60 @@
+"""All methods on the embedded default: which settings each is given, and what is measured.
+
+Settings are chosen on the validation split, three for each method, and stand in the recipes of
+recipes/compare afterwards. What is reported is measured on the split to forget, by which none was chosen.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method to compare, and the settings it is given to choose from."""
+
+    name: str
+    stem: str
+    """The name of its recipe."""
+    choices: str
+    """A key of the recipe, and its values in turn, as `collapse sweep --set` takes them."""
+
+    @property
+    def recipe(self) -> Path:
+        """The file of its recipe."""
+        return ROOT / "recipes" / "compare" / f"{self.stem}.yaml"
+
+
+SLOW = "updater.learning_rate=5e-6,1e-5,2e-5"
+CAREFUL = "updater.learning_rate=2e-5,5e-5,1e-4"
+USUAL = "updater.learning_rate=5e-5,1e-4,2e-4"
+
+METHODS = (
+    Method("PMC", "pmc", USUAL),
+    Method("PMC, Bradley-Terry", "bradley_terry", USUAL),
+    Method("PMC with alignment", "pmc_alignment", USUAL),
+    Method("best of n, once", "one_shot", USUAL),
+    Method("fixed refusal", "refusal", CAREFUL),
+    Method("refusal from a list", "refusal_list", CAREFUL),
+    Method("retain only", "retain_only", USUAL),
+    Method("gradient ascent", "gradient_ascent", SLOW),
+    Method("gradient difference", "gradient_difference", CAREFUL),
+    Method("DPO", "dpo", CAREFUL),
+    Method("NPO", "npo", CAREFUL),
+    Method("SimNPO", "simnpo", CAREFUL),
+    Method("RMU", "rmu", USUAL),
+)
+
+GUIDED = (
+    Method(
+        "PMC, fluency",
+        "guided_fluency",
+        "rewards.1={use: fluency, weight: 0.5, enough: 0.2},{use: fluency, weight: 0.5, enough: 0.4},"
+        "{use: fluency, weight: 1.0, enough: 0.4}",
+    ),
+    Method("PMC, refusal-likeness", "guided_refusal", "rewards.1.weight=0.25,0.5,1.0"),
+    Method("PMC, content-distance", "guided_content", "rewards.1.weight=0.5,1.0,2.0"),
+)
+"""PMC with another reward beside its own."""

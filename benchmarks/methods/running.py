@@ -1,0 +1,113 @@
+"""Carrying out runs and measuring their models, several at a time, and taking up what is missing."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.methods import METHODS, Method
+from collapse_core import files
+from collapse_core.members import Member, members
+from collapse_core.sweep import Stop, carry_out
+
+HERE = Path(__file__).parent
+UNMEASURED = ("evaluate.with=[]", "evaluate.every=0", "checkpoint={every: 1000, keep: 1}")
+"""Models are measured, and saved, only once their runs have ended."""
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+BESIDE = (
+    "evaluate.beside={retrained: {use: causal-lm, path: smollm2-135m-instruct, teach: {split: retain, "
+    "epochs: 6, learning_rate: 2e-4, batch_size: 16, warmup: 0.5}}, "
+    "never taught: {use: causal-lm, path: smollm2-135m-instruct}}"
+)
+"""Taught all but what is to be forgotten, and the pretrained model."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run with what its model is measured by."""
+
+    member: Member
+    measures: str
+    """The file beside this one that names the evaluators."""
+    only_beside: bool = False
+    """Whether it is a run of no iterations: then its model is the one before unlearning, and those that stand
+    beside are measured as well."""
+
+    @property
+    def rows(self) -> Path:
+        """Where the measurements are."""
+        return self.member.directory / "evaluations.jsonl"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the model has been measured."""
+        return self.rows.exists() and bool(self.rows.read_text(encoding="utf-8"))
+
+
+def jobs(methods: Sequence[Method], to: Path, measures: str, *settings: str) -> list[Job]:
+    """A run of each method with each combination of values."""
+    return [
+        Job(member, measures)
+        for method in methods
+        for member in members([method.recipe], [*UNMEASURED, *settings], to)
+    ]
+
+
+def tuning(methods: Sequence[Method], to: Path, measures: str) -> list[Job]:
+    """Each method with each of its settings, on the validation split."""
+    return [
+        job
+        for method in methods
+        for job in jobs([method], to, measures, "data.validation=true", "evaluate.beside={}", method.choices)
+    ]
+
+
+def standards(to: Path, measures: str, *settings: str) -> list[Job]:
+    """What methods are held against: the model before unlearning, and those beside it."""
+    found = members([METHODS[0].recipe], [*UNMEASURED, BESIDE, "iterations=0", *settings], to / "standards")
+    return [Job(member, measures, only_beside=True) for member in found]
+
+
+def carry_all_out(todo: Sequence[Job], num_at_once: int, say: Say) -> int:
+    """Bring all jobs to their end; returns how many failed."""
+    stop = Stop()
+
+    def work(job: Job) -> bool:
+        failed = _carry_out(job, stop)
+        say(f"{job.member.name}: {'FAILED' if failed else 'measured'}")
+        return failed
+
+    with ThreadPoolExecutor(num_at_once) as pool:
+        return sum(pool.map(work, [job for job in todo if not job.is_done]))
+
+
+def _carry_out(job: Job, stop: Stop) -> bool:
+    """Run, measure, and throw away the weights, which take two gigabytes a run; True if that failed."""
+    if carry_out(job.member, stop, ONE_THREAD) != "done":
+        return True
+    measured = job.member.directory / "measured.jsonl"
+    measured.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "collapse_core.cli", "eval", str(job.member.directory)]
+    command += ["--with", str(HERE / job.measures), "--output", str(measured)]
+    command += ["--beside"] if job.only_beside else []
+    with job.member.log.open("ab") as log:
+        done = subprocess.run(
+            command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | ONE_THREAD, check=False
+        )
+    if done.returncode:
+        return True
+    rows = [json.loads(line) for line in measured.read_text(encoding="utf-8").splitlines()]
+    if job.only_beside:
+        rows = [row | ({"model": "before"} if row["model"] == "after" else {}) for row in rows]
+    files.write_text(job.rows, "".join(json.dumps(row) + "\n" for row in rows))
+    measured.unlink()
+    for weights in ("checkpoints", "model"):
+        shutil.rmtree(job.member.directory / weights, ignore_errors=True)
+    return False
