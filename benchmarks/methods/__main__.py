@@ -1,39 +1,133 @@
-"""`python -m benchmarks.methods`: all methods tuned alike, measured with three seeds, and laid side by side."""
+"""`python -m benchmarks.methods`: all methods tuned alike, measured with three seeds, side by side."""
 
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
-from benchmarks.methods import GUIDED, METHODS, SEEDS
-from benchmarks.methods.running import carry_all_out, jobs, standards, tuning
+from benchmarks.methods import GUIDED, METHODS, ROOT, SEEDS, Method
+from benchmarks.methods.choosing import chosen, tried
+from benchmarks.methods.running import Job, carry_all_out, dynamics, measuring, standard, tuning
 from collapse_core import CollapseError
 
-EVERY = (*METHODS, *GUIDED)
+VALIDATION = "data.validation=true"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be run, and where it is kept."""
+
+    runs: Path
+    num_at_once: int
+    only: Sequence[str]
+
+    def methods(self, of: Sequence[Method]) -> list[Method]:
+        """Those of the methods that are asked for."""
+        return [method for method in of if not self.only or method.stem in self.only]
+
+    def tuning(self) -> list[Job]:
+        """Each method with each of its settings."""
+        to = self.runs / "tuning"
+        return [
+            *standard(0, to, "tuning.yaml", VALIDATION, beside=True),
+            *tuning(self.methods(METHODS), to, "tuning.yaml"),
+            *tuning(self.methods(GUIDED), to, "guided.yaml"),
+        ]
+
+    def measuring(self) -> list[Job]:
+        """What methods are held against, and each method with each seed."""
+        to = self.runs / "measured"
+        against = [job for seed in SEEDS for job in standard(seed, to, "measures.yaml", beside=seed == 0)]
+        return [
+            *against,
+            *measuring(self.methods(METHODS), SEEDS, to, "measures.yaml"),
+            *measuring(self.methods(GUIDED), SEEDS, to, "guided.yaml"),
+        ]
+
+    def dynamics(self) -> list[Job]:
+        """Some methods, with losses measured after each iteration."""
+        return dynamics([method for method in METHODS if method.stem in DYNAMIC], self.runs / "dynamics")
+
+
+DYNAMIC = ("pmc", "refusal", "npo", "gradient_difference")
 
 
 @click.group()
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/methods"), show_default=True)
-@click.option("--only", multiple=True, metavar="RECIPE", help="Only these methods, by the names of their recipes.")
 @click.option("--jobs", "num", type=click.IntRange(min=1), default=2, show_default=True, help="Runs at once.")
+@click.option("--only", multiple=True, metavar="RECIPE", help="Only this method, by the name of its recipe.")
 @click.pass_context
-def main(context: click.Context, runs: Path, only: tuple[str, ...], num: int) -> None:
+def main(context: click.Context, runs: Path, num: int, only: tuple[str, ...]) -> None:
     """Compare all methods; what has been measured before is taken up."""
-    chosen = [method for method in EVERY if not only or method.stem in only]
-    context.obj = {"runs": runs, "num": num, "chosen": chosen}
+    context.obj = Plan(runs, num, only)
 
 
 @main.command()
 @click.pass_obj
-def tune(given: dict) -> None:
-    """Run each method with each of its settings on the validation split."""
-    to, chosen = given["runs"] / "tuning", given["chosen"]
-    todo = [
-        *standards(to, "tuning.yaml", "data.validation=true"),
-        *tuning([m for m in chosen if m in METHODS], to, "tuning.yaml"),
-        *tuning([m for m in chosen if m in GUIDED], to, "guided.yaml"),
-    ]
-    sys.exit(bool(carry_all_out(todo, given["num"], _say)))
+def tune(plan: Plan) -> None:
+    """Run each method with each of its settings on the validation split, and say which are best."""
+    failed = carry_all_out(plan.tuning(), plan.num_at_once, _say)
+    for method, settings in _settings(plan).items():
+        for one in settings:
+            click.echo(f"{method}: {one['setting']} {one['score']:.3f}{' <- taken' if one['taken'] else ''}")
+    sys.exit(bool(failed))
+
+
+@main.command()
+@click.pass_obj
+def measure(plan: Plan) -> None:
+    """Run each method as its recipe has it, with three seeds, and measure it."""
+    sys.exit(bool(carry_all_out([*plan.measuring(), *plan.dynamics()], plan.num_at_once, _say)))
+
+
+@main.command()
+@click.pass_obj
+def gather(plan: Plan) -> None:
+    """Keep what the runs came to beside this file, in measured.json."""
+    from benchmarks.methods.measured import dynamics_of, outcomes, write
+
+    write(
+        {
+            "settings": _settings(plan),
+            **outcomes(plan.measuring()),
+            "dynamics": {job.member.recipe.stem: dynamics_of(job) for job in plan.dynamics() if job.is_done},
+        }
+    )
+
+
+@main.command()
+@click.option("--pictures", type=click.Path(path_type=Path), default=ROOT / "docs" / "pictures")
+def show(pictures: Path) -> None:
+    """Print the tables and draw the figures of the documentation, from measured.json."""
+    from benchmarks.methods.figures import draw_all
+    from benchmarks.methods.measured import read
+    from benchmarks.methods.tables import guidance_table, methods_table, settings_table
+
+    found = read()
+    for table in (methods_table, guidance_table, settings_table):
+        click.echo("\n".join(table(found)) + "\n")
+    draw_all(found, pictures)
+
+
+def _settings(plan: Plan) -> dict[str, list[dict[str, Any]]]:
+    """What came of the settings of each method of which all have been tried."""
+    from benchmarks.methods.measured import settings_of
+    from collapse_core.results import load_results
+
+    [against, *jobs] = plan.tuning()
+    standards = load_results(against.member.directory)
+    found, plain = {}, None
+    for method in (*METHODS, *GUIDED):
+        its = [job for job in jobs if job.member.recipe == method.recipe]
+        if its and all(job.is_done for job in its):
+            candidates = tried(method, its, standards)
+            taken = chosen(candidates, plain)
+            plain = plain or taken
+            found[method.stem] = settings_of(candidates, taken)
+    return found
 
 
 def _say(text: str) -> None:

@@ -36,9 +36,10 @@ class Job:
     member: Member
     measures: str
     """The file beside this one that names the evaluators."""
-    only_beside: bool = False
-    """Whether it is a run of no iterations: then its model is the one before unlearning, and those that stand
-    beside are measured as well."""
+    called: str = "after"
+    """What its model is called: "before" that of a run of no iterations."""
+    beside: bool = False
+    """Whether the models that the recipe sets beside it are measured as well."""
 
     @property
     def rows(self) -> Path:
@@ -47,8 +48,9 @@ class Job:
 
     @property
     def is_done(self) -> bool:
-        """Whether the model has been measured."""
-        return self.rows.exists() and bool(self.rows.read_text(encoding="utf-8"))
+        """Whether the run has ended and its model has been measured."""
+        ended = self.member.state() == "done" and self.rows.exists()
+        return ended and bool(self.rows.read_text(encoding="utf-8"))
 
 
 def jobs(methods: Sequence[Method], to: Path, measures: str, *settings: str) -> list[Job]:
@@ -69,10 +71,23 @@ def tuning(methods: Sequence[Method], to: Path, measures: str) -> list[Job]:
     ]
 
 
-def standards(to: Path, measures: str, *settings: str) -> list[Job]:
-    """What methods are held against: the model before unlearning, and those beside it."""
-    found = members([METHODS[0].recipe], [*UNMEASURED, BESIDE, "iterations=0", *settings], to / "standards")
-    return [Job(member, measures, only_beside=True) for member in found]
+def measuring(methods: Sequence[Method], seeds: Sequence[int], to: Path, measures: str) -> list[Job]:
+    """Each method as its recipe has it, seed by seed, so that whatever is there has all methods."""
+    return [job for seed in seeds for job in jobs(methods, to / f"{seed}", measures, BESIDE, f"seed={seed}")]
+
+
+def dynamics(methods: Sequence[Method], to: Path) -> list[Job]:
+    """Each method with the losses of true answers measured after each iteration."""
+    settings = ("evaluate={every: 1, with: [likelihood]}", UNMEASURED[-1])
+    found = [member for method in methods for member in members([method.recipe], settings, to)]
+    return [Job(member, measures="") for member in found]
+
+
+def standard(seed: int, to: Path, measures: str, *settings: str, beside: bool) -> list[Job]:
+    """What methods are held against: the model before unlearning, and those that stand beside it."""
+    to /= f"standard-{seed}"
+    found = members([METHODS[0].recipe], [*UNMEASURED, BESIDE, "iterations=0", *settings, f"seed={seed}"], to)
+    return [Job(member, measures, "before", beside) for member in found]
 
 
 def carry_all_out(todo: Sequence[Job], num_at_once: int, say: Say) -> int:
@@ -92,22 +107,28 @@ def _carry_out(job: Job, stop: Stop) -> bool:
     """Run, measure, and throw away the weights, which take two gigabytes a run; True if that failed."""
     if carry_out(job.member, stop, ONE_THREAD) != "done":
         return True
+    if job.measures and not _measure(job):
+        return True
+    for weights in ("checkpoints", "model"):
+        shutil.rmtree(job.member.directory / weights, ignore_errors=True)
+    return False
+
+
+def _measure(job: Job) -> bool:
+    """Measure the model of a finished run, in a process of its own; whether that went well."""
     measured = job.member.directory / "measured.jsonl"
     measured.unlink(missing_ok=True)
     command = [sys.executable, "-m", "collapse_core.cli", "eval", str(job.member.directory)]
     command += ["--with", str(HERE / job.measures), "--output", str(measured)]
-    command += ["--beside"] if job.only_beside else []
+    command += ["--beside"] if job.beside else []
     with job.member.log.open("ab") as log:
         done = subprocess.run(
             command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | ONE_THREAD, check=False
         )
     if done.returncode:
-        return True
+        return False
     rows = [json.loads(line) for line in measured.read_text(encoding="utf-8").splitlines()]
-    if job.only_beside:
-        rows = [row | ({"model": "before"} if row["model"] == "after" else {}) for row in rows]
+    rows = [row | ({"model": job.called} if row["model"] == "after" else {}) for row in rows]
     files.write_text(job.rows, "".join(json.dumps(row) + "\n" for row in rows))
     measured.unlink()
-    for weights in ("checkpoints", "model"):
-        shutil.rmtree(job.member.directory / weights, ignore_errors=True)
-    return False
+    return True

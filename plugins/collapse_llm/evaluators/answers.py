@@ -22,15 +22,34 @@ class Answering(Evaluator):
 
     def answers(self, model: Model, splits: Mapping[str, Sequence[Prompt]]) -> dict[str, list[Row]]:
         """A row to read for each prompt of each split, with its ROUGE-L recall as the score."""
-        from collapse_llm.sampler.answering import greedy_answers
-
         asked = [(split, prompt) for split, prompts in splits.items() for prompt in prompts]
-        answers = greedy_answers(model, [p for _, p in asked], self.max_new_tokens, self.batch_size)
+        answers = answers_once(model, [p for _, p in asked], self.max_new_tokens, self.batch_size)
         rows: dict[str, list[Row]] = {split: [] for split in splits}
         for (split, prompt), answer in zip(asked, answers, strict=True):
             said = {"split": split, "prompt": prompt.content, "answer": answer, "target": prompt.target}
             rows[split].append(said | {"score": rouge_recall(prompt.target, answer)})
         return rows
+
+
+def answers_once(model: Model, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int) -> list[str]:
+    """Greedy answers; what another evaluator has asked of the same weights is not decoded again."""
+    from collapse_llm.evaluators.scoring import fingerprint
+    from collapse_llm.sampler.answering import greedy_answers
+
+    key = (fingerprint(model), max_new_tokens)
+    known = _remembered.pop(key, {})
+    new = {p.content: p for p in prompts if p.content not in known}
+    answers = greedy_answers(model, list(new.values()), max_new_tokens, batch_size)
+    known |= dict(zip(new, answers, strict=True))
+    while len(_remembered) >= MOST_REMEMBERED:
+        del _remembered[next(iter(_remembered))]
+    _remembered[key] = known
+    return [known[p.content] for p in prompts]
+
+
+MOST_REMEMBERED = 4
+_remembered: dict[tuple[str, int], dict[Any, str]] = {}
+"""By weights and longest answer: the answer to each question."""
 
 
 class UnlearnQuality(Answering):

@@ -1,0 +1,80 @@
+"""Which of its settings a method takes: by what the validation split says, and by nothing else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import harmonic_mean
+
+from benchmarks.methods import GUIDED, Method
+from benchmarks.methods.running import Job
+from collapse_core.results import Results, load_results
+
+TOLERANCE = 2.0
+"""Within how many points of unlearn quality guidance must stay of plain PMC's."""
+AIMS = {"guided_fluency": ("answers_gibberish", -1), "guided_refusal": ("answers_refusal", 1)}
+"""What guidance is for: a metric, and the sign of what is better."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One setting of a method, and what came of it on the validation split."""
+
+    method: Method
+    setting: str
+    results: Results
+    score: float
+
+    def value(self, metric: str) -> float:
+        """A metric of the model after the run."""
+        found = self.results.metric(metric, "after")
+        assert found is not None, metric
+        return found.value
+
+
+def score(run: Results, standards: Results) -> float:
+    """How well a model has forgotten and retained, in [0, 1]: the harmonic mean of three shares.
+
+    Of what the retrained model has forgotten in words (unlearn quality) and by heart (1 - extraction
+    strength), and of what the model before unlearning was good for (utility); nothing is earned beyond these.
+    """
+    quality, strength, utility = (
+        _value(run, name, "after") for name in ("unlearn_quality", "extraction_strength_forget", "utility")
+    )
+    shares = (
+        quality / _value(standards, "unlearn_quality", "retrained"),
+        (1 - strength) / (1 - _value(standards, "extraction_strength_forget", "retrained")),
+        utility / _value(standards, "utility", "before"),
+    )
+    return harmonic_mean([min(1.0, max(0.0, share)) for share in shares])
+
+
+def tried(method: Method, jobs: Sequence[Job], standards: Results) -> list[Tried]:
+    """What came of each setting of a method."""
+    key = method.choices.partition("=")[0]
+    found = []
+    for job in jobs:
+        setting = next(text for text in job.member.overrides if text.startswith(f"{key}="))
+        run = load_results(job.member.directory)
+        found.append(Tried(method, setting, run, score(run, standards)))
+    return found
+
+
+def chosen(candidates: Sequence[Tried], plain: Tried | None = None) -> Tried:
+    """The setting of the best score; of guidance the one that best does what it is for.
+
+    Args:
+        candidates: All settings of one method.
+        plain: PMC as it was chosen; guidance must forget as well as that.
+    """
+    method = candidates[0].method
+    if method not in GUIDED or method.stem not in AIMS or plain is None:
+        return max(candidates, key=lambda one: one.score)
+    metric, sign = AIMS[method.stem]
+    goal = plain.value("unlearn_quality") - TOLERANCE
+    equal = [one for one in candidates if one.value("unlearn_quality") >= goal]
+    return max(equal or candidates, key=lambda one: sign * one.value(metric))
+
+
+def _value(run: Results, metric: str, model: str) -> float:
+    found = run.metric(metric, model)
+    assert found is not None, f"{metric} of {model} was not measured in {run.directory}"
+    return found.value

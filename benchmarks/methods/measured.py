@@ -1,0 +1,105 @@
+"""What all runs came to, as plain data that is small enough to be kept: measured.json beside this file."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.methods import Method
+from benchmarks.methods.choosing import Tried
+from benchmarks.methods.running import Job
+from collapse_core import files
+from collapse_core.results import Results, load_results
+from collapse_core.rows import Row
+
+FILE = Path(__file__).parent / "measured.json"
+KEPT = (
+    "unlearn_quality", "utility", "rouge_forget", "rouge_forget_paraphrased", "rouge_retain",
+    "rouge_world_facts", "rouge_real_authors", "forget_nll", "retain_nll", "model_utility",
+    "extraction_strength_forget", "extraction_strength_retain", "exact_memorization_forget",
+    "probability_forget", "truth_ratio_forget", "forget_quality", "truth_ratio_distance",
+    "fact_words_forget", "fact_words_retain", "answers_true", "answers_refusal", "answers_empty",
+    "answers_gibberish", "answers_hallucination", "leakage_sampling", "leakage_prefill",
+    "relearned_strength_20", "relearned_rouge_20",
+    "token_shift_mean", "token_shift_spread", "token_shift_lost", "least_likely_accuracy",
+    "most_likely_accuracy",
+)  # fmt: skip
+
+Metrics = dict[str, list[float | None]]
+"""By name: the value, and the ends of its interval over questions."""
+
+
+def metrics_of(run: Results, model: str) -> Metrics:
+    """What was measured of one model, as far as it is kept."""
+    found = {name: run.metric(name, model) for name in KEPT}
+    return {name: _short(m.value, m.low, m.high) for name, m in found.items() if m is not None}
+
+
+def costs_of(run: Results) -> Metrics:
+    """Seconds of unlearning, and tokens drawn and trained on."""
+    row = Row("", (run,))
+    counts = {f"tokens_{name}": count.value for name, count in row.tokens().items()}
+    return {name: _short(value) for name, value in ({"seconds": row.seconds().value} | counts).items()}
+
+
+def outcomes(jobs: Iterable[Job]) -> dict[str, dict[str, Metrics]]:
+    """What became of each run that has been measured, and of the models beside, by "name/seed"."""
+    runs: dict[str, Metrics] = {}
+    standards: dict[str, Metrics] = {}
+    for job in jobs:
+        if job.is_done:
+            run = load_results(job.member.directory)
+            seed = run.recipe["seed"]
+            if job.called == "after":
+                runs[f"{job.member.recipe.stem}/{seed}"] = metrics_of(run, "after") | costs_of(run)
+            else:
+                standards |= {f"{model}/{seed}": metrics_of(run, model) for model in run.models()}
+    return {"standards": standards, "runs": runs}
+
+
+def settings_of(candidates: Sequence[Tried], taken: Tried) -> list[dict[str, Any]]:
+    """What each setting of a method came to on the validation split."""
+    return [
+        {
+            "method": one.method.stem,
+            "setting": one.setting,
+            "taken": one is taken,
+            "score": round(one.score, 4),
+            "metrics": {name: values[0] for name, values in metrics_of(one.results, "after").items()},
+        }
+        for one in candidates
+    ]
+
+
+def dynamics_of(job: Job) -> dict[str, list[list[float]]]:
+    """By iteration: mean and deviation of the reward of what was kept, and both true answers' losses."""
+    run = load_results(job.member.directory)
+    kept = [[line["iteration"] + 1, *line["reward_kept"].values()] for line in run.journal]
+    losses = {name: [[i, round(v, 4)] for i, v in run.curve(name)] for name in ("forget_nll", "retain_nll")}
+    return {"reward_kept": kept, **losses}
+
+
+def write(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Keep it, a line for each run, so that one can see what has changed."""
+    sections = (
+        f"{json.dumps(name)}: {{\n"
+        + ",\n".join(f" {json.dumps(key)}: {json.dumps(value)}" for key, value in section.items())
+        + "\n}"
+        for name, section in found.items()
+    )
+    files.write_text(FILE, "{\n" + ",\n".join(sections) + "\n}\n")
+
+
+def read() -> dict[str, dict[str, Any]]:
+    """What was kept."""
+    found: dict[str, dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
+    return found
+
+
+def name_of(stem: str, methods: Sequence[Method]) -> str:
+    """What a method is called in tables."""
+    return next(method.name for method in methods if method.stem == stem)
+
+
+def _short(*values: float | None) -> list[float | None]:
+    return [None if value is None else float(f"{value:.4g}") for value in values]

@@ -1,0 +1,99 @@
+"""The tables of docs/methods.md and docs/rewards.md, from measured.json."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+from benchmarks.methods import GUIDED, METHODS, Method
+from benchmarks.methods.measured import Metrics
+
+COLUMNS = {
+    "UQ": ("unlearn_quality", 1),
+    "utility": ("utility", 1),
+    "MU": ("model_utility", 2),
+    "ES": ("extraction_strength_forget", 2),
+    "sampled": ("leakage_sampling", 1),
+    "prefilled": ("leakage_prefill", 1),
+    "relearned ES": ("relearned_strength_20", 2),
+    "facts %": ("fact_words_forget", 1),
+    "gibberish %": ("answers_gibberish", 0),
+    "seconds": ("seconds", 0),
+}
+"""What the columns show, and with how many decimals."""
+GUIDANCE = {
+    "UQ": ("unlearn_quality", 1),
+    "utility": ("utility", 1),
+    "ES": ("extraction_strength_forget", 2),
+    "true %": ("answers_true", 0),
+    "gibberish %": ("answers_gibberish", 0),
+    "refusals %": ("answers_refusal", 0),
+    "invented %": ("answers_hallucination", 0),
+    "seconds": ("seconds", 0),
+}
+STANDARDS = {"before": "before unlearning", "retrained": "*retrained*", "never taught": "*never taught*"}
+
+Runs = Mapping[str, Metrics]
+"""By "name/seed"."""
+
+
+def methods_table(found: Mapping[str, Any]) -> Iterator[str]:
+    """All methods and what they are held against, with the spread over seeds."""
+    return _table(found, METHODS, COLUMNS)
+
+
+def guidance_table(found: Mapping[str, Any]) -> Iterator[str]:
+    """PMC with other rewards beside its own."""
+    return _table(found, (METHODS[0], *GUIDED), GUIDANCE)
+
+
+def settings_table(found: Mapping[str, Any]) -> Iterator[str]:
+    """What each method was given to choose from, and what it took."""
+    yield "| method | setting | UQ | ES | utility | score |"
+    yield "|---|---|---|---|---|---|"
+    for method in (*METHODS, *GUIDED):
+        for one in found["settings"].get(method.stem, ()):
+            metrics = one["metrics"]
+            numbers = [
+                f"{metrics['unlearn_quality']:.1f}",
+                f"{metrics['extraction_strength_forget']:.2f}",
+                f"{metrics['utility']:.1f}",
+                f"{one['score']:.3f}",
+            ]
+            said = one["setting"].removeprefix("updater.").replace("=", " ", 1)
+            shown = f"**{said}**" if one["taken"] else said
+            yield f"| {method.name} | {shown} | {' | '.join(numbers)} |"
+
+
+def _table(
+    found: Mapping[str, Any], methods: Sequence[Method], columns: Mapping[str, tuple[str, int]]
+) -> Iterator[str]:
+    yield f"| | {' | '.join(columns)} |"
+    yield "|---" * (len(columns) + 1) + "|"
+    for model, shown in STANDARDS.items():
+        yield _line(shown, runs_of(model, found["standards"]), columns)
+    for method in methods:
+        if runs := runs_of(method.stem, found["runs"]):
+            yield _line(method.name, runs, columns)
+
+
+def runs_of(name: str, runs: Runs) -> list[Metrics]:
+    """What was measured of one method or model, a seed each."""
+    return [metrics for key, metrics in runs.items() if key.rpartition("/")[0] == name]
+
+
+def values_of(runs: Sequence[Metrics], metric: str) -> list[float]:
+    """A metric with each seed, where it was measured."""
+    return [value for run in runs if metric in run and (value := run[metric][0]) is not None]
+
+
+def _line(shown: str, runs: Sequence[Metrics], columns: Mapping[str, tuple[str, int]]) -> str:
+    cells = [_cell(values_of(runs, metric), decimals) for metric, decimals in columns.values()]
+    return f"| {shown} | {' | '.join(cells)} |"
+
+
+def _cell(values: Sequence[float], decimals: int) -> str:
+    """The mean over seeds, and their standard deviation."""
+    if not values:
+        return ""
+    mean = f"{fmean(values):.{decimals}f}"
+    return f"{mean} ± {stdev(values):.{decimals}f}" if len(values) > 1 else mean
