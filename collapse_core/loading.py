@@ -20,7 +20,7 @@ from collapse_core.recipe import Recipe
 from collapse_core.registry import Registry
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: Path | str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and resolve its parts.
 
     Args:
@@ -30,7 +30,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: With every problem that was found.
     """
-    return parse_recipe(read_file(path), overrides)
+    return parse_recipe(read_file(Path(path)), overrides)
 
 
 def parse_recipe(document: Document, overrides: Sequence[str] = ()) -> Recipe:

@@ -23,6 +23,7 @@ class Plan:
     runs: Path
     num_at_once: int
     only: Sequence[str]
+    seeds: Sequence[int]
 
     def methods(self, of: Sequence[Method]) -> list[Method]:
         """Those of the methods that are asked for."""
@@ -40,11 +41,13 @@ class Plan:
     def measuring(self) -> list[Job]:
         """What methods are held against, and each method with each seed."""
         to = self.runs / "measured"
-        against = [job for seed in SEEDS for job in standard(seed, to, "measures.yaml", beside=seed == 0)]
+        against = [
+            job for seed in self.seeds for job in standard(seed, to, "measures.yaml", beside=seed == 0)
+        ]
         return [
             *against,
-            *measuring(self.methods(METHODS), SEEDS, to, "measures.yaml"),
-            *measuring(self.methods(GUIDED), SEEDS, to, "guided.yaml"),
+            *measuring(self.methods(METHODS), self.seeds, to, "measures.yaml"),
+            *measuring(self.methods(GUIDED), self.seeds, to, "guided.yaml"),
         ]
 
     def dynamics(self) -> list[Job]:
@@ -59,10 +62,11 @@ DYNAMIC = ("pmc", "refusal", "npo", "gradient_difference")
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/methods"), show_default=True)
 @click.option("--jobs", "num", type=click.IntRange(min=1), default=2, show_default=True, help="Runs at once.")
 @click.option("--only", multiple=True, metavar="RECIPE", help="Only this method, by the name of its recipe.")
+@click.option("--seeds", multiple=True, type=int, default=SEEDS, show_default=True, help="Only this seed.")
 @click.pass_context
-def main(context: click.Context, runs: Path, num: int, only: tuple[str, ...]) -> None:
+def main(context: click.Context, runs: Path, num: int, only: tuple[str, ...], seeds: tuple[int, ...]) -> None:
     """Compare all methods; what has been measured before is taken up."""
-    context.obj = Plan(runs, num, only)
+    context.obj = Plan(runs, num, only, seeds)
 
 
 @main.command()
@@ -86,16 +90,16 @@ def measure(plan: Plan) -> None:
 @main.command()
 @click.pass_obj
 def gather(plan: Plan) -> None:
-    """Keep what the runs came to beside this file, in measured.json."""
-    from benchmarks.methods.measured import dynamics_of, outcomes, write
+    """Keep what the runs came to in measured.json, beside what is there of others."""
+    from benchmarks.methods.measured import dynamics_of, outcomes, read, write
 
-    write(
-        {
-            "settings": _settings(plan),
-            **outcomes(plan.measuring()),
-            "dynamics": {job.member.recipe.stem: dynamics_of(job) for job in plan.dynamics() if job.is_done},
-        }
-    )
+    found = {
+        "settings": _settings(plan),
+        **outcomes(plan.measuring()),
+        "dynamics": {job.member.recipe.stem: dynamics_of(job) for job in plan.dynamics() if job.is_done},
+    }
+    before = read()
+    write({section: before.get(section, {}) | new for section, new in found.items()})
 
 
 @main.command()

@@ -91,8 +91,8 @@ def write(found: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def read() -> dict[str, dict[str, Any]]:
-    """What was kept."""
-    found: dict[str, dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8"))
+    """What was kept; nothing at first."""
+    found: dict[str, dict[str, Any]] = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
     return found
 
 

@@ -8,7 +8,7 @@ import torch
 from rouge_score.rouge_scorer import RougeScorer
 
 from collapse_core import Dataset, Prompt, PromptSet
-from collapse_llm.evaluators import Likelihood, UnlearnQuality, Utility
+from collapse_llm.evaluators import Likelihood, UnlearnQuality, Utility, answers
 from collapse_llm.model import Teach
 from collapse_llm.model.training import teach
 from collapse_llm.sampler.answering import greedy_answers
@@ -81,3 +81,20 @@ def test_each_answer_is_noted_down_to_be_read(model, data):
     examples = UnlearnQuality().evaluate(model, data, 0).examples
     assert [e["split"] for e in examples] == ["forget"] * 20 + ["forget_paraphrased"] * 20
     assert set(examples[0]) == {"split", "prompt", "answer", "target", "score"}
+
+
+def test_a_question_is_asked_once_whoever_asks_until_the_weights_change(model, data, monkeypatch):
+    monkeypatch.setattr(answers, "_remembered", {})
+    calls = []
+    model.module.register_forward_hook(lambda *_: calls.append(1))
+    first = UnlearnQuality().evaluate(model, data, 0)
+    num = len(calls)
+    assert num > 0
+    assert UnlearnQuality().evaluate(model, data, 0) == first
+    Utility().evaluate(model, data, 0)
+    assert len(calls) == num, "the same questions, under other names"
+    UnlearnQuality(max_new_tokens=5).evaluate(model, data, 0)
+    assert len(calls) > num, "a shorter answer is another one"
+    with torch.no_grad():
+        model.module.lm_head.weight.mul_(-1)
+    assert UnlearnQuality().evaluate(model, data, 0).metrics != first.metrics

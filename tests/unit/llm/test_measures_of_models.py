@@ -162,6 +162,16 @@ def test_memorization_is_what_one_row_at_a_time_gives(model):
     assert metrics["extraction_strength_forget"].value == pytest.approx(fmean(strength))
 
 
+def test_only_the_first_questions_of_each_split_are_scored_where_that_is_asked(model):
+    class First(Few):
+        def load(self, split, *, targets=True):
+            return PromptSet(tuple(super().load(split, targets=targets))[:2])
+
+    assert Memorization(num_questions=2).evaluate(model, Few(), 0) == Memorization().evaluate(
+        model, First(), 0
+    )
+
+
 # --- Model Utility and Forget Quality --------------------------------------------------------------
 
 

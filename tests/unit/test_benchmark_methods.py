@@ -1,0 +1,163 @@
+"""All methods are given as many settings, chosen by what the validation split says, and measured once."""
+
+import json
+from statistics import harmonic_mean
+
+import pytest
+
+from benchmarks.methods import GUIDED, METHODS
+from benchmarks.methods.choosing import chosen, score, tried
+from benchmarks.methods.measured import outcomes
+from benchmarks.methods.running import carry_all_out, jobs, standard, tuning
+from collapse_core.document import split_at_commas
+from collapse_core.results import Results
+
+TINY = (
+    "model={use: causal-lm, path: tiny-llama, compute: float32, teach: {epochs: 1, learning_rate: 5e-3}}",
+    "evaluate.beside={never taught: {use: causal-lm, path: tiny-llama, compute: float32}}",
+    "sampler.max_new_tokens=4",
+    "completions_per_prompt=2",
+    "prompts_per_iteration=2",
+    "retain_per_iteration=2",
+)
+
+
+def results(tmp_path, **models):
+    """A run as it is read back, with these metrics of each model."""
+    rows = [
+        {
+            "model": model,
+            "iteration": 1,
+            "metrics": {name: {"value": value} for name, value in metrics.items()},
+        }
+        for model, metrics in models.items()
+    ]
+    return Results(tmp_path, "run", [], rows, [])
+
+
+def outcome(quality, strength, utility, **more):
+    return {
+        "unlearn_quality": quality, "extraction_strength_forget": strength, "utility": utility, **more
+    }  # fmt: skip
+
+
+@pytest.fixture
+def against(tmp_path):
+    return results(tmp_path, before=outcome(30, 1.0, 60), retrained=outcome(70, 0.2, 58))
+
+
+def test_each_method_chooses_among_three_settings_on_the_validation_split(tmp_path):
+    for method in (*METHODS, *GUIDED):
+        its = tuning([method], tmp_path, "tuning.yaml")
+        assert len(its) == 3
+        assert all("data.validation=true" in job.member.overrides for job in its)
+        assert method.recipe.exists()
+
+
+def test_forgetting_more_than_the_retrained_model_earns_nothing(tmp_path, against):
+    just_as_much = score(results(tmp_path, after=outcome(70, 0.2, 60)), against)
+    much_more = score(results(tmp_path, after=outcome(100, 0.0, 60)), against)
+    assert just_as_much == much_more == pytest.approx(1)
+
+
+def test_the_score_is_the_harmonic_mean_of_three_shares_so_that_a_ruined_model_has_none(tmp_path, against):
+    found = score(results(tmp_path, after=outcome(35, 0.6, 30)), against)
+    assert found == pytest.approx(harmonic_mean([0.5, 0.5, 0.5]))
+    assert score(results(tmp_path, after=outcome(100, 0, 0)), against) == 0
+
+
+class Finished:
+    """A job whose run is there."""
+
+    is_done = True
+
+    def __init__(self, setting, directory):
+        self.member = self
+        self.overrides = ("seed=0", setting)
+        self.directory = directory
+
+
+def candidates(tmp_path, method, against, *outcomes_):
+    key, _, values = method.choices.partition("=")
+    made = []
+    for number, (value, found) in enumerate(zip(split_at_commas(values), outcomes_, strict=True)):
+        directory = tmp_path / f"{method.stem}-{number}"
+        directory.mkdir()
+        (directory / "resolved.json").write_text('{"recipe": {"name": "x"}}')
+        metrics = {name: {"value": v} for name, v in found.items()}
+        (directory / "evaluations.jsonl").write_text(
+            json.dumps({"model": "after", "iteration": 1, "metrics": metrics}) + "\n"
+        )
+        made.append(Finished(f"{key}={value}", directory))
+    return tried(method, made, against)
+
+
+def test_the_setting_of_the_best_score_is_taken(tmp_path, against):
+    found = candidates(
+        tmp_path, METHODS[0], against, outcome(50, 0.5, 60), outcome(60, 0.3, 58), outcome(90, 0.0, 20)
+    )
+    assert chosen(found).setting == "updater.learning_rate=1e-4"
+
+
+def test_guidance_takes_what_does_most_of_what_it_is_for_and_forgets_as_well_as_plain_pmc(tmp_path, against):
+    same = outcome(90, 0.3, 58)
+    [plain, *_] = candidates(tmp_path, METHODS[0], against, same, same, same)
+    fluency = next(method for method in GUIDED if method.stem == "guided_fluency")
+    found = candidates(
+        tmp_path,
+        fluency,
+        against,
+        outcome(91, 0.3, 58, answers_gibberish=60),
+        outcome(88, 0.3, 50, answers_gibberish=30),
+        outcome(70, 0.3, 58, answers_gibberish=0),
+    )
+    assert chosen(found, plain) is found[1]
+
+
+@pytest.fixture(scope="module")
+def carried_out(tmp_path_factory):
+    """One method and its standard on a tiny model, run and measured in processes of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("methods")
+        patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+        npo = next(method for method in METHODS if method.stem == "npo")
+        todo = [
+            *standard(0, home, "tuning.yaml", *TINY, beside=True),
+            *jobs([npo], home, "tuning.yaml", "seed=0", "iterations=1", *TINY),
+        ]
+        said = []
+        failed = carry_all_out(todo, 2, said.append)
+        yield todo, failed, said
+
+
+def test_runs_are_measured_and_their_weights_thrown_away(carried_out):
+    todo, failed, said = carried_out
+    assert failed == 0
+    assert len(said) == 2
+    assert all(job.is_done for job in todo)
+    for job in todo:
+        assert not (job.member.directory / "model").exists()
+        assert not (job.member.directory / "checkpoints").exists()
+
+
+def test_what_is_measured_is_not_run_again(carried_out):
+    todo, _, _ = carried_out
+    said = []
+    assert carry_all_out(todo, 1, said.append) == 0
+    assert said == []
+
+
+def test_a_run_of_no_iterations_is_the_model_before_with_those_that_stand_beside(carried_out):
+    found = outcomes(carried_out[0])
+    assert set(found["standards"]) == {"before/0", "never taught/0"}
+    assert set(found["runs"]) == {"npo/0"}
+    quality, low, high = found["runs"]["npo/0"]["unlearn_quality"]
+    assert low <= quality <= high
+    assert found["runs"]["npo/0"]["seconds"][0] > 0
+
+
+def test_what_a_run_cannot_do_is_said_and_counted(tmp_path):
+    lost = jobs([METHODS[0]], tmp_path, "tuning.yaml", "model={use: causal-lm, path: ./nowhere}")
+    said = []
+    assert carry_all_out(lost, 1, said.append) == 1
+    assert "FAILED" in said[0]
