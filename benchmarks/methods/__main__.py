@@ -93,7 +93,7 @@ def gather(plan: Plan) -> None:
     """Keep what the runs came to in measured.json, beside what is there of others."""
     from benchmarks.methods.measured import dynamics_of, outcomes, read, write
 
-    found = {
+    found: dict[str, dict[str, Any]] = {
         "settings": _settings(plan),
         **outcomes(plan.measuring()),
         "dynamics": {job.member.recipe.stem: dynamics_of(job) for job in plan.dynamics() if job.is_done},
