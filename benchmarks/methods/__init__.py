@@ -2,6 +2,7 @@
 
 Settings are chosen on the validation split, three for each method, and stand in the recipes of
 recipes/compare afterwards. What is reported is measured on the split to forget, by which none was chosen.
+Variants and controls of PMC differ from it in one thing, and so take the learning rate that it took.
 """
 
 from dataclasses import dataclass
@@ -18,8 +19,9 @@ class Method:
     name: str
     stem: str
     """The name of its recipe."""
-    choices: str
-    """A key of the recipe, and its values in turn, as `collapse sweep --set` takes them."""
+    choices: str = ""
+    """A key of the recipe, and its values in turn, as `collapse sweep --set` takes them; of PMC's variants and
+    controls none."""
 
     @property
     def recipe(self) -> Path:
@@ -33,12 +35,12 @@ USUAL = "updater.learning_rate=5e-5,1e-4,2e-4"
 
 METHODS = (
     Method("PMC", "pmc", USUAL),
-    Method("PMC, Bradley-Terry", "bradley_terry", USUAL),
-    Method("PMC with alignment", "pmc_alignment", USUAL),
-    Method("best of n, once", "one_shot", USUAL),
+    Method("PMC, Bradley-Terry", "bradley_terry"),
+    Method("PMC with alignment", "pmc_alignment"),
+    Method("best of n, once", "one_shot"),
+    Method("retain only", "retain_only"),
     Method("fixed refusal", "refusal", CAREFUL),
     Method("refusal from a list", "refusal_list", CAREFUL),
-    Method("retain only", "retain_only", USUAL),
     Method("gradient ascent", "gradient_ascent", SLOW),
     Method("gradient difference", "gradient_difference", CAREFUL),
     Method("DPO", "dpo", CAREFUL),
@@ -55,6 +57,6 @@ GUIDED = (
         "{use: fluency, weight: 1.0, enough: 0.4}",
     ),
     Method("PMC, refusal-likeness", "guided_refusal", "rewards.1.weight=0.25,0.5,1.0"),
-    Method("PMC, content-distance", "guided_content", "rewards.1.weight=0.5,1.0,2.0"),
+    Method("PMC, content-distance", "guided_content"),
 )
 """PMC with another reward beside its own."""

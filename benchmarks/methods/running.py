@@ -67,6 +67,7 @@ def tuning(methods: Sequence[Method], to: Path, measures: str) -> list[Job]:
     return [
         job
         for method in methods
+        if method.choices
         for job in jobs([method], to, measures, "data.validation=true", "evaluate.beside={}", method.choices)
     ]
 

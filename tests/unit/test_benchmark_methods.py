@@ -9,6 +9,7 @@ from benchmarks.methods import GUIDED, METHODS
 from benchmarks.methods.choosing import chosen, score, tried
 from benchmarks.methods.measured import outcomes
 from benchmarks.methods.running import carry_all_out, jobs, standard, tuning
+from collapse_core import load_recipe
 from collapse_core.document import split_at_commas
 from collapse_core.results import Results
 
@@ -49,9 +50,15 @@ def against(tmp_path):
 def test_each_method_chooses_among_three_settings_on_the_validation_split(tmp_path):
     for method in (*METHODS, *GUIDED):
         its = tuning([method], tmp_path, "tuning.yaml")
-        assert len(its) == 3
+        assert len(its) == (3 if method.choices else 0)
         assert all("data.validation=true" in job.member.overrides for job in its)
-        assert method.recipe.exists()
+
+
+def test_variants_and_controls_of_pmc_take_its_learning_rate():
+    [pmc, *others] = [m for m in (*METHODS, *GUIDED) if not m.choices or m.stem == "pmc" or m in GUIDED]
+    rates = {load_recipe(method.recipe).updater.learning_rate for method in (pmc, *others)}
+    assert len(others) == 7
+    assert len(rates) == 1
 
 
 def test_forgetting_more_than_the_retrained_model_earns_nothing(tmp_path, against):
