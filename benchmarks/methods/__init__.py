@@ -20,8 +20,8 @@ class Method:
     stem: str
     """The name of its recipe."""
     choices: str = ""
-    """A key of the recipe, and its values in turn, as `collapse sweep --set` takes them; of PMC's variants and
-    controls none."""
+    """A key of the recipe, and its values in turn, as `collapse sweep --set` takes them; none of variants
+    and controls of PMC."""
 
     @property
     def recipe(self) -> Path:

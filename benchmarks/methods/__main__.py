@@ -10,10 +10,13 @@ import click
 
 from benchmarks.methods import GUIDED, METHODS, ROOT, SEEDS, Method
 from benchmarks.methods.choosing import chosen, tried
-from benchmarks.methods.running import Job, carry_all_out, dynamics, measuring, standard, tuning
+from benchmarks.methods.running import ALWAYS, ONCE, Job, carry_all_out, measuring, standard, tuning
 from collapse_core import CollapseError
 
 VALIDATION = "data.validation=true"
+DYNAMIC = [method for method in METHODS if method.stem in ("pmc", "refusal", "npo")]
+"""Those whose losses are measured after each iteration, with the first seed."""
+OTHERS = [method for method in METHODS if method not in DYNAMIC]
 
 
 @dataclass(frozen=True)
@@ -39,23 +42,16 @@ class Plan:
         ]
 
     def measuring(self) -> list[Job]:
-        """What methods are held against, and each method with each seed."""
+        """Seed by seed, so that all methods are there early: what they are held against, and each of them."""
         to = self.runs / "measured"
-        against = [
-            job for seed in self.seeds for job in standard(seed, to, "measures.yaml", beside=seed == 0)
-        ]
-        return [
-            *against,
-            *measuring(self.methods(METHODS), self.seeds, to, "measures.yaml"),
-            *measuring(self.methods(GUIDED), self.seeds, to, "guided.yaml"),
-        ]
-
-    def dynamics(self) -> list[Job]:
-        """Some methods, with losses measured after each iteration."""
-        return dynamics([method for method in METHODS if method.stem in DYNAMIC], self.runs / "dynamics")
-
-
-DYNAMIC = ("pmc", "refusal", "npo", "gradient_difference")
+        dynamic, others, guided = (self.methods(some) for some in (DYNAMIC, OTHERS, GUIDED))
+        found = []
+        for seed in self.seeds:
+            found += standard(seed, to, "measures.yaml", beside=seed == SEEDS[0])
+            found += measuring(dynamic, seed, to, "measures.yaml", ALWAYS if seed == SEEDS[0] else ONCE)
+            found += measuring(others, seed, to, "measures.yaml")
+            found += measuring(guided, seed, to, "guided.yaml")
+        return found
 
 
 @click.group()
@@ -84,7 +80,7 @@ def tune(plan: Plan) -> None:
 @click.pass_obj
 def measure(plan: Plan) -> None:
     """Run each method as its recipe has it, with three seeds, and measure it."""
-    sys.exit(bool(carry_all_out([*plan.measuring(), *plan.dynamics()], plan.num_at_once, _say)))
+    sys.exit(bool(carry_all_out(plan.measuring(), plan.num_at_once, _say)))
 
 
 @main.command()
@@ -96,7 +92,11 @@ def gather(plan: Plan) -> None:
     found: dict[str, dict[str, Any]] = {
         "settings": _settings(plan),
         **outcomes(plan.measuring()),
-        "dynamics": {job.member.recipe.stem: dynamics_of(job) for job in plan.dynamics() if job.is_done},
+        "dynamics": {
+            job.member.recipe.stem: dynamics_of(run)
+            for job in plan.measuring()
+            if job.is_done and (run := job.results()).curve("forget_nll")
+        },
     }
     before = read()
     write({section: before.get(section, {}) | new for section, new in found.items()})
@@ -119,10 +119,9 @@ def show(pictures: Path) -> None:
 def _settings(plan: Plan) -> dict[str, list[dict[str, Any]]]:
     """What came of the settings of each method of which all have been tried."""
     from benchmarks.methods.measured import settings_of
-    from collapse_core.results import load_results
 
     [against, *jobs] = plan.tuning()
-    standards = load_results(against.member.directory)
+    standards = against.results()
     found, plain = {}, None
     for method in (*METHODS, *GUIDED):
         its = [job for job in jobs if job.member.recipe == method.recipe]

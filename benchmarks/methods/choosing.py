@@ -6,7 +6,7 @@ from statistics import harmonic_mean
 
 from benchmarks.methods import GUIDED, Method
 from benchmarks.methods.running import Job
-from collapse_core.results import Results, load_results
+from collapse_core.results import Results
 
 TOLERANCE = 2.0
 """Within how many points of unlearn quality guidance must stay of plain PMC's."""
@@ -53,7 +53,7 @@ def tried(method: Method, jobs: Sequence[Job], standards: Results) -> list[Tried
     found = []
     for job in jobs:
         setting = next(text for text in job.member.overrides if text.startswith(f"{key}="))
-        run = load_results(job.member.directory)
+        run = job.results()
         found.append(Tried(method, setting, run, score(run, standards)))
     return found
 

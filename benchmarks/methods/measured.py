@@ -9,7 +9,7 @@ from benchmarks.methods import Method
 from benchmarks.methods.choosing import Tried
 from benchmarks.methods.running import Job
 from collapse_core import files
-from collapse_core.results import Results, load_results
+from collapse_core.results import Results
 from collapse_core.rows import Row
 
 FILE = Path(__file__).parent / "measured.json"
@@ -48,7 +48,7 @@ def outcomes(jobs: Iterable[Job]) -> dict[str, dict[str, Metrics]]:
     standards: dict[str, Metrics] = {}
     for job in jobs:
         if job.is_done:
-            run = load_results(job.member.directory)
+            run = job.results()
             seed = run.recipe["seed"]
             if job.called == "after":
                 runs[f"{job.member.recipe.stem}/{seed}"] = metrics_of(run, "after") | costs_of(run)
@@ -71,12 +71,11 @@ def settings_of(candidates: Sequence[Tried], taken: Tried) -> list[dict[str, Any
     ]
 
 
-def dynamics_of(job: Job) -> dict[str, list[list[float]]]:
+def dynamics_of(run: Results) -> dict[str, list[list[float]]]:
     """By iteration: mean and deviation of the reward of what was kept, and both true answers' losses."""
-    run = load_results(job.member.directory)
     kept = [[line["iteration"] + 1, *line["reward_kept"].values()] for line in run.journal]
     losses = {name: [[i, round(v, 4)] for i, v in run.curve(name)] for name in ("forget_nll", "retain_nll")}
-    return {"reward_kept": kept, **losses}
+    return {"reward_kept": [[round(value, 4) for value in point] for point in kept], **losses}
 
 
 def write(found: Mapping[str, Mapping[str, Any]]) -> None:

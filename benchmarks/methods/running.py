@@ -1,23 +1,25 @@
 """Carrying out runs and measuring their models, several at a time, and taking up what is missing."""
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.methods import METHODS, Method
 from collapse_core import files
 from collapse_core.members import Member, members
+from collapse_core.results import Results, load_results
 from collapse_core.sweep import Stop, carry_out
 
 HERE = Path(__file__).parent
-UNMEASURED = ("evaluate.with=[]", "evaluate.every=0", "checkpoint={every: 1000, keep: 1}")
+ONCE = ("evaluate.with=[]", "evaluate.every=0", "checkpoint={every: 1000, keep: 1}")
 """Models are measured, and saved, only once their runs have ended."""
+ALWAYS = ("evaluate.with=[likelihood]", "evaluate.every=1", ONCE[-1])
+"""The losses of true answers are measured after each iteration as well, which changes nothing else."""
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 BESIDE = (
     "evaluate.beside={retrained: {use: causal-lm, path: smollm2-135m-instruct, teach: {split: retain, "
@@ -43,23 +45,28 @@ class Job:
 
     @property
     def rows(self) -> Path:
-        """Where the measurements are."""
-        return self.member.directory / "evaluations.jsonl"
+        """Where the measurements are; the file is there once all are."""
+        return self.member.directory / "measured.jsonl"
 
     @property
     def is_done(self) -> bool:
         """Whether the run has ended and its model has been measured."""
-        ended = self.member.state() == "done" and self.rows.exists()
-        return ended and bool(self.rows.read_text(encoding="utf-8"))
+        return self.member.state() == "done" and self.rows.exists()
+
+    def results(self) -> Results:
+        """The run, with what was measured once it had ended."""
+        run = load_results(self.member.directory)
+        rows = [
+            row | ({"model": self.called} if row["model"] == "after" else {})
+            for row in files.read_lines(self.rows)
+        ]
+        return replace(run, evaluations=[*run.evaluations, *rows])
 
 
 def jobs(methods: Sequence[Method], to: Path, measures: str, *settings: str) -> list[Job]:
     """A run of each method with each combination of values."""
-    return [
-        Job(member, measures)
-        for method in methods
-        for member in members([method.recipe], [*UNMEASURED, *settings], to)
-    ]
+    found = [member for method in methods for member in members([method.recipe], settings, to)]
+    return [Job(member, measures) for member in found]
 
 
 def tuning(methods: Sequence[Method], to: Path, measures: str) -> list[Job]:
@@ -68,26 +75,23 @@ def tuning(methods: Sequence[Method], to: Path, measures: str) -> list[Job]:
         job
         for method in methods
         if method.choices
-        for job in jobs([method], to, measures, "data.validation=true", "evaluate.beside={}", method.choices)
+        for job in jobs(
+            [method], to, measures, *ONCE, "data.validation=true", "evaluate.beside={}", method.choices
+        )
     ]
 
 
-def measuring(methods: Sequence[Method], seeds: Sequence[int], to: Path, measures: str) -> list[Job]:
-    """Each method as its recipe has it, seed by seed, so that whatever is there has all methods."""
-    return [job for seed in seeds for job in jobs(methods, to / f"{seed}", measures, BESIDE, f"seed={seed}")]
-
-
-def dynamics(methods: Sequence[Method], to: Path) -> list[Job]:
-    """Each method with the losses of true answers measured after each iteration."""
-    settings = ("evaluate={every: 1, with: [likelihood]}", UNMEASURED[-1])
-    found = [member for method in methods for member in members([method.recipe], settings, to)]
-    return [Job(member, measures="") for member in found]
+def measuring(
+    methods: Sequence[Method], seed: int, to: Path, measures: str, when: Sequence[str] = ONCE
+) -> list[Job]:
+    """Each method as its recipe has it."""
+    return jobs(methods, to / f"{seed}", measures, *when, BESIDE, f"seed={seed}")
 
 
 def standard(seed: int, to: Path, measures: str, *settings: str, beside: bool) -> list[Job]:
     """What methods are held against: the model before unlearning, and those that stand beside it."""
     to /= f"standard-{seed}"
-    found = members([METHODS[0].recipe], [*UNMEASURED, BESIDE, "iterations=0", *settings, f"seed={seed}"], to)
+    found = members([METHODS[0].recipe], [*ONCE, BESIDE, "iterations=0", *settings, f"seed={seed}"], to)
     return [Job(member, measures, "before", beside) for member in found]
 
 
@@ -108,7 +112,7 @@ def _carry_out(job: Job, stop: Stop) -> bool:
     """Run, measure, and throw away the weights, which take two gigabytes a run; True if that failed."""
     if carry_out(job.member, stop, ONE_THREAD) != "done":
         return True
-    if job.measures and not _measure(job):
+    if not _measure(job):
         return True
     for weights in ("checkpoints", "model"):
         shutil.rmtree(job.member.directory / weights, ignore_errors=True)
@@ -117,19 +121,15 @@ def _carry_out(job: Job, stop: Stop) -> bool:
 
 def _measure(job: Job) -> bool:
     """Measure the model of a finished run, in a process of its own; whether that went well."""
-    measured = job.member.directory / "measured.jsonl"
-    measured.unlink(missing_ok=True)
+    draft = job.rows.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
     command = [sys.executable, "-m", "collapse_core.cli", "eval", str(job.member.directory)]
-    command += ["--with", str(HERE / job.measures), "--output", str(measured)]
+    command += ["--with", str(HERE / job.measures), "--output", str(draft)]
     command += ["--beside"] if job.beside else []
     with job.member.log.open("ab") as log:
         done = subprocess.run(
             command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | ONE_THREAD, check=False
         )
-    if done.returncode:
-        return False
-    rows = [json.loads(line) for line in measured.read_text(encoding="utf-8").splitlines()]
-    rows = [row | ({"model": job.called} if row["model"] == "after" else {}) for row in rows]
-    files.write_text(job.rows, "".join(json.dumps(row) + "\n" for row in rows))
-    measured.unlink()
-    return True
+    if done.returncode == 0:
+        draft.rename(job.rows)
+    return job.rows.exists()
