@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.methods import METHODS, Method
+from benchmarks.methods import FLAGSHIP, Method
 from collapse_core import files
 from collapse_core.members import Member, members
 from collapse_core.results import Results, load_results
@@ -91,7 +91,7 @@ def measuring(
 def standard(seed: int, to: Path, measures: str, *settings: str, beside: bool) -> list[Job]:
     """What methods are held against: the model before unlearning, and those that stand beside it."""
     to /= f"standard-{seed}"
-    found = members([METHODS[0].recipe], [*ONCE, BESIDE, "iterations=0", *settings, f"seed={seed}"], to)
+    found = members([FLAGSHIP], [*ONCE, BESIDE, "iterations=0", *settings, f"seed={seed}"], to)
     return [Job(member, measures, "before", beside) for member in found]
 
 
