@@ -52,12 +52,7 @@ METHODS = (
 )
 
 GUIDED = (
-    Method(
-        "PMC, fluency",
-        "guided_fluency",
-        "rewards.1={use: fluency, weight: 0.5, enough: 0.2},{use: fluency, weight: 0.5, enough: 0.4},"
-        "{use: fluency, weight: 1.0, enough: 0.4}",
-    ),
+    Method("PMC, fluency", "guided_fluency", "rewards.1.weight=0.1,0.25,0.5"),
     Method("PMC, refusal-likeness", "guided_refusal", "rewards.1.weight=0.25,0.5,1.0"),
     Method("PMC, content-distance", "guided_content"),
 )

@@ -70,7 +70,8 @@ def _table(
     yield f"| | {' | '.join(columns)} |"
     yield "|---" * (len(columns) + 1) + "|"
     for model, shown in STANDARDS.items():
-        yield _line(shown, runs_of(model, found["standards"]), columns)
+        if runs := runs_of(model, found["standards"]):
+            yield _line(shown, runs, columns)
     for method in methods:
         if runs := runs_of(method.stem, found["runs"]):
             yield _line(method.name, runs, columns)

@@ -4,10 +4,12 @@ from statistics import harmonic_mean
 
 import pytest
 
-from benchmarks.methods import GUIDED, METHODS
+from benchmarks.methods import GUIDED, METHODS, ROOT
 from benchmarks.methods.choosing import chosen, score, tried
-from benchmarks.methods.measured import outcomes
+from benchmarks.methods.figures import draw_all
+from benchmarks.methods.measured import outcomes, read
 from benchmarks.methods.running import ALWAYS, carry_all_out, jobs, standard, tuning
+from benchmarks.methods.tables import guidance_table, methods_table, settings_table
 from collapse_core import load_recipe
 from collapse_core.document import split_at_commas
 from collapse_core.results import Results
@@ -158,3 +160,39 @@ def test_what_a_run_cannot_do_is_said_and_counted(tmp_path):
     said = []
     assert carry_all_out(lost, 1, said.append) == 1
     assert "FAILED" in said[0]
+
+
+# --- what was measured -----------------------------------------------------------------------------
+
+
+def test_recipes_have_the_settings_that_were_taken():
+    settings = read()["settings"]
+    assert set(settings) >= {method.stem for method in METHODS if method.choices}
+    for stem, tries in settings.items():
+        recipe = ROOT / "recipes" / "compare" / f"{stem}.yaml"
+        [taken] = [one["setting"] for one in tries if one["taken"]]
+        assert load_recipe(recipe, [taken]).resolved() == load_recipe(recipe).resolved()
+
+
+@pytest.mark.parametrize(
+    ("table", "page"),
+    [(methods_table, "methods.md"), (settings_table, "methods.md"), (guidance_table, "rewards.md")],
+)
+def test_the_documentation_has_the_tables_of_what_was_measured(table, page):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    assert "\n".join(table(read())) in text
+
+
+def test_the_figures_show_every_method(tmp_path):
+    draw_all(read(), tmp_path)
+    drawn = {path.stem: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
+    assert set(drawn) == {f"methods_{name}" for name in ("front", "leakage", "shift", "dynamics")}
+    for method in METHODS:
+        assert method.name in drawn["methods_leakage"]
+        assert method.name in drawn["methods_shift"]
+
+
+def test_a_table_shows_the_mean_over_seeds_and_their_deviation():
+    runs = {f"pmc/{seed}": {"unlearn_quality": [value, 0, 100]} for seed, value in enumerate((90, 92, 94))}
+    [line] = [row for row in methods_table({"standards": {}, "runs": runs}) if row.startswith("| PMC |")]
+    assert line.startswith("| PMC | 92.0 ± 2.0 |")
