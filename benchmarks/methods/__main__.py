@@ -103,17 +103,19 @@ def gather(plan: Plan) -> None:
 
 
 @main.command()
-@click.option("--pictures", type=click.Path(path_type=Path), default=ROOT / "docs" / "pictures")
-def show(pictures: Path) -> None:
-    """Print the tables and draw the figures of the documentation, from measured.json."""
+@click.option("--docs", type=click.Path(path_type=Path), default=ROOT / "docs", help="The documentation.")
+def show(docs: Path) -> None:
+    """Put tables and figures of what was measured into the documentation, and print the tables."""
     from benchmarks.methods.figures import draw_all
     from benchmarks.methods.measured import read
-    from benchmarks.methods.tables import guidance_table, methods_table, settings_table
+    from benchmarks.methods.tables import TABLES, put
 
     found = read()
-    for table in (methods_table, guidance_table, settings_table):
-        click.echo("\n".join(table(found)) + "\n")
-    draw_all(found, pictures)
+    for (page, name), table in TABLES.items():
+        lines = list(table(found))
+        click.echo("\n".join(lines) + "\n")
+        put(docs / page, name, lines)
+    draw_all(found, docs / "pictures")
 
 
 def _settings(plan: Plan) -> dict[str, list[dict[str, Any]]]:

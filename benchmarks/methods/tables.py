@@ -1,11 +1,14 @@
 """The tables of docs/methods.md and docs/rewards.md, from measured.json."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks.methods import GUIDED, METHODS, Method
 from benchmarks.methods.measured import Metrics
+from collapse_core import files
 
 COLUMNS = {
     "UQ": ("unlearn_quality", 1),
@@ -62,6 +65,21 @@ def settings_table(found: Mapping[str, Any]) -> Iterator[str]:
             said = one["setting"].removeprefix("updater.").replace("=", " ", 1)
             shown = f"**{said}**" if one["taken"] else said
             yield f"| {method.name} | {shown} | {' | '.join(numbers)} |"
+
+
+TABLES = {
+    ("methods.md", "methods"): methods_table,
+    ("methods.md", "settings"): settings_table,
+    ("rewards.md", "guidance"): guidance_table,
+}
+"""By the page and what it is called there."""
+
+
+def put(page: Path, name: str, lines: Sequence[str]) -> None:
+    """Put a table into a page, after the comment that names it, instead of the one that is there."""
+    text = page.read_text(encoding="utf-8")
+    place = re.compile(rf"(<!-- table: {name} -->\n\n)(?:\|.*\n)*")
+    files.write_text(page, place.sub(lambda found: found[1] + "\n".join(lines) + "\n", text))
 
 
 def _table(

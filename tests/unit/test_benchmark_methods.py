@@ -9,7 +9,7 @@ from benchmarks.methods.choosing import chosen, score, tried
 from benchmarks.methods.figures import draw_all
 from benchmarks.methods.measured import outcomes, read
 from benchmarks.methods.running import ALWAYS, carry_all_out, jobs, standard, tuning
-from benchmarks.methods.tables import guidance_table, methods_table, settings_table
+from benchmarks.methods.tables import TABLES, methods_table, put
 from collapse_core import load_recipe
 from collapse_core.document import split_at_commas
 from collapse_core.results import Results
@@ -174,13 +174,19 @@ def test_recipes_have_the_settings_that_were_taken():
         assert load_recipe(recipe, [taken]).resolved() == load_recipe(recipe).resolved()
 
 
-@pytest.mark.parametrize(
-    ("table", "page"),
-    [(methods_table, "methods.md"), (settings_table, "methods.md"), (guidance_table, "rewards.md")],
-)
-def test_the_documentation_has_the_tables_of_what_was_measured(table, page):
+@pytest.mark.parametrize("place", TABLES)
+def test_the_documentation_has_the_tables_of_what_was_measured(place):
+    page, name = place
+    lines = "\n".join(TABLES[place](read()))
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    assert "\n".join(table(read())) in text
+    assert f"<!-- table: {name} -->\n\n{lines}\n" in text
+
+
+def test_a_table_takes_the_place_of_the_one_before(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("One.\n\n<!-- table: methods -->\n\n| old |\n| rows |\n\nTwo.\n")
+    put(page, "methods", ["| new |"])
+    assert page.read_text() == "One.\n\n<!-- table: methods -->\n\n| new |\n\nTwo.\n"
 
 
 def test_the_figures_show_every_method(tmp_path):
