@@ -52,8 +52,7 @@ METHODS = (
 )
 
 GUIDED = (
-    Method("PMC, fluency", "guided_fluency", "rewards.1.weight=0.1,0.25,0.5"),
-    Method("PMC, refusal-likeness", "guided_refusal", "rewards.1.weight=0.25,0.5,1.0"),
-    Method("PMC, content-distance", "guided_content"),
+    Method("PMC, fluency", "guided_fluency"),
+    Method("PMC, alignment and refusal-likeness", "guided_refusal"),
 )
 """PMC with another reward beside its own."""

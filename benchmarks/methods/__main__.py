@@ -38,7 +38,6 @@ class Plan:
         return [
             *standard(0, to, "tuning.yaml", VALIDATION, beside=True),
             *tuning(self.methods(METHODS), to, "tuning.yaml"),
-            *tuning(self.methods(GUIDED), to, "guided.yaml"),
         ]
 
     def measuring(self) -> list[Job]:
@@ -124,14 +123,12 @@ def _settings(plan: Plan) -> dict[str, list[dict[str, Any]]]:
 
     [against, *jobs] = plan.tuning()
     standards = against.results()
-    found, plain = {}, None
-    for method in (*METHODS, *GUIDED):
+    found = {}
+    for method in METHODS:
         its = [job for job in jobs if job.member.recipe == method.recipe]
         if its and all(job.is_done for job in its):
             candidates = tried(method, its, standards)
-            taken = chosen(candidates, plain)
-            plain = plain or taken
-            found[method.stem] = settings_of(candidates, taken)
+            found[method.stem] = settings_of(candidates, chosen(candidates))
     return found
 
 

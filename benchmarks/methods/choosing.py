@@ -4,14 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import harmonic_mean
 
-from benchmarks.methods import GUIDED, Method
+from benchmarks.methods import Method
 from benchmarks.methods.running import Job
 from collapse_core.results import Results
-
-TOLERANCE = 2.0
-"""Within how many points of unlearn quality guidance must stay of plain PMC's."""
-AIMS = {"guided_fluency": ("answers_gibberish", -1), "guided_refusal": ("answers_refusal", 1)}
-"""What guidance is for: a metric, and the sign of what is better."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +17,6 @@ class Tried:
     setting: str
     results: Results
     score: float
-
-    def value(self, metric: str) -> float:
-        """A metric of the model after the run."""
-        found = self.results.metric(metric, "after")
-        assert found is not None, metric
-        return found.value
 
 
 def score(run: Results, standards: Results) -> float:
@@ -58,20 +47,9 @@ def tried(method: Method, jobs: Sequence[Job], standards: Results) -> list[Tried
     return found
 
 
-def chosen(candidates: Sequence[Tried], plain: Tried | None = None) -> Tried:
-    """The setting of the best score; of guidance the one that best does what it is for.
-
-    Args:
-        candidates: All settings of one method.
-        plain: PMC as it was chosen; guidance must forget as well as that.
-    """
-    method = candidates[0].method
-    if method not in GUIDED or method.stem not in AIMS or plain is None:
-        return max(candidates, key=lambda one: one.score)
-    metric, sign = AIMS[method.stem]
-    goal = plain.value("unlearn_quality") - TOLERANCE
-    equal = [one for one in candidates if one.value("unlearn_quality") >= goal]
-    return max(equal or candidates, key=lambda one: sign * one.value(metric))
+def chosen(candidates: Sequence[Tried]) -> Tried:
+    """The setting of the best score."""
+    return max(candidates, key=lambda one: one.score)
 
 
 def _value(run: Results, metric: str, model: str) -> float:

@@ -46,14 +46,15 @@ def methods_table(found: Mapping[str, Any]) -> Iterator[str]:
 
 def guidance_table(found: Mapping[str, Any]) -> Iterator[str]:
     """PMC with other rewards beside its own."""
-    return _table(found, (METHODS[0], *GUIDED), GUIDANCE)
+    plain = [method for method in METHODS if method.stem in ("pmc", "pmc_alignment")]
+    return _table(found, (*plain, *GUIDED), GUIDANCE)
 
 
 def settings_table(found: Mapping[str, Any]) -> Iterator[str]:
     """What each method was given to choose from, and what it took."""
     yield "| method | setting | UQ | ES | utility | score |"
     yield "|---|---|---|---|---|---|"
-    for method in (*METHODS, *GUIDED):
+    for method in METHODS:
         for one in found["settings"].get(method.stem, ()):
             metrics = one["metrics"]
             numbers = [

@@ -58,7 +58,7 @@ def test_each_method_chooses_among_three_settings_on_the_validation_split(tmp_pa
 def test_variants_and_controls_of_pmc_take_its_learning_rate():
     [pmc, *others] = [m for m in (*METHODS, *GUIDED) if not m.choices or m.stem == "pmc" or m in GUIDED]
     rates = {load_recipe(method.recipe).updater.learning_rate for method in (pmc, *others)}
-    assert len(others) == 7
+    assert len(others) == 6
     assert len(rates) == 1
 
 
@@ -96,21 +96,6 @@ def test_the_setting_of_the_best_score_is_taken(tmp_path, against):
         tmp_path, METHODS[0], against, outcome(50, 0.5, 60), outcome(60, 0.3, 58), outcome(90, 0.0, 20)
     )
     assert chosen(found).setting == "updater.learning_rate=1e-4"
-
-
-def test_guidance_takes_what_does_most_of_what_it_is_for_and_forgets_as_well_as_plain_pmc(tmp_path, against):
-    same = outcome(90, 0.3, 58)
-    [plain, *_] = candidates(tmp_path, METHODS[0], against, same, same, same)
-    fluency = next(method for method in GUIDED if method.stem == "guided_fluency")
-    found = candidates(
-        tmp_path,
-        fluency,
-        against,
-        outcome(91, 0.3, 58, answers_gibberish=60),
-        outcome(88, 0.3, 50, answers_gibberish=30),
-        outcome(70, 0.3, 58, answers_gibberish=0),
-    )
-    assert chosen(found, plain) is found[1]
 
 
 @pytest.fixture(scope="module")
