@@ -36,10 +36,10 @@ def metrics_of(run: Results, model: str) -> Metrics:
 
 
 def costs_of(run: Results) -> Metrics:
-    """Seconds of unlearning, and tokens drawn and trained on."""
+    """Seconds of unlearning, and thousands of tokens drawn and trained on."""
     row = Row("", (run,))
-    counts = {f"tokens_{name}": count.value for name, count in row.tokens().items()}
-    return {name: _short(value) for name, value in ({"seconds": row.seconds().value} | counts).items()}
+    tokens = {f"tokens_{name}": _short(count.value / 1000) for name, count in row.tokens().items()}
+    return {"seconds": _short(row.seconds().value)} | tokens
 
 
 def outcomes(jobs: Iterable[Job]) -> dict[str, dict[str, Metrics]]:

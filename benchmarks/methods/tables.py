@@ -20,7 +20,8 @@ COLUMNS = {
     "relearned ES": ("relearned_strength_20", 2),
     "facts %": ("fact_words_forget", 1),
     "gibberish %": ("answers_gibberish", 0),
-    "seconds": ("seconds", 0),
+    "drawn": ("tokens_sampled", 0),
+    "trained on": ("tokens_trained", 0),
 }
 """What the columns show, and with how many decimals."""
 GUIDANCE = {
@@ -31,7 +32,7 @@ GUIDANCE = {
     "gibberish %": ("answers_gibberish", 0),
     "refusals %": ("answers_refusal", 0),
     "invented %": ("answers_hallucination", 0),
-    "seconds": ("seconds", 0),
+    "drawn": ("tokens_sampled", 0),
 }
 STANDARDS = {"before": "before unlearning", "retrained": "*retrained*", "never taught": "*never taught*"}
 
