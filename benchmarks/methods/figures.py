@@ -38,7 +38,8 @@ def draw_front(found: Mapping[str, Any], path: Path) -> None:
             sign = 1 if metric == "unlearn_quality" else -1
             places = {}
             for number, method in enumerate(METHODS, start=1):
-                runs = runs_of(method.stem, found["runs"])
+                if not (runs := runs_of(method.stem, found["runs"])):
+                    continue
                 xs, ys = values_of(runs, metric), values_of(runs, "utility")
                 color = COLORS[KINDS.get(method.stem, "other")]
                 panel.scatter(xs, ys, color=color, s=8, alpha=0.5)
@@ -77,7 +78,7 @@ def draw_leakage(found: Mapping[str, Any], path: Path) -> None:
             panel.barh([i + offset for i in range(len(rows))], heights, 0.38, color=color, label=label)
             for place, seen in enumerate(values):
                 panel.plot(seen, [place + offset] * len(seen), "k.", markersize=2)
-        panel.set_yticks(range(len(rows)), [name for name, _ in rows])
+        panel.set_yticks(range(len(rows)), [name.strip("*") for name, _ in rows])
         panel.invert_yaxis()
         panel.set_xlabel("ROUGE-L recall of the worst of 32 samples, mean over questions, %")
         panel.legend(frameon=False, fontsize=7)
@@ -91,7 +92,7 @@ def draw_shift(found: Mapping[str, Any], path: Path) -> None:
             mean, spread = (fmean(values_of(runs, f"token_shift_{what}")) for what in ("mean", "spread"))
             panel.errorbar(mean, place, xerr=spread, fmt="o", markersize=3, color="#4477aa", capsize=2)
         panel.axvline(0, color="#999999", linewidth=0.6)
-        panel.set_yticks(range(len(rows)), [name for name, _ in rows])
+        panel.set_yticks(range(len(rows)), [name.strip("*") for name, _ in rows])
         panel.invert_yaxis()
         panel.set_xlabel("change of a token's probability beside the retrained model: mean and deviation")
 
