@@ -20,7 +20,7 @@ KEPT = (
     "probability_forget", "truth_ratio_forget", "forget_quality", "truth_ratio_distance",
     "fact_words_forget", "fact_words_retain", "answers_true", "answers_refusal", "answers_empty",
     "answers_gibberish", "answers_hallucination", "leakage_sampling", "leakage_prefill",
-    "relearned_strength_20", "relearned_rouge_20",
+    "leak_at_32_sampling", "leak_at_32_prefill", "relearned_strength_20", "relearned_rouge_20",
     "token_shift_mean", "token_shift_spread", "token_shift_lost", "least_likely_accuracy",
     "most_likely_accuracy",
 )  # fmt: skip
