@@ -80,8 +80,8 @@ TABLES = {
 def put(page: Path, name: str, lines: Sequence[str]) -> None:
     """Put a table into a page, after the comment that names it, instead of the one that is there."""
     text = page.read_text(encoding="utf-8")
-    place = re.compile(rf"(<!-- table: {name} -->\n\n)(?:\|.*\n)*")
-    files.write_text(page, place.sub(lambda found: found[1] + "\n".join(lines) + "\n", text))
+    place = re.compile(rf"(<!-- table: {name} -->\n\n)(?:\|.*\n)*\n?")
+    files.write_text(page, place.sub(lambda found: found[1] + "\n".join(lines) + "\n\n", text))
 
 
 def _table(
@@ -108,13 +108,17 @@ def values_of(runs: Sequence[Metrics], metric: str) -> list[float]:
 
 
 def _line(shown: str, runs: Sequence[Metrics], columns: Mapping[str, tuple[str, int]]) -> str:
-    cells = [_cell(values_of(runs, metric), decimals) for metric, decimals in columns.values()]
+    cells = [_cell(runs, metric, decimals) for metric, decimals in columns.values()]
     return f"| {shown} | {' | '.join(cells)} |"
 
 
-def _cell(values: Sequence[float], decimals: int) -> str:
-    """The mean over seeds, and their standard deviation."""
+def _cell(runs: Sequence[Metrics], metric: str, decimals: int) -> str:
+    """The mean over seeds and their deviation; of one seed its interval over questions."""
+    values = values_of(runs, metric)
     if not values:
         return ""
     mean = f"{fmean(values):.{decimals}f}"
-    return f"{mean} ± {stdev(values):.{decimals}f}" if len(values) > 1 else mean
+    if len(values) > 1:
+        return f"{mean} ± {stdev(values):.{decimals}f}"
+    low, high = (runs[0][metric] + [None, None])[1:3]
+    return mean if low is None or high is None else f"{mean} ({low:.{decimals}f}, {high:.{decimals}f})"

@@ -187,3 +187,9 @@ def test_a_table_shows_the_mean_over_seeds_and_their_deviation():
     runs = {f"pmc/{seed}": {"unlearn_quality": [value, 0, 100]} for seed, value in enumerate((90, 92, 94))}
     [line] = [row for row in methods_table({"standards": {}, "runs": runs}) if row.startswith("| PMC |")]
     assert line.startswith("| PMC | 92.0 ± 2.0 |")
+
+
+def test_of_one_seed_a_table_shows_the_interval_over_questions():
+    runs = {"pmc/0": {"unlearn_quality": [90, 85.25, 96], "seconds": [100]}}
+    [line] = [row for row in methods_table({"standards": {}, "runs": runs}) if row.startswith("| PMC |")]
+    assert line.startswith("| PMC | 90.0 (85.2, 96.0) |")
