@@ -79,7 +79,10 @@ def tune(plan: Plan) -> None:
 @click.pass_obj
 def measure(plan: Plan) -> None:
     """Run each method as its recipe has it, with three seeds, and measure it."""
-    sys.exit(bool(carry_all_out(plan.measuring(), plan.num_at_once, _say)))
+    from benchmarks.methods.measured import is_known
+
+    todo = [job for job in plan.measuring() if not is_known(job)]
+    sys.exit(bool(carry_all_out(todo, plan.num_at_once, _say)))
 
 
 @main.command()

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.methods import Method
 from benchmarks.methods.choosing import Tried
 from benchmarks.methods.running import Job
-from collapse_core import files
+from collapse_core import files, load_recipe
 from collapse_core.results import Results
 from collapse_core.rows import Row
 
@@ -42,19 +42,30 @@ def costs_of(run: Results) -> Metrics:
     return {"seconds": _short(row.seconds().value)} | tokens
 
 
-def outcomes(jobs: Iterable[Job]) -> dict[str, dict[str, Metrics]]:
+def outcomes(jobs: Iterable[Job]) -> dict[str, dict[str, Any]]:
     """What became of each run that has been measured, and of the models beside, by "name/seed"."""
     runs: dict[str, Metrics] = {}
     standards: dict[str, Metrics] = {}
+    digests: dict[str, str] = {}
     for job in jobs:
         if job.is_done:
             run = job.results()
             seed = run.recipe["seed"]
+            digests[_key(job)] = job.member.digest
             if job.called == "after":
                 runs[f"{job.member.recipe.stem}/{seed}"] = metrics_of(run, "after") | costs_of(run)
             else:
                 standards |= {f"{model}/{seed}": metrics_of(run, model) for model in run.models()}
-    return {"standards": standards, "runs": runs}
+    return {"standards": standards, "runs": runs, "digests": digests}
+
+
+def is_known(job: Job) -> bool:
+    """Whether this very run is among what was kept, wherever it was carried out."""
+    return bool(read().get("digests", {}).get(_key(job)) == job.member.digest)
+
+
+def _key(job: Job) -> str:
+    return f"{job.member.recipe.stem}/{load_recipe(job.member.recipe, job.member.overrides).seed}"
 
 
 def settings_of(candidates: Sequence[Tried], taken: Tried) -> list[dict[str, Any]]:

@@ -87,8 +87,8 @@ def put(page: Path, name: str, lines: Sequence[str]) -> None:
 def _table(
     found: Mapping[str, Any], methods: Sequence[Method], columns: Mapping[str, tuple[str, int]]
 ) -> Iterator[str]:
-    yield f"| | {' | '.join(columns)} |"
-    yield "|---" * (len(columns) + 1) + "|"
+    yield f"| | seeds | {' | '.join(columns)} |"
+    yield "|---" * (len(columns) + 2) + "|"
     for model, shown in STANDARDS.items():
         if runs := runs_of(model, found["standards"]):
             yield _line(shown, runs, columns)
@@ -109,7 +109,7 @@ def values_of(runs: Sequence[Metrics], metric: str) -> list[float]:
 
 def _line(shown: str, runs: Sequence[Metrics], columns: Mapping[str, tuple[str, int]]) -> str:
     cells = [_cell(runs, metric, decimals) for metric, decimals in columns.values()]
-    return f"| {shown} | {' | '.join(cells)} |"
+    return f"| {shown} | {len(runs)} | {' | '.join(cells)} |"
 
 
 def _cell(runs: Sequence[Metrics], metric: str, decimals: int) -> str:

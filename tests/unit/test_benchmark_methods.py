@@ -4,7 +4,7 @@ from statistics import harmonic_mean
 
 import pytest
 
-from benchmarks.methods import GUIDED, METHODS, ROOT
+from benchmarks.methods import GUIDED, METHODS, ROOT, measured
 from benchmarks.methods.choosing import chosen, score, tried
 from benchmarks.methods.figures import draw_all
 from benchmarks.methods.measured import outcomes, read
@@ -140,6 +140,17 @@ def test_a_run_of_no_iterations_is_the_model_before_with_those_that_stand_beside
     assert found["runs"]["npo/0"]["seconds"][0] > 0
 
 
+def test_what_was_kept_of_a_run_is_known_until_its_recipe_changes(carried_out, tmp_path, monkeypatch):
+    todo, _, _ = carried_out
+    monkeypatch.setattr(measured, "FILE", tmp_path / "measured.json")
+    assert not any(map(measured.is_known, todo))
+    measured.write(outcomes(todo))
+    assert all(map(measured.is_known, todo))
+    npo = next(method for method in METHODS if method.stem == "npo")
+    [changed] = jobs([npo], tmp_path, "tuning.yaml", *ALWAYS, "seed=0", "iterations=2", *TINY)
+    assert not measured.is_known(changed)
+
+
 def test_what_a_run_cannot_do_is_said_and_counted(tmp_path):
     lost = jobs([METHODS[0]], tmp_path, "tuning.yaml", "model={use: causal-lm, path: ./nowhere}")
     said = []
@@ -186,10 +197,10 @@ def test_the_figures_show_every_method(tmp_path):
 def test_a_table_shows_the_mean_over_seeds_and_their_deviation():
     runs = {f"pmc/{seed}": {"unlearn_quality": [value, 0, 100]} for seed, value in enumerate((90, 92, 94))}
     [line] = [row for row in methods_table({"standards": {}, "runs": runs}) if row.startswith("| PMC |")]
-    assert line.startswith("| PMC | 92.0 ± 2.0 |")
+    assert line.startswith("| PMC | 3 | 92.0 ± 2.0 |")
 
 
 def test_of_one_seed_a_table_shows_the_interval_over_questions():
     runs = {"pmc/0": {"unlearn_quality": [90, 85.25, 96], "seconds": [100]}}
     [line] = [row for row in methods_table({"standards": {}, "runs": runs}) if row.startswith("| PMC |")]
-    assert line.startswith("| PMC | 90.0 (85.2, 96.0) |")
+    assert line.startswith("| PMC | 1 | 90.0 (85.2, 96.0) |")
