@@ -125,6 +125,8 @@ def _settings(plan: Plan) -> dict[str, list[dict[str, Any]]]:
     from benchmarks.methods.measured import settings_of
 
     [against, *jobs] = plan.tuning()
+    if not against.is_done:
+        return {}
     standards = against.results()
     found = {}
     for method in METHODS:

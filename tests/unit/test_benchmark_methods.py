@@ -3,8 +3,10 @@
 from statistics import harmonic_mean
 
 import pytest
+from click.testing import CliRunner
 
 from benchmarks.methods import GUIDED, METHODS, ROOT, measured
+from benchmarks.methods.__main__ import main
 from benchmarks.methods.choosing import chosen, score, tried
 from benchmarks.methods.figures import draw_all
 from benchmarks.methods.measured import outcomes, read
@@ -149,6 +151,15 @@ def test_what_was_kept_of_a_run_is_known_until_its_recipe_changes(carried_out, t
     npo = next(method for method in METHODS if method.stem == "npo")
     [changed] = jobs([npo], tmp_path, "tuning.yaml", *ALWAYS, "seed=0", "iterations=2", *TINY)
     assert not measured.is_known(changed)
+
+
+def test_gathering_where_nothing_was_run_keeps_what_is_there(tmp_path, monkeypatch):
+    kept = measured.read()
+    monkeypatch.setattr(measured, "FILE", tmp_path / "measured.json")
+    measured.write(kept)
+    done = CliRunner().invoke(main, ["--runs", str(tmp_path / "none"), "gather"])
+    assert done.exit_code == 0, done.output
+    assert measured.read() == kept
 
 
 def test_what_a_run_cannot_do_is_said_and_counted(tmp_path):
