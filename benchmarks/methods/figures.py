@@ -49,7 +49,7 @@ def draw_front(found: Mapping[str, Any], path: Path) -> None:
                 runs = runs_of(model, found["standards"])
                 x, y = fmean(values_of(runs, metric)), fmean(values_of(runs, "utility"))
                 panel.plot(x, y, "k+", markersize=8)
-                _note(panel, model, (x, y), "k")
+                _note(panel, model, (x, y), "k", below=True)
             goal = fmean(values_of(runs_of("retrained", found["standards"]), metric))
             ahead = [(min(sign * x, sign * goal), y) for x, y in places.values()]
             front = sorted(list(places.values())[i] for i in pareto_front(ahead))
@@ -61,8 +61,9 @@ def draw_front(found: Mapping[str, Any], path: Path) -> None:
         panels[0].set_ylabel("utility, %")
 
 
-def _note(panel: Any, text: str, place: tuple[float, float], color: str) -> None:
-    panel.annotate(text, place, color=color, fontsize=7, textcoords="offset points", xytext=(3, 3))
+def _note(panel: Any, text: str, place: tuple[float, float], color: str, *, below: bool = False) -> None:
+    offset = (3, -12 if below else 3)
+    panel.annotate(text, place, color=color, fontsize=7, textcoords="offset points", xytext=offset)
 
 
 def draw_leakage(found: Mapping[str, Any], path: Path) -> None:
