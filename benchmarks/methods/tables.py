@@ -120,5 +120,5 @@ def _cell(runs: Sequence[Metrics], metric: str, decimals: int) -> str:
     mean = f"{fmean(values):.{decimals}f}"
     if len(values) > 1:
         return f"{mean} ± {stdev(values):.{decimals}f}"
-    low, high = (runs[0][metric] + [None, None])[1:3]
+    low, high = [*next(run[metric] for run in runs if metric in run), None, None][1:3]
     return mean if low is None or high is None else f"{mean} ({low:.{decimals}f}, {high:.{decimals}f})"
