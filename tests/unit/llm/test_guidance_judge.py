@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -49,12 +50,12 @@ class Server:
             self.busy += 1
             self.most_busy = max(self.busy, self.most_busy)
         try:
-            self.send(call, reply(body) if callable(reply) else reply)
-        except OSError:
-            pass  # the client has gone
+            answer = reply(body) if callable(reply) else reply
         finally:
-            with self.lock:
+            with self.lock:  # before it is sent: whoever has it may ask the next at once
                 self.busy -= 1
+        with suppress(OSError):  # the client has gone
+            self.send(call, answer)
 
     def send(self, call, reply):
         status, headers = 200, {}
