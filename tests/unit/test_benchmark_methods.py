@@ -215,3 +215,10 @@ def test_of_one_seed_a_table_shows_the_interval_over_questions():
     runs = {"pmc/0": {"unlearn_quality": [90, 85.25, 96], "seconds": [100]}}
     [line] = [row for row in methods_table({"standards": {}, "runs": runs}) if row.startswith("| PMC |")]
     assert line.startswith("| PMC | 1 | 90.0 (85.2, 96.0) |")
+
+
+def test_the_seconds_of_a_method_are_those_of_the_run_that_was_disturbed_least():
+    runs = {f"pmc/{seed}": {"seconds": [value]} for seed, value in enumerate((301, 120, 240))}
+    title, _, *rows = methods_table({"standards": {}, "runs": runs})
+    [line] = [row for row in rows if row.startswith("| PMC |")]
+    assert line.split("|")[title.split("|").index(" seconds ")] == " 120 "
