@@ -52,7 +52,6 @@ METHODS = (
 )
 
 GUIDED = (
-    Method("PMC, content-distance", "guided_content"),
     Method("PMC, fluency", "guided_fluency"),
     Method("PMC, alignment and refusal-likeness", "guided_refusal"),
 )
