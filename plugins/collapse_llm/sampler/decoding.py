@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from weakref import proxy
 
 import numpy as np
 import torch
@@ -270,7 +271,8 @@ class _BlockLayer(CacheLayerMixin):
 
     def __init__(self, cache: _BlockCache) -> None:
         super().__init__()
-        self.cache = cache
+        # Not a reference: a cycle would keep the block until the garbage collector comes by.
+        self.cache = proxy(cache)
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         if self.is_initialized:

@@ -1,5 +1,7 @@
 """The engine draws what it should: on every architecture, whatever the batch, with every option."""
 
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from collapse_core import Iteration, Prompt
 from collapse_llm.sampler import Generate
 from collapse_llm.sampler.answering import greedy_answers
 from collapse_llm.sampler.choosing import Nucleus
-from collapse_llm.sampler.decoding import Row, decode
+from collapse_llm.sampler.decoding import Row, _BlockCache, decode
 
 SMALL = {"vocab_size": 1024, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 KINDS = {
@@ -115,6 +117,15 @@ def test_many_prompts_pass_through_a_small_batch_and_the_block_is_reused(model, 
     same = [a == b for key in whole for a, b in zip(whole[key], parts[key], strict=True)]
     assert len(same) == 160
     assert sum(same) >= 157
+
+
+def test_the_keys_and_values_go_with_the_last_answer_and_wait_for_no_collector(model, questions):
+    gc.disable()
+    try:
+        greedy_answers(model, questions[:2], max_new_tokens=4)
+        assert not any(type(left) is _BlockCache for left in gc.get_objects())
+    finally:
+        gc.enable()
 
 
 OPTIONS = [
