@@ -10,7 +10,16 @@ import click
 
 from benchmarks.methods import GUIDED, METHODS, ROOT, SEEDS, Method
 from benchmarks.methods.choosing import chosen, tried
-from benchmarks.methods.running import ALWAYS, ONCE, Job, carry_all_out, measuring, standard, tuning
+from benchmarks.methods.running import (
+    ALWAYS,
+    ONCE,
+    Job,
+    carry_all_out,
+    measuring,
+    standard,
+    tuning,
+    watching,
+)
 from collapse_core import CollapseError
 
 VALIDATION = "data.validation=true"
@@ -50,6 +59,7 @@ class Plan:
             found += measuring(dynamic, seed, to, "measures.yaml", ALWAYS if seed == SEEDS[0] else ONCE)
             found += measuring(others, seed, to, "measures.yaml")
             found += measuring(guided, seed, to, "guided.yaml")
+            found += watching(self.methods(METHODS[:1]), seed, self.runs / "watched")
         return found
 
 

@@ -45,6 +45,7 @@ def costs_of(run: Results) -> Metrics:
 def outcomes(jobs: Iterable[Job]) -> dict[str, dict[str, Any]]:
     """What became of each run that has been measured, and of the models beside, by "name/seed"."""
     runs: dict[str, Metrics] = {}
+    paths: dict[str, list[list[float]]] = {}
     standards: dict[str, Metrics] = {}
     digests: dict[str, str] = {}
     for job in jobs:
@@ -52,11 +53,13 @@ def outcomes(jobs: Iterable[Job]) -> dict[str, dict[str, Any]]:
             run = job.results()
             seed = run.recipe["seed"]
             digests[_key(job)] = job.member.digest
-            if job.called == "after":
+            if job.called == "during":
+                paths[f"{job.member.recipe.stem}/{seed}"] = path_of(run)
+            elif job.called == "after":
                 runs[f"{job.member.recipe.stem}/{seed}"] = metrics_of(run, "after") | costs_of(run)
             else:
                 standards |= {f"{model}/{seed}": metrics_of(run, model) for model in run.models()}
-    return {"standards": standards, "runs": runs, "digests": digests}
+    return {"standards": standards, "runs": runs, "paths": paths, "digests": digests}
 
 
 def is_known(job: Job) -> bool:
@@ -65,7 +68,8 @@ def is_known(job: Job) -> bool:
 
 
 def _key(job: Job) -> str:
-    return f"{job.member.recipe.stem}/{load_recipe(job.member.recipe, job.member.overrides).seed}"
+    key = f"{job.member.recipe.stem}/{load_recipe(job.member.recipe, job.member.overrides).seed}"
+    return f"{key}/during" if job.called == "during" else key
 
 
 def settings_of(candidates: Sequence[Tried], taken: Tried) -> list[dict[str, Any]]:
@@ -87,6 +91,12 @@ def dynamics_of(run: Results) -> dict[str, list[list[float]]]:
     kept = [[line["iteration"] + 1, *line["reward_kept"].values()] for line in run.journal]
     losses = {name: [[i, round(v, 4)] for i, v in run.curve(name)] for name in ("forget_nll", "retain_nll")}
     return {"reward_kept": [[round(value, 4) for value in point] for point in kept], **losses}
+
+
+def path_of(run: Results) -> list[list[float]]:
+    """After each iteration: its number, the unlearn quality, and the percentage of gibberish."""
+    gibberish = dict(run.curve("answers_gibberish"))
+    return [[i, round(quality, 2), round(gibberish[i], 2)] for i, quality in run.curve("unlearn_quality")]
 
 
 def write(found: Mapping[str, Mapping[str, Any]]) -> None:

@@ -20,6 +20,12 @@ ONCE = ("evaluate.with=[]", "evaluate.every=0", "checkpoint={every: 1000, keep: 
 """Models are measured, and saved, only once their runs have ended."""
 ALWAYS = ("evaluate.with=[likelihood]", "evaluate.every=1", ONCE[-1])
 """The losses of true answers are measured after each iteration as well, which changes nothing else."""
+WATCHED = (
+    "evaluate.with=[unlearn-quality, {use: responses, judge_model: {use: causal-lm, path: "
+    "smollm2-135m-instruct}}]",
+    *ALWAYS[1:],
+)
+"""What answers are like is measured after each iteration, and nothing in the end."""
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 BESIDE = (
     "evaluate.beside={retrained: {use: causal-lm, path: smollm2-135m-instruct, teach: {split: retain, "
@@ -36,10 +42,10 @@ class Job:
     """A run with what its model is measured by."""
 
     member: Member
-    measures: str
-    """The file beside this one that names the evaluators."""
+    measures: str | None
+    """The file beside this one that names the evaluators; None for a run that was watched."""
     called: str = "after"
-    """What its model is called: "before" that of a run of no iterations."""
+    """What its model is called: "before" that of a run of no iterations, "during" where it was watched."""
     beside: bool = False
     """Whether the models that the recipe sets beside it are measured as well."""
 
@@ -51,11 +57,13 @@ class Job:
     @property
     def is_done(self) -> bool:
         """Whether the run has ended and its model has been measured."""
-        return self.member.state() == "done" and self.rows.exists()
+        return self.member.state() == "done" and (self.measures is None or self.rows.exists())
 
     def results(self) -> Results:
         """The run, with what was measured once it had ended."""
         run = load_results(self.member.directory)
+        if self.measures is None:
+            return run
         rows = [
             row | ({"model": self.called} if row["model"] == "after" else {})
             for row in files.read_lines(self.rows)
@@ -63,7 +71,7 @@ class Job:
         return replace(run, evaluations=[*run.evaluations, *rows])
 
 
-def jobs(methods: Sequence[Method], to: Path, measures: str, *settings: str) -> list[Job]:
+def jobs(methods: Sequence[Method], to: Path, measures: str | None, *settings: str) -> list[Job]:
     """A run of each method with each combination of values."""
     found = [member for method in methods for member in members([method.recipe], settings, to)]
     return [Job(member, measures) for member in found]
@@ -86,6 +94,12 @@ def measuring(
 ) -> list[Job]:
     """Each method as its recipe has it."""
     return jobs(methods, to / f"{seed}", measures, *when, BESIDE, f"seed={seed}")
+
+
+def watching(methods: Sequence[Method], seed: int, to: Path, *more: str) -> list[Job]:
+    """Each method as its recipe has it, looked at after each iteration."""
+    settings = (*WATCHED, "evaluate.beside={}", f"seed={seed}", *more)
+    return [replace(job, called="during") for job in jobs(methods, to / f"{seed}", None, *settings)]
 
 
 def standard(seed: int, to: Path, measures: str, *settings: str, beside: bool) -> list[Job]:
@@ -112,19 +126,19 @@ def _carry_out(job: Job, stop: Stop) -> bool:
     """Run, measure, and throw away the weights, which take two gigabytes a run; True if that failed."""
     if carry_out(job.member, stop, ONE_THREAD) != "done":
         return True
-    if not _measure(job):
+    if job.measures is not None and not _measure(job, job.measures):
         return True
     for weights in ("checkpoints", "model"):
         shutil.rmtree(job.member.directory / weights, ignore_errors=True)
     return False
 
 
-def _measure(job: Job) -> bool:
+def _measure(job: Job, measures: str) -> bool:
     """Measure the model of a finished run, in a process of its own; whether that went well."""
     draft = job.rows.with_suffix(".draft")
     draft.unlink(missing_ok=True)
     command = [sys.executable, "-m", "collapse_core.cli", "eval", str(job.member.directory)]
-    command += ["--with", str(HERE / job.measures), "--output", str(draft)]
+    command += ["--with", str(HERE / measures), "--output", str(draft)]
     command += ["--beside"] if job.beside else []
     with job.member.log.open("ab") as log:
         done = subprocess.run(

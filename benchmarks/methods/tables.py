@@ -35,6 +35,8 @@ GUIDANCE = {
     "invented %": ("answers_hallucination", 0),
     "drawn": ("tokens_sampled", 0),
 }
+EQUAL = 2.0
+"""By how many points unlearn qualities may differ and count as equal."""
 STANDARDS = {"before": "before unlearning", "retrained": "*retrained*", "never taught": "*never taught*"}
 
 Runs = Mapping[str, Metrics]
@@ -70,10 +72,39 @@ def settings_table(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"| {method.name} | {shown} | {' | '.join(numbers)} |"
 
 
+def fluency_table(found: Mapping[str, Any]) -> Iterator[str]:
+    """PMC guided by fluency, and plain PMC in those of its iterations that have forgotten as much."""
+    yield "| seed | PMC, fluency: UQ | gibberish % | PMC, iterations | UQ | gibberish % |"
+    yield "|---" * 6 + "|"
+    rows = []
+    for key, path in sorted(found["paths"].items()):
+        seed = key.removeprefix("pmc/")
+        run = found["runs"][f"guided_fluency/{seed}"]
+        quality, gibberish = run["unlearn_quality"][0], run["answers_gibberish"][0]
+        equal = at_equal_quality(path, quality)
+        numbers, *columns = zip(*equal, strict=True)
+        rows.append((quality, gibberish, *map(fmean, columns)))
+        yield _equal_line(seed, rows[-1], ", ".join(str(int(number)) for number in numbers))
+    if rows:
+        yield _equal_line("mean", [fmean(column) for column in zip(*rows, strict=True)], "")
+
+
+def _equal_line(seed: object, row: Sequence[float], iterations: str) -> str:
+    quality, gibberish, its, garbled = row
+    return f"| {seed} | {quality:.1f} | {gibberish:.0f} | {iterations} | {its:.1f} | {garbled:.0f} |"
+
+
+def at_equal_quality(path: Sequence[Sequence[float]], quality: float) -> list[Sequence[float]]:
+    """The iterations that come within two points of an unlearn quality, or else the nearest one."""
+    equal = [point for point in path if abs(point[1] - quality) <= EQUAL]
+    return equal or [min(path, key=lambda point: abs(point[1] - quality))]
+
+
 TABLES = {
     ("methods.md", "methods"): methods_table,
     ("methods.md", "settings"): settings_table,
     ("rewards.md", "guidance"): guidance_table,
+    ("rewards.md", "fluency"): fluency_table,
 }
 """By the page and what it is called there."""
 

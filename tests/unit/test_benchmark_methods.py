@@ -10,8 +10,8 @@ from benchmarks.methods.__main__ import main
 from benchmarks.methods.choosing import chosen, score, tried
 from benchmarks.methods.figures import draw_all
 from benchmarks.methods.measured import outcomes, read
-from benchmarks.methods.running import ALWAYS, carry_all_out, jobs, standard, tuning
-from benchmarks.methods.tables import TABLES, methods_table, put
+from benchmarks.methods.running import ALWAYS, carry_all_out, jobs, standard, tuning, watching
+from benchmarks.methods.tables import TABLES, at_equal_quality, fluency_table, methods_table, put
 from collapse_core import load_recipe
 from collapse_core.document import split_at_commas
 from collapse_core.results import Results
@@ -103,6 +103,8 @@ def test_the_setting_of_the_best_score_is_taken(tmp_path, against):
 @pytest.fixture(scope="module")
 def carried_out(tmp_path_factory):
     """One method and its standard on a tiny model, run and measured in processes of their own."""
+    judge = "{use: causal-lm, path: tiny-llama, compute: float32}"
+    tiny_judge = f"evaluate.with=[unlearn-quality, {{use: responses, judge_model: {judge}}}]"
     with pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("methods")
         patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
@@ -110,6 +112,7 @@ def carried_out(tmp_path_factory):
         todo = [
             *standard(0, home, "tuning.yaml", *TINY, beside=True),
             *jobs([npo], home, "tuning.yaml", *ALWAYS, "seed=0", "iterations=1", *TINY),
+            *watching([npo], 0, home / "watched", *TINY, tiny_judge, "iterations=2"),
         ]
         said = []
         failed = carry_all_out(todo, 2, said.append)
@@ -119,7 +122,7 @@ def carried_out(tmp_path_factory):
 def test_runs_are_measured_and_their_weights_thrown_away(carried_out):
     todo, failed, said = carried_out
     assert failed == 0
-    assert len(said) == 2
+    assert len(said) == 3
     assert all(job.is_done for job in todo)
     for job in todo:
         assert not (job.member.directory / "model").exists()
@@ -140,6 +143,12 @@ def test_a_run_of_no_iterations_is_the_model_before_with_those_that_stand_beside
     quality, low, high = found["runs"]["npo/0"]["unlearn_quality"]
     assert low <= quality <= high
     assert found["runs"]["npo/0"]["seconds"][0] > 0
+
+
+def test_of_a_watched_run_each_iteration_is_kept(carried_out):
+    [path] = outcomes(carried_out[0])["paths"].values()
+    assert [number for number, *_ in path] == [0, 1, 2]
+    assert all(0 <= share <= 100 for point in path for share in point[1:])
 
 
 def test_what_was_kept_of_a_run_is_known_until_its_recipe_changes(carried_out, tmp_path, monkeypatch):
@@ -209,6 +218,17 @@ def test_a_table_shows_the_mean_over_seeds_and_their_deviation():
     runs = {f"pmc/{seed}": {"unlearn_quality": [value, 0, 100]} for seed, value in enumerate((90, 92, 94))}
     [line] = [row for row in methods_table({"standards": {}, "runs": runs}) if row.startswith("| PMC |")]
     assert line.startswith("| PMC | 3 | 92.0 ± 2.0 |")
+
+
+def test_plain_pmc_is_looked_at_where_it_has_forgotten_as_much():
+    path = [[1, 50.0, 0.0], [2, 83.0, 40.0], [3, 85.5, 60.0], [4, 93.0, 90.0]]
+    assert at_equal_quality(path, 84.0) == path[1:3]
+    assert at_equal_quality(path, 89.0) == [path[2]]
+    run = {"unlearn_quality": [84.0, 80, 88], "answers_gibberish": [20.0, 10, 30]}
+    found = {"runs": {"guided_fluency/0": run}, "paths": {"pmc/0": path}}
+    *_, first, mean = fluency_table(found)
+    assert first == "| 0 | 84.0 | 20 | 2, 3 | 84.2 | 50 |"
+    assert mean == "| mean | 84.0 | 20 |  | 84.2 | 50 |"
 
 
 def test_of_one_seed_a_table_shows_the_interval_over_questions():

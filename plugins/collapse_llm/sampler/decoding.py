@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from weakref import proxy
 
 import numpy as np
@@ -272,7 +272,7 @@ class _BlockLayer(CacheLayerMixin):
     def __init__(self, cache: _BlockCache) -> None:
         super().__init__()
         # Not a reference: a cycle would keep the block until the garbage collector comes by.
-        self.cache = proxy(cache)
+        self.cache = cast(_BlockCache, proxy(cache))
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         if self.is_initialized:
