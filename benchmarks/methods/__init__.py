@@ -52,6 +52,7 @@ METHODS = (
 )
 
 GUIDED = (
+    Method("PMC, content-distance", "guided_content"),
     Method("PMC, fluency", "guided_fluency"),
     Method("PMC, alignment and refusal-likeness", "guided_refusal"),
 )

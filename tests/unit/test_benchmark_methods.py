@@ -60,7 +60,7 @@ def test_each_method_chooses_among_three_settings_on_the_validation_split(tmp_pa
 def test_variants_and_controls_of_pmc_take_its_learning_rate():
     [pmc, *others] = [m for m in (*METHODS, *GUIDED) if not m.choices or m.stem == "pmc" or m in GUIDED]
     rates = {load_recipe(method.recipe).updater.learning_rate for method in (pmc, *others)}
-    assert len(others) == 6
+    assert len(others) == 7
     assert len(rates) == 1
 
 
