@@ -120,6 +120,7 @@ def test_many_prompts_pass_through_a_small_batch_and_the_block_is_reused(model, 
 
 
 def test_the_keys_and_values_go_with_the_last_answer_and_wait_for_no_collector(model, questions):
+    gc.collect()
     gc.disable()
     try:
         greedy_answers(model, questions[:2], max_new_tokens=4)
