@@ -1,11 +1,8 @@
 """Make generative models forget by training them on their own answers: the loop and its contracts."""
 
-from collapse_core import environment, errors, files, processes, progress
-from collapse_core.cache import cached
-from collapse_core.component import Component, Settings, digest
-from collapse_core.errors import CollapseError, PluginError, RecipeError
-from collapse_core.hookspecs import Entry, hookimpl
-from collapse_core.interfaces import (
+from collapse_core import errors
+from collapse_core.contracts.component import Component, Settings
+from collapse_core.contracts.interfaces import (
     Bound,
     Callback,
     Dataset,
@@ -19,17 +16,11 @@ from collapse_core.interfaces import (
     Tracker,
     Updater,
 )
-from collapse_core.loading import load_recipe
-from collapse_core.loop import collapse
-from collapse_core.pictures import Cells, Picture, Pixels, Place, Sketch
-from collapse_core.recipe import Recipe
-from collapse_core.registry import Registry, part
-from collapse_core.rubric import Rubric
-from collapse_core.run import Run, create_run, open_run
-from collapse_core.seeds import derive_seed
-from collapse_core.state import State
-from collapse_core.statistics import mean_metric
-from collapse_core.types import (
+from collapse_core.contracts.pictures import Cells, Picture, Pixels, Place, Sketch
+from collapse_core.contracts.seeds import derive_seed
+from collapse_core.contracts.state import State
+from collapse_core.contracts.statistics import mean_metric
+from collapse_core.contracts.types import (
     Completion,
     Content,
     Evaluation,
@@ -40,6 +31,18 @@ from collapse_core.types import (
     Prompt,
     PromptSet,
 )
+from collapse_core.errors import CollapseError, PluginError, RecipeError
+from collapse_core.loop import collapse
+from collapse_core.plugins.hookspecs import Entry, hookimpl
+from collapse_core.plugins.registry import Registry, part
+from collapse_core.recipe.loading import load_recipe
+from collapse_core.recipe.recipe import Recipe
+from collapse_core.rubric import Rubric
+from collapse_core.run import environment
+from collapse_core.run.run import Run, create_run, open_run
+from collapse_core.runtime import files, processes, progress
+from collapse_core.runtime.cache import cached
+from collapse_core.runtime.digests import digest
 
 __all__ = [
     "Bound",

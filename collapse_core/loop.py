@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from collapse_core.evaluate import measure
-from collapse_core.interfaces import Callback, Model
-from collapse_core.recipe import Recipe
+from collapse_core.contracts.interfaces import Callback, Model
+from collapse_core.contracts.seeds import derive_seed
+from collapse_core.contracts.state import State
+from collapse_core.contracts.types import Group, Iteration, Prompt, PromptSet
+from collapse_core.evaluation.during import measure
+from collapse_core.recipe.recipe import Recipe
 from collapse_core.rubric import RubricBound
-from collapse_core.run import Run
-from collapse_core.seeds import derive_seed
-from collapse_core.state import State
-from collapse_core.types import Group, Iteration, Prompt, PromptSet
+from collapse_core.run.run import Run
 
 
 def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Model:

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from collapse_core import errors
-from collapse_core.interfaces import Dataset, Filter, Reward
-from collapse_core.state import State
-from collapse_core.types import Completion, Content, Group, Prompt
+from collapse_core.contracts.interfaces import Dataset, Filter, Reward
+from collapse_core.contracts.state import State
+from collapse_core.contracts.types import Completion, Content, Group, Prompt
 
 
 class Rubric:

@@ -43,20 +43,21 @@ def copy(tmp_path):
     for folder in (CORE, *PLUGINS):
         shutil.copytree(folder, tmp_path / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 
 
 @pytest.mark.parametrize(
     ("file", "line", "broken"),
     [
-        ("collapse_core/state.py", "from collapse_core.run import Run", "the core has layers BROKEN"),
-        ("collapse_core/errors.py", "import collapse_core.types", "the core has layers BROKEN"),
+        ("collapse_core/contracts/state.py", "from collapse_core.run.run import Run", "the core has layers BROKEN"),
+        ("collapse_core/errors.py", "import collapse_core.contracts.types", "the core has layers BROKEN"),
         ("collapse_core/loop.py", "from collapse_core.cli import main", "the core has layers BROKEN"),
-        ("collapse_core/recipe.py", "import collapse_core.loading", "the core has layers BROKEN"),
-        ("collapse_core/run.py", "import torch", "the core knows no domain and no torch BROKEN"),
-        ("collapse_core/filters.py", "import numpy as np", "the core knows no domain and no torch BROKEN"),
+        ("collapse_core/recipe/recipe.py", "import collapse_core.run.run", "the core has layers BROKEN"),
+        ("collapse_core/run/run.py", "import torch", "the core knows no domain and no torch BROKEN"),
+        ("collapse_core/parts/filters.py", "import numpy as np", "the core knows no domain and no torch BROKEN"),
         (
-            "collapse_core/registry.py",
+            "collapse_core/plugins/registry.py",
             "import collapse_toy.data",
             "the core knows no domain and no torch BROKEN",
         ),
@@ -144,12 +145,13 @@ def test_an_entry_point_imports_the_core_only_and_names_its_parts_by_text(folder
 def test_every_plugin_comes_in_by_an_entry_point_and_every_folder_is_shipped():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     points = set(project["project"]["entry-points"]["collapse"].values())
-    assert points == {"collapse_core.plugin", *(f"{folder.name}.plugin" for folder in PLUGINS)}
+    assert points == {"collapse_core.parts.plugin", *(f"{folder.name}.plugin" for folder in PLUGINS)}
     shipped = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     assert set(shipped) == {"collapse_core", *(f"plugins/{folder.name}" for folder in PLUGINS)}
     assert set(project["tool"]["importlinter"]["root_packages"]) == {
         "collapse_core",
         *(f.name for f in PLUGINS),
+        "benchmarks",
     }
 
 
@@ -176,5 +178,5 @@ def test_every_command_is_a_file_and_every_file_of_commands_is_listed():
 
 
 def test_no_text_that_a_user_reads_names_a_path_of_this_machine():
-    for path in [*SOURCES, *(CORE / "templates").rglob("*.*"), *(ROOT / "recipes").rglob("*.yaml")]:
+    for path in [*SOURCES, *(CORE / "report" / "templates").rglob("*.*"), *(ROOT / "recipes").rglob("*.yaml")]:
         assert not re.search(r"/(home|root|work|Users)/\w", path.read_text()), path

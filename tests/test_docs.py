@@ -21,11 +21,12 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 import collapse_core
-from collapse_core import Component, Recipe, Registry, hookspecs, load_recipe
+from collapse_core import Component, Recipe, Registry, load_recipe
 from collapse_core.cli import main
-from collapse_core.guard import Guard
-from collapse_core.recipe import CheckpointWhen, EvaluateWhen, Launch
-from collapse_core.registry import import_part
+from collapse_core.parts.guard import Guard
+from collapse_core.plugins import hookspecs
+from collapse_core.plugins.registry import import_part
+from collapse_core.recipe.recipe import CheckpointWhen, EvaluateWhen, Launch
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

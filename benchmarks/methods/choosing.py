@@ -6,7 +6,7 @@ from statistics import harmonic_mean
 
 from benchmarks.methods import Method
 from benchmarks.methods.running import Job
-from collapse_core.results import Results
+from collapse_core.results.results import Results
 
 
 @dataclass(frozen=True)

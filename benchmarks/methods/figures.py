@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.methods import METHODS
 from benchmarks.methods.measured import Metrics, name_of
 from benchmarks.methods.tables import STANDARDS, runs_of, values_of
-from collapse_core.pareto import pareto_front
+from collapse_core.results.pareto import pareto_front
 
 COLORS = {"own": "#4477aa", "told": "#cc3311", "other": "#777777"}
 """Methods that train on own answers, that read true ones, and the others."""

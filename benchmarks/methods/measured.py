@@ -9,8 +9,8 @@ from benchmarks.methods import Method
 from benchmarks.methods.choosing import Tried
 from benchmarks.methods.running import Job
 from collapse_core import files, load_recipe
-from collapse_core.results import Results
-from collapse_core.rows import Row
+from collapse_core.results.results import Results
+from collapse_core.results.rows import Row
 
 FILE = Path(__file__).parent / "measured.json"
 KEPT = (

@@ -7,7 +7,7 @@ import click
 from collapse_core import errors
 from collapse_core.cli import launching, main
 from collapse_core.errors import CollapseError, RecipeError
-from collapse_core.processes import FailedElsewhereError, StoppedGently
+from collapse_core.runtime.processes import FailedElsewhereError, StoppedGently
 
 
 def entry() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from collapse_core.cli.tables import print_comparison, stdout
-from collapse_core.comparison import compare, to_json
+from collapse_core.results.comparison import compare, to_json
 
 
 @click.command()
@@ -33,7 +33,7 @@ def command(
     """
     found = compare(runs, forgetting, utility)
     if output:
-        from collapse_core.comparing import write_comparison
+        from collapse_core.report.comparison_page import write_comparison
 
         output.parent.mkdir(parents=True, exist_ok=True)
         write_comparison(found, output)

@@ -9,8 +9,8 @@ from rich import console, markup, status
 
 from collapse_core import complaints
 from collapse_core.cli.tables import print_metrics, stdout
-from collapse_core.interfaces import Callback
-from collapse_core.results import Results, load_results, plain
+from collapse_core.contracts.interfaces import Callback
+from collapse_core.results.results import Results, load_results, plain
 
 NUM_EXAMPLES = 3
 

@@ -10,7 +10,7 @@ import click
 from collapse_core import errors
 from collapse_core.errors import CollapseError
 
-TEMPLATES = resources("collapse_core") / "templates" / "init"
+TEMPLATES = resources("collapse_core.cli") / "init_templates"
 
 
 @click.group()

@@ -19,8 +19,9 @@ import click
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from collapse_core import errors, files
-from collapse_core.recipe import Launch
+from collapse_core import errors
+from collapse_core.recipe.recipe import Launch
+from collapse_core.runtime import files
 
 INTERRUPTED = 130
 LETTERBOX = "COLLAPSE_LETTERBOX"

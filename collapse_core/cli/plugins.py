@@ -12,12 +12,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError, PydanticUndefined, to_jsonable_python
 
 from collapse_core import errors
-from collapse_core.component import Component
+from collapse_core.contracts.component import Component
+from collapse_core.contracts.interfaces import INTERFACES
 from collapse_core.errors import PluginError
-from collapse_core.hookspecs import Entry
-from collapse_core.interfaces import INTERFACES
-from collapse_core.plugins import Plugin
-from collapse_core.registry import Registry, import_part
+from collapse_core.plugins.discovery import Plugin
+from collapse_core.plugins.hookspecs import Entry
+from collapse_core.plugins.registry import Registry, import_part
 
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 LIMITS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "min_length": "length >=", "max_length": "length <="}

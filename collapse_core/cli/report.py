@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from collapse_core.report import write_report
+from collapse_core.report.report import write_report
 
 
 @click.command()

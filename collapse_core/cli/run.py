@@ -5,14 +5,14 @@ from pathlib import Path
 
 import click
 
-from collapse_core import processes
 from collapse_core.cli.launching import launch
 from collapse_core.cli.session import work
-from collapse_core.component import text_digest
-from collapse_core.environment import provenance
-from collapse_core.loading import load_recipe
-from collapse_core.plugins import installed_plugins
-from collapse_core.run import create_run
+from collapse_core.plugins.discovery import installed_plugins
+from collapse_core.recipe.loading import load_recipe
+from collapse_core.run.environment import provenance
+from collapse_core.run.run import create_run
+from collapse_core.runtime import processes
+from collapse_core.runtime.digests import text_digest
 
 
 @click.command()

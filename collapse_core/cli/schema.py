@@ -4,8 +4,8 @@ import json
 
 import click
 
-from collapse_core.registry import Registry
-from collapse_core.schema import recipe_schema
+from collapse_core.plugins.registry import Registry
+from collapse_core.recipe.schema import recipe_schema
 
 
 @click.command()

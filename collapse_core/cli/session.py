@@ -12,10 +12,10 @@ from collapse_core import errors
 from collapse_core.cli.console import Console
 from collapse_core.errors import CollapseError
 from collapse_core.loop import collapse
-from collapse_core.processes import FailedElsewhereError, StoppedGently
-from collapse_core.progress import listening
-from collapse_core.report import write_report
-from collapse_core.run import Run
+from collapse_core.report.report import write_report
+from collapse_core.run.run import Run
+from collapse_core.runtime.processes import FailedElsewhereError, StoppedGently
+from collapse_core.runtime.progress import listening
 
 
 def work(run: Run) -> None:

@@ -12,11 +12,11 @@ import click
 
 from collapse_core import complaints, errors
 from collapse_core.cli.tables import print_members, stdout
-from collapse_core.document import split_override, yaml_value
-from collapse_core.launchers import hand_over
-from collapse_core.members import Member, Standing, members
-from collapse_core.processes import StoppedGently
-from collapse_core.sweep import Stop, Told, carry_out_here
+from collapse_core.recipe.document import split_override, yaml_value
+from collapse_core.runtime.processes import StoppedGently
+from collapse_core.sweep.launchers import hand_over
+from collapse_core.sweep.members import Member, Standing, members
+from collapse_core.sweep.sweep import Stop, Told, carry_out_here
 
 
 @click.command()

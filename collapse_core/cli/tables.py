@@ -6,9 +6,10 @@ from typing import Any
 
 from rich import console, measure, table, text
 
-from collapse_core.comparison import Comparison
-from collapse_core.distance import legend
-from collapse_core.results import (
+from collapse_core.results.comparison import Comparison
+from collapse_core.results.distance import legend
+from collapse_core.results.formatting import format_count, format_interval, format_seconds
+from collapse_core.results.results import (
     BETTER,
     MetricRow,
     Results,
@@ -18,8 +19,7 @@ from collapse_core.results import (
     metric_rows,
     plain,
 )
-from collapse_core.rows import Estimate, Row
-from collapse_core.worded import format_count, format_interval, format_seconds
+from collapse_core.results.rows import Estimate, Row
 
 FILE_WIDTH = 110
 """Columns of a table that goes to a file or a pipe."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from collapse_core.errors import RecipeError
-from collapse_core.loading import load_recipe
+from collapse_core.recipe.loading import load_recipe
 
 
 @click.command()

@@ -5,9 +5,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from collapse_core.interfaces import Dataset, Features, Filter, Reward
+from collapse_core.contracts.interfaces import Dataset, Features, Filter, Reward
+from collapse_core.contracts.types import Completion, Content, Group, Iteration, Prompt, PromptSet
 from collapse_core.testing.domain import watched
-from collapse_core.types import Completion, Content, Group, Iteration, Prompt, PromptSet
 
 ITERATION = Iteration(0, 2, 0)
 PROMPT = Prompt("prompt", "What is it?", target="It is a secret.")

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from collapse_core.contracts.interfaces import Dataset, Evaluator, Model, ModelLoader, Sampler, Updater
+from collapse_core.contracts.types import Iteration, Kept, Prompt
 from collapse_core.errors import CollapseError
-from collapse_core.interfaces import Dataset, Evaluator, Model, ModelLoader, Sampler, Updater
-from collapse_core.tiles import tile
-from collapse_core.types import Iteration, Kept, Prompt
+from collapse_core.report.tiles import tile
 
 # --- data and models -------------------------------------------------------------------------------
 

@@ -16,9 +16,10 @@ from contract_examples import (
     SETUPS,
 )
 
-from collapse_core.hookspecs import Entry
-from collapse_core.plugins import Plugin
-from collapse_core.registry import Registry, import_part
+from collapse_core.contracts.types import Group
+from collapse_core.plugins.discovery import Plugin
+from collapse_core.plugins.hookspecs import Entry
+from collapse_core.plugins.registry import Registry, import_part
 from collapse_core.testing import (
     check_dataset,
     check_evaluator,
@@ -32,7 +33,6 @@ from collapse_core.testing import (
     example,
     numbered,
 )
-from collapse_core.types import Group
 
 REGISTRY = Registry()
 ROOT = Path(__file__).parents[2]

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from collapse_core import collapse, create_run, load_recipe, open_run
 from collapse_core.cli.__main__ import entry
-from collapse_core.component import text_digest
-from collapse_core.loading import load_stored
+from collapse_core.recipe.loading import load_stored
+from collapse_core.runtime.digests import text_digest
 
 KILLED = 9
 WRITES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")

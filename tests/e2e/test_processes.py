@@ -352,7 +352,8 @@ def test_accelerate_launch_by_hand_does_the_same(toys):
     ],
 )
 def test_what_cannot_be_done_is_refused_in_a_sentence(settings, refused, monkeypatch):
-    from collapse_core import CollapseError, torch_processes
+    from collapse_core import CollapseError
+    from collapse_core.torch import processes as torch_processes
 
     for key, value in settings.items():
         monkeypatch.setenv(key, value)

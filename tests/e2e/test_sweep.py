@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from measured_toys import measured_recipe
 
-from collapse_core.launchers import Job, _submit
-from collapse_core.members import members
-from collapse_core.sweep import Stop, carry_out
+from collapse_core.sweep.launchers import Job, _submit
+from collapse_core.sweep.members import members
+from collapse_core.sweep.sweep import Stop, carry_out
 
 COLLAPSE = str(Path(sys.executable).with_name("collapse"))
 

@@ -19,7 +19,7 @@ from collapse_core import (
     create_run,
     load_recipe,
 )
-from collapse_core.report import write_report
+from collapse_core.report.report import write_report
 
 TOY = Path(__file__).parents[2] / "recipes" / "toy" / "partial_collapse.yaml"
 MANIFEST: dict[str, Any] = {

@@ -199,7 +199,7 @@ def test_the_table_fits_a_terminal_of_80_columns(runs, capsys):
     from rich.console import Console
 
     from collapse_core.cli.tables import print_comparison
-    from collapse_core.comparison import compare
+    from collapse_core.results.comparison import compare
 
     print_comparison(Console(width=80, highlight=False), compare([runs], None, None))
     lines = capsys.readouterr().out.splitlines()
@@ -240,8 +240,8 @@ def test_the_page_shows_the_front_every_metric_and_the_runs(collapse_here, runs,
 
 
 def test_a_hostile_name_is_only_text(runs, tmp_path):
-    from collapse_core.comparing import write_comparison
-    from collapse_core.comparison import compare
+    from collapse_core.report.comparison_page import write_comparison
+    from collapse_core.results.comparison import compare
 
     name = "<script>alert(1)</script>"
     changed(runs, tmp_path, "resolved.json", lambda r: r["recipe"].update(name=name))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collapse_core import files
-from collapse_core.cache import cache_root, cached
+from collapse_core.runtime.cache import cache_root, cached
 
 ROWS = st.lists(st.dictionaries(st.text(), st.text() | st.integers() | st.none(), max_size=3), max_size=4)
 

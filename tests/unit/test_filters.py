@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collapse_core.filters import Above, BestOfN, BradleyTerry, PassingFirst, TopFraction
+from collapse_core.contracts.types import Group, Iteration, Prompt
+from collapse_core.parts.filters import Above, BestOfN, BradleyTerry, PassingFirst, TopFraction
 from collapse_core.testing import check_filter, scored
-from collapse_core.types import Group, Iteration, Prompt
 
 NOW = Iteration(0, 1, 7)
 NUMBERS = st.floats(-100, 100)

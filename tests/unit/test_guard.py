@@ -7,10 +7,10 @@ import shutil
 import pytest
 
 from collapse_core import CollapseError, Recipe, RecipeError, Sampler, State, load_recipe
-from collapse_core.filters import Above, BestOfN
-from collapse_core.guard import LESS, NOTHING, Guard
+from collapse_core.contracts.types import Group, Iteration, Prompt
+from collapse_core.parts.filters import Above, BestOfN
+from collapse_core.parts.guard import LESS, NOTHING, Guard
 from collapse_core.testing import numbered
-from collapse_core.types import Group, Iteration, Prompt
 
 NOW = Iteration(0, 9, 0)
 

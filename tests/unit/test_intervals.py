@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from collapse_core import Metric
-from collapse_core.distance import beyond, distance, legend
-from collapse_core.pareto import pareto_front
-from collapse_core.statistics import mean_over_runs, student_quantile
+from collapse_core.contracts.statistics import mean_over_runs, student_quantile
+from collapse_core.results.distance import beyond, distance, legend
+from collapse_core.results.pareto import pareto_front
 
 VALUES = st.integers(-(10**6), 10**6).map(lambda number: number / 1000)
 

@@ -4,7 +4,7 @@ import hashlib
 import sys
 
 from collapse_core import Registry, load_recipe
-from collapse_core.plugins import load_file
+from collapse_core.plugins.discovery import load_file
 
 POSTPONED = '''
 from __future__ import annotations

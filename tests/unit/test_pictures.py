@@ -25,9 +25,9 @@ from collapse_core import (
     State,
     create_run,
 )
-from collapse_core.gallery import Item, exhibit, look_of, spread_out
-from collapse_core.marginals import marginals
-from collapse_core.tiles import Image, Strokes, tile
+from collapse_core.report.gallery import Item, exhibit, look_of, spread_out
+from collapse_core.report.marginals import marginals
+from collapse_core.report.tiles import Image, Strokes, tile
 from collapse_toy.data import Cities
 
 NASTY = "</td><script>alert('x')</script>\"><img src=x onerror=alert(1)>"

@@ -7,7 +7,7 @@ from pathlib import Path
 from report_runs import language_run, report, toy_recipe
 
 from collapse_core import Completion, Group, Iteration, Prompt, State, create_run
-from collapse_core.report import write_report
+from collapse_core.report.report import write_report
 
 NASTY = "</td><script>alert('x')</script>\"><img src=x onerror=alert(1)>"
 

@@ -10,7 +10,7 @@ import rich.console
 from collapse_core import CollapseError, Metric
 from collapse_core.cli.console import Console
 from collapse_core.cli.tables import print_metrics
-from collapse_core.results import (
+from collapse_core.results.results import (
     Results,
     format_metric,
     format_number,

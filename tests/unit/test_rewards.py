@@ -21,10 +21,10 @@ from collapse_core import (
     Registry,
     load_recipe,
 )
-from collapse_core.features import Flattened
-from collapse_core.functions import Function
-from collapse_core.rewards import ContrastiveDistance, SameNoiseDistance
-from collapse_core.schema import recipe_schema
+from collapse_core.parts.callable import Function
+from collapse_core.parts.features import Flattened
+from collapse_core.parts.rewards import ContrastiveDistance, SameNoiseDistance
+from collapse_core.recipe.schema import recipe_schema
 from collapse_core.testing import check_features, check_reward, numbered, score
 from collapse_core.torch import mean_nearest_distance
 

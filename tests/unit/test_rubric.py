@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collapse_core import CollapseError, Completion, Kept, Prompt, Reward, Rubric, State
-from collapse_core.filters import Above, BestOfN
+from collapse_core.contracts.types import Group
+from collapse_core.parts.filters import Above, BestOfN
 from collapse_core.rubric import RubricBound
 from collapse_core.testing import numbered
-from collapse_core.types import Group
 
 PROMPT = Prompt("p", "Who?")
 

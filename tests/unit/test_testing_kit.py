@@ -23,8 +23,8 @@ from collapse_core import (
     Sampler,
     Updater,
 )
-from collapse_core.component import Component
-from collapse_core.registry import Registry
+from collapse_core.contracts.component import Component
+from collapse_core.plugins.registry import Registry
 from collapse_core.testing import (
     check_dataset,
     check_evaluator,

@@ -7,15 +7,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from annotated_types import Ge, Gt, Lt
 
-from collapse_core import (
-    Dataset,
-    Evaluation,
-    Metric,
-    Model,
-    Prompt,
-    derive_seed,
-    mean_metric,
-)
+from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric
 from collapse_llm.evaluators.answers import Answering
 from collapse_llm.evaluators.beside import OtherModel, load_other
 from collapse_llm.evaluators.fact_words import held_share, own_words

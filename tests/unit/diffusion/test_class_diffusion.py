@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from collapse_core import CollapseError, Iteration, Prompt
+from collapse_core.contracts.types import Group
 from collapse_core.testing import check_loader, check_updater, numbered, saved
-from collapse_core.types import Group
 from collapse_diffusion.images import to_contents, to_tensor
 from collapse_diffusion.model.objectives import FlowMatching, NoisePrediction, Task, make_scheduler
 from collapse_diffusion.sampler import Denoise, Drawing

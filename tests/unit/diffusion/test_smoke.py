@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from collapse_core import collapse, create_run, load_recipe, open_run
-from collapse_core.report import write_report
+from collapse_core.report.report import write_report
 
 RECIPE = Path(__file__).resolve().parents[3] / "recipes" / "smoke" / "diffusion_digits.yaml"
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from collapse_core import CollapseError, Completion, Dataset, Iteration, Prompt, PromptSet
+from collapse_core.contracts.types import Group
 from collapse_core.testing import check_evaluator, check_updater, numbered
-from collapse_core.types import Group
 from collapse_diffusion.data import Captions
 from collapse_diffusion.evaluators import ConceptSimilarity
 from collapse_diffusion.images import to_tensor

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from collapse_core import CollapseError, Iteration, Metric, Prompt
+from collapse_core.contracts.types import Group
 from collapse_core.testing import (
     check_dataset,
     check_evaluator,
@@ -16,7 +17,6 @@ from collapse_core.testing import (
     check_updater,
     numbered,
 )
-from collapse_core.types import Group
 from collapse_graph.content import is_connected
 from collapse_graph.evaluators import GraphForgetting, GraphQuality, GraphRelearning
 from collapse_graph.measures import isomorphism_classes

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
 from collapse_core import Iteration
+from collapse_core.contracts.types import Group
 from collapse_core.testing import (
     check_dataset,
     check_evaluator,
@@ -20,7 +21,6 @@ from collapse_core.testing import (
     numbered,
     score,
 )
-from collapse_core.types import Group
 from collapse_graph.data import DigitsGraph
 from collapse_graph.evaluators import MembershipInference, NodeAccuracy
 from collapse_graph.evaluators.labeled import placements

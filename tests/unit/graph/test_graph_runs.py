@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from collapse_core import Callback, create_run, load_recipe, open_run
 from collapse_core import collapse as run_loop
-from collapse_core.report import write_report
+from collapse_core.report.report import write_report
 
 SMOKE = Path(__file__).resolve().parents[3] / "recipes" / "smoke"
 

@@ -10,8 +10,8 @@ import torch
 
 from collapse_core import Callback, Completion, Group, Iteration, create_run, load_recipe, open_run
 from collapse_core import collapse as run_loop
-from collapse_core.environment import provenance
-from collapse_core.report import write_report
+from collapse_core.report.report import write_report
+from collapse_core.run.environment import provenance
 from collapse_llm.data import Authors
 from collapse_llm.model import CausalLm, Teach
 from collapse_llm.model.training import answer_losses

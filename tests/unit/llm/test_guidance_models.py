@@ -12,7 +12,7 @@ from scipy.special import erf, softmax
 from collapse_core import CollapseError, Completion, Prompt, create_run, load_recipe, open_run
 from collapse_core import collapse as run_loop
 from collapse_core.errors import RecipeError
-from collapse_core.rewards import ContrastiveDistance
+from collapse_core.parts.rewards import ContrastiveDistance
 from collapse_core.testing import check_features, check_reward, score
 from collapse_llm.data import Authors
 from collapse_llm.embedding import SentenceEmbedding

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from collapse_core import CollapseError, Completion, Iteration, Kept, Prompt, processes
-from collapse_core.processes import Processes
+from collapse_core.runtime.processes import Processes
 from collapse_llm.data import Authors
 from collapse_llm.model import CausalLm, Lora
 from collapse_llm.model.training import answer_losses, token_losses

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from collapse_core import Completion, Iteration, Kept, Prompt, Reward, Rubric, State
-from collapse_core.filters import Above, BestOfN, BradleyTerry
+from collapse_core.parts.filters import Above, BestOfN, BradleyTerry
 from collapse_core.rubric import RubricBound
 from collapse_llm.data import Authors
 from collapse_llm.model import CausalLm

@@ -9,8 +9,8 @@ from scipy import stats
 from small_tables import FIRST, small
 
 from collapse_core import CollapseError, Prompt
+from collapse_core.contracts.types import Group
 from collapse_core.testing import check_loader, check_part, check_sampler, check_updater, numbered
-from collapse_core.types import Group
 from collapse_tabular.model import RowDiffusion
 from collapse_tabular.model.codec import Codec
 from collapse_tabular.model.columns import Categorical, Numeric

@@ -10,7 +10,7 @@ import pytest
 from small_tables import small
 
 from collapse_core import Callback, CollapseError, Prompt, collapse, create_run, load_recipe, open_run
-from collapse_core.report import write_report
+from collapse_core.report.report import write_report
 from collapse_core.testing import check_evaluator, check_part, check_reward, score
 from collapse_tabular.data import Condition
 from collapse_tabular.evaluators import (

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from collapse_core import Model, Recipe, Run, State, collapse, load_recipe
-from collapse_core.processes import Processes
+from collapse_core.runtime.processes import Processes
 
 RECIPES = Path(__file__).parents[3] / "recipes" / "toy"
 STANDARD_ERRORS = 4.0

@@ -1,0 +1,320 @@
+"""The parts of a run. Each interface has one method that must be written."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol
+
+from collapse_core import errors
+from collapse_core.contracts.component import Component
+from collapse_core.contracts.pictures import Picture
+from collapse_core.contracts.types import (
+    Completion,
+    Content,
+    Evaluation,
+    Group,
+    Iteration,
+    Kept,
+    Prompt,
+    PromptSet,
+)
+
+
+class Model(ABC):
+    """What a run trains: the domain's network, with all that its updater must remember."""
+
+    @abstractmethod
+    def save(self, directory: Path) -> None:
+        """Write everything needed to go on training into an existing, empty directory."""
+
+    @abstractmethod
+    def restore(self, directory: Path) -> None:
+        """Become exactly what `save` wrote."""
+
+    @abstractmethod
+    def export(self, directory: Path) -> None:
+        """Write the model in its domain's native format, loadable without collapse."""
+
+
+class Dataset(Component, ABC):
+    """Where prompts come from."""
+
+    @abstractmethod
+    def load(self, split: str, *, targets: bool = True) -> PromptSet:
+        """Load a split.
+
+        Args:
+            split: "forget" and "retain" always exist; evaluators may ask for further ones.
+            targets: Whether the true answers are loaded. If not, they must not be read at all.
+
+        Raises:
+            CollapseError: The split does not exist here, or its source cannot be read.
+        """
+
+    def provenance(self) -> Mapping[str, object]:
+        """What the run's manifest says of the data: sources and digests."""
+        return {}
+
+    def picture(self, content: Content) -> Picture | None:
+        """How a report shows a content of this domain; by default as text, which is None.
+
+        It is asked long after the run, of whatever the run's files hold, while the data may be gone. If it
+        raises anything, the content is shown as text.
+        """
+        return None
+
+
+class ModelLoader(Component, ABC):
+    """How to get the model that is to forget."""
+
+    reads: ClassVar[tuple[str, ...]] = ()
+    """The splits that teaching reads with their true answers, for the manifest."""
+
+    @abstractmethod
+    def load(self, data: Dataset, seed: int) -> Model:
+        """Load the model, or teach it from the data when the recipe says so."""
+
+    def provenance(self) -> Mapping[str, object]:
+        """What the run's manifest says of the model: where it comes from, by digest."""
+        return {}
+
+
+class Bound(Protocol):
+    """What a partial completion can still become, for samplers that can stop early."""
+
+    def floor(self, prompt: Prompt) -> float | None:
+        """The total reward that a completion of this prompt must reach to be kept.
+
+        None when one that is not the best of its group may be kept too: then nothing may be dropped.
+        Otherwise, of equals in a group, the first is kept.
+        """
+
+    def assured(self, prompt: Prompt, finished: Content) -> float:
+        """The least total reward that a finished completion is sure to be given."""
+
+    def ceiling(self, prompt: Prompt, partial: Content) -> float:
+        """The highest total reward that any continuation of `partial` can be given."""
+
+
+class Sampler(Component, ABC):
+    """How completions are drawn from the model."""
+
+    needs_targets: ClassVar[bool] = False
+
+    @abstractmethod
+    def sample(
+        self,
+        model: Model,
+        prompts: Sequence[Prompt],
+        num_completions: int,
+        iteration: Iteration,
+        bound: Bound | None = None,
+    ) -> list[Group]:
+        """Draw completions of each prompt.
+
+        Every draw is seeded by (iteration.seed, prompt.id, completion number), so that the result
+        depends neither on the order of the prompts nor on how they are batched.
+
+        Returns:
+            One group a prompt, in the order of the prompts, each of `num_completions`.
+        """
+
+    def refer(self, model: Model, prompts: Sequence[Prompt], iteration: Iteration) -> list[Completion]:
+        """The model's own answers before unlearning, one a prompt; by default a single draw."""
+        return [group.completions[0] for group in self.sample(model, prompts, 1, iteration)]
+
+
+class Features(Component, ABC):
+    """Where contents lie in a space in which distances mean something."""
+
+    def prepare(self, data: Dataset) -> None:
+        """Learn what `extract` needs, such as scales; called once, before it.
+
+        It may read the split "retain" and no other, so that the space never saw what is to be forgotten.
+        What is learned is derived data: it goes into private attributes, and is never saved.
+        """
+
+    @abstractmethod
+    def extract(self, contents: Sequence[Content]) -> Sequence[Sequence[float]]:
+        """The place of each content, in order.
+
+        Returns:
+            One row of numbers a content, all of one length; a two-dimensional array will do. A row
+            depends on its own content alone.
+        """
+
+
+class Reward(Component, ABC):
+    """How well forgotten a completion is. Higher is better forgotten."""
+
+    needs_targets: ClassVar[bool] = False
+    reads: ClassVar[tuple[str, ...]] = ()
+    """The splits that `prepare` loads with their true answers, for the manifest."""
+    maximum: ClassVar[float] = float("inf")
+    """The highest score there is; a prompt whose kept answer reaches it is settled."""
+
+    weight: float = 1.0
+    """How much this reward counts in the rubric's sum."""
+
+    def meet(self, original: Callable[[], Model]) -> None:
+        """Be told how to load the model as it was before unlearning; called once, before `prepare`.
+
+        By default that is of no interest. A reward that does load it has a second model in memory.
+
+        Args:
+            original: Loads the run's model as its recipe says, the same each time.
+        """
+
+    def prepare(self, data: Dataset, prompts: Sequence[Prompt], references: Mapping[str, Completion]) -> None:
+        """Learn what `score` needs; called once, before the first iteration of a run and of its resumption.
+
+        What is learned must be the same each time. It is derived data: it goes into private attributes
+        (`_name: type = PrivateAttr()`), and is never saved.
+
+        Args:
+            data: The data set, to load further splits from.
+            prompts: The forget prompts; their targets are None unless some part needs them.
+            references: By prompt id, the model's own answer before unlearning.
+        """
+
+    @abstractmethod
+    def score(
+        self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None
+    ) -> Sequence[float | None]:
+        """Score the completions of one prompt.
+
+        Args:
+            prompt: The prompt; its target is None unless `needs_targets`.
+            completions: The completions to score.
+            reference: The model's own answer before unlearning.
+
+        Returns:
+            One number a completion, in order; None abstains.
+        """
+
+    def ceiling(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:
+        """The highest score that any continuation of `partial` can get; by default `maximum`.
+
+        The partial completion itself is a continuation. A reward that has a ceiling below zero must not
+        abstain.
+        """
+        return self.maximum
+
+    def assured(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
+        """The least score that a finished completion is sure to get; by default nothing is sure.
+
+        Samplers ask while its siblings are still being drawn, to drop those that can no longer beat it:
+        answer where that costs little and does not depend on the siblings, and then do not abstain.
+        """
+        return -math.inf
+
+
+class Filter(Component, ABC):
+    """Which completions are trained on."""
+
+    needs_targets: ClassVar[bool] = False
+
+    @abstractmethod
+    def keep(
+        self, groups: Sequence[Group], incumbents: Mapping[str, Kept], iteration: Iteration
+    ) -> list[Kept]:
+        """Choose from scored groups; a filter may keep nothing.
+
+        Args:
+            groups: One group a prompt whose turn it is; a settled prompt's group is empty.
+            incumbents: What was kept last, by prompt id.
+            iteration: Where in the run we are.
+        """
+
+    def floor(self, incumbent: Kept | None) -> float | None:
+        """What a new completion must be rewarded to be kept, were it the best of its group.
+
+        None, the default, when others than the best of a group may be kept. Otherwise the first of the
+        best must be kept, and a sampler may leave a completion unfinished that cannot become that.
+        """
+        return None
+
+    def settled(self, incumbent: Kept | None) -> bool:
+        """Whether the prompt of this incumbent needs no more sampling."""
+        return False
+
+
+class Updater(Component, ABC):
+    """How the model is trained on what was kept, together with data to retain."""
+
+    needs_targets: ClassVar[bool] = False
+
+    @abstractmethod
+    def update(
+        self, model: Model, kept: Sequence[Kept], retain: Sequence[Prompt], iteration: Iteration
+    ) -> dict[str, float]:
+        """Train the model in place.
+
+        Args:
+            model: The model.
+            kept: Completions to train on, at most a few a prompt.
+            retain: Retain prompts with their targets, drawn for this iteration.
+            iteration: Where in the run we are, for schedules and seeds.
+
+        Returns:
+            Numbers for the journal, such as losses.
+        """
+
+
+class Evaluator(Component, ABC):
+    """What measures a model."""
+
+    reads: ClassVar[tuple[str, ...]] = ()
+    """The splits that the evaluator loads with their true answers, for the manifest."""
+
+    @abstractmethod
+    def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
+        """Measure the model. Evaluators load their own splits, true answers included."""
+
+    def read_logs(self, logs: Sequence[Path]) -> Evaluation:
+        """Compute the metrics from published logs, with no model; by default none can be read.
+
+        Args:
+            logs: The log of the model that is measured, then those of what it is held against.
+
+        Raises:
+            CollapseError: This evaluator reads no logs, or not these, or needs further ones.
+        """
+        raise errors.no_logs(self.use or type(self).__name__)
+
+
+class Callback:
+    """An observer inside a run; it cannot change the result."""
+
+    def on_phase(self, name: str) -> None:
+        """The run enters a phase: "load", "refer", "sample", "update", "evaluate", "save"."""
+
+    def on_iteration(self, line: Mapping[str, object], total: int) -> None:
+        """An iteration was recorded; `line` is its line in the journal."""
+
+    def on_evaluation(self, row: Mapping[str, object]) -> None:
+        """An evaluator has measured; `row` is its line in evaluations.jsonl."""
+
+
+Kind = Literal[
+    "dataset", "model", "sampler", "reward", "features", "filter", "updater", "evaluator", "tracker"
+]
+"""The kinds of part that a plugin can contribute."""
+
+
+class Tracker(Component, Callback, ABC):
+    """A callback that a recipe names under `track:`, and the only thing that may report elsewhere."""
+
+
+INTERFACES: dict[Kind, type[Component]] = {
+    "dataset": Dataset,
+    "model": ModelLoader,
+    "sampler": Sampler,
+    "reward": Reward,
+    "features": Features,
+    "filter": Filter,
+    "updater": Updater,
+    "evaluator": Evaluator,
+    "tracker": Tracker,
+}

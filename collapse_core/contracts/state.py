@@ -1,0 +1,87 @@
+"""What a run must remember between iterations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from collapse_core.contracts.types import Completion, Kept, Prompt
+
+Trouble = Literal["nothing_passes", "less_passes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a guard remembers of the prompts of one content."""
+
+    prompt: str
+    """The id of the first of them, to name them by."""
+    turns: tuple[tuple[int, int], ...] = ()
+    """How many completions passed, of how many, in the last iterations in which any were drawn."""
+    trouble: Trouble | None = None
+    """What the guard found in the last iteration."""
+    raised: int = 0
+    """How often the guard has found trouble."""
+
+
+@dataclass(frozen=True)
+class State:
+    """The next iteration, the model's original answers, and the best completions so far."""
+
+    iteration: int = 0
+    references: Mapping[str, Completion] = field(default_factory=dict)
+    """By prompt id: the model's own answer before unlearning."""
+    incumbents: Mapping[str, Kept] = field(default_factory=dict)
+    """By prompt id: the completion kept last, the best so far where the filter has a memory."""
+    watched: Mapping[str, Watch] = field(default_factory=dict)
+    """By the content of prompts: what the guard remembers of them."""
+
+    def advance(self, kept: Sequence[Kept], watched: Mapping[str, Watch] | None = None) -> "State":
+        """The state after an iteration that kept these; of several for a prompt, the best stays."""
+        best: dict[str, Kept] = {}
+        for one in kept:
+            if one.prompt.id not in best or one.reward > best[one.prompt.id].reward:
+                best[one.prompt.id] = one
+        return State(self.iteration + 1, self.references, {**self.incumbents, **best}, watched or {})
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data from which `from_json` makes the same state. True answers are left out."""
+        return {
+            "iteration": self.iteration,
+            "references": {key: _row(value) for key, value in self.references.items()},
+            "incumbents": {
+                key: {
+                    "prompt": {"id": value.prompt.id, "content": value.prompt.content},
+                    "completion": _row(value.completion),
+                    "reward": value.reward,
+                    "settled": value.settled,
+                }
+                for key, value in self.incumbents.items()
+            },
+            "watched": {key: asdict(value) for key, value in self.watched.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], prompts: Mapping[str, Prompt]) -> "State":
+        """The state that `to_json` wrote; incumbents get the run's own prompts, by id."""
+        return cls(
+            data["iteration"],
+            {key: Completion(**value) for key, value in data["references"].items()},
+            {
+                key: Kept(
+                    prompts.get(key) or Prompt(**value["prompt"]),
+                    Completion(**value["completion"]),
+                    value["reward"],
+                    value["settled"],
+                )
+                for key, value in data["incumbents"].items()
+            },
+            {
+                key: Watch(**{**value, "turns": tuple(map(tuple, value["turns"]))})
+                for key, value in data.get("watched", {}).items()
+            },
+        )
+
+
+def _row(completion: Completion) -> dict[str, Any]:
+    """Its fields; the content, which is plain data already, is not copied."""
+    return {one.name: getattr(completion, one.name) for one in fields(completion)}

@@ -1,0 +1,182 @@
+"""The records that travel round the loop: frozen, and free of any domain."""
+
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from collapse_core.contracts.seeds import derive_seed
+
+Content: TypeAlias = Any
+"""What is asked or answered: plain JSON data (text, a class, a row, nested lists of numbers)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A question to the model, whatever the domain takes for a question."""
+
+    id: str
+    content: Content
+    target: Content = None
+    """The true answer; None where the run may not know it."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Companion columns that only evaluators read: paraphrases, wrong answers."""
+
+    @property
+    def content_key(self) -> str:
+        """The content as text: the same for all prompts that ask the same, as the draws of one class do."""
+        return json.dumps(self.content, sort_keys=True, ensure_ascii=False)
+
+    def without_target(self) -> "Prompt":
+        """The question alone."""
+        return Prompt(self.id, self.content)
+
+
+@dataclass(frozen=True)
+class PromptSet(Sequence[Prompt]):
+    """An ordered set of prompts that can be drawn from reproducibly."""
+
+    prompts: tuple[Prompt, ...]
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def __iter__(self) -> Iterator[Prompt]:
+        return iter(self.prompts)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.prompts[index]
+
+    def without_targets(self) -> "PromptSet":
+        """The questions alone: what a run that needs no targets gets to see."""
+        return PromptSet(tuple(prompt.without_target() for prompt in self))
+
+    def turn(self, num: int | Literal["all"], iteration: int, seed: int) -> list[Prompt]:
+        """The prompts whose turn it is.
+
+        With "all", every prompt in order. With a number, the prompts are dealt in shuffled passes,
+        so that each is seen once before any is seen twice; nothing is remembered between calls.
+
+        Args:
+            num: How many prompts an iteration takes, at most the size of the set.
+            iteration: The number of the iteration, from 0.
+            seed: The seed of the run, the same in every iteration.
+        """
+        if num == "all" or num >= len(self):
+            return list(self)
+        return [self._dealt(position, seed) for position in range(iteration * num, (iteration + 1) * num)]
+
+    def _dealt(self, position: int, seed: int) -> Prompt:
+        lap, place = divmod(position, len(self))
+        order = random.Random(derive_seed(seed, "pass", lap)).sample(range(len(self)), len(self))
+        return self.prompts[order[place]]
+
+    def draw(self, num: int | Literal["all"], seed: int) -> list[Prompt]:
+        """Draw `num` prompts uniformly, with replacement; or take all of them, once."""
+        if num == "all":
+            return list(self)
+        return random.Random(seed).choices(self.prompts, k=num) if self.prompts else []
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One answer of the model."""
+
+    content: Content
+    number: int = 0
+    """Its place in the group, from 0."""
+    policy_version: int = 0
+    """The number of the iteration whose model drew it."""
+    finished: bool = True
+    """False when the sampler dropped it, since it could no longer win."""
+    twin: Content = None
+    """What the model before unlearning draws from the same starting noise, where the sampler was told to."""
+    num_tokens: int | None = None
+    """How many tokens were drawn for it; None where a completion is not made of tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The completions of one prompt in one iteration; empty when the prompt is settled."""
+
+    prompt: Prompt
+    completions: tuple[Completion, ...] = ()
+    rewards: tuple[float, ...] = ()
+    """One total per completion, higher is better forgotten; empty until scored."""
+    breakdown: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    """The same by reward, before weighting; None where a reward abstained."""
+    maximum: float = float("inf")
+    """The highest total that any completion could have been given."""
+
+    def keep(self, index: int) -> "Kept":
+        """Keep the completion at `index`."""
+        reward = self.rewards[index]
+        return Kept(self.prompt, self.completions[index], reward, settled=reward >= self.maximum)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A completion chosen for training, and for as long as nothing better comes, the incumbent."""
+
+    prompt: Prompt
+    completion: Completion
+    reward: float
+    settled: bool = False
+    """True when no completion could be rewarded more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """Where in the run we are: all that a part may know about time."""
+
+    number: int
+    total: int
+    seed: int
+
+    @classmethod
+    def remaining(cls, start: int, total: int, run_seed: int) -> "Iterator[Iteration]":
+        """The iterations still to do, from `start`."""
+        return (
+            cls(number, total, derive_seed(run_seed, "iteration", number)) for number in range(start, total)
+        )
+
+    @property
+    def finished(self) -> int:
+        """How many iterations are done once this one is."""
+        return self.number + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A measured number, with what it takes to judge it."""
+
+    value: float
+    direction: Literal["up", "down", "none"] = "none"
+    """Which way is better."""
+    low: float | None = None
+    """Lower end of the 95 % confidence interval over questions."""
+    high: float | None = None
+    """Upper end of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What an evaluator found: metrics by name, and examples worth reading."""
+
+    metrics: Mapping[str, Metric]
+    examples: Sequence[Mapping[str, Any]] = ()
+    """Rows to read, such as {"split", "prompt", "answer", "target", "score"}."""
+
+
+__all__ = [
+    "Completion",
+    "Content",
+    "Evaluation",
+    "Group",
+    "Iteration",
+    "Kept",
+    "Metric",
+    "Prompt",
+    "PromptSet",
+]

@@ -1,0 +1,1 @@
+"""Measuring a model, during a run and after it."""

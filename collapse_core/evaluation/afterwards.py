@@ -1,0 +1,182 @@
+"""Measuring after the fact: the model that a run has ended with, any other model, or published logs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from collapse_core import complaints, errors
+from collapse_core.contracts.interfaces import Evaluator, Model
+from collapse_core.errors import Problem, RecipeError
+from collapse_core.evaluation.during import evaluate
+from collapse_core.recipe.document import Document, read_file, split_at_commas, yaml_value
+from collapse_core.recipe.loading import parse_recipe, stored_document
+from collapse_core.recipe.recipe import EvaluateWhen, Recipe
+from collapse_core.run.run import checkpoints
+from collapse_core.runtime import files
+
+Row = dict[str, Any]
+AFTER = "after"
+
+
+def is_run(target: str) -> bool:
+    """Whether this names a run directory, rather than a model."""
+    return (Path(target) / "resolved.json").exists()
+
+
+def examined_recipe(
+    target: str | None, recipe: Path | None, evaluators: Sequence[str], overrides: Sequence[str]
+) -> Recipe:
+    """What says how to measure: the recipe given, else the run's own, with other evaluators if there are any.
+
+    Args:
+        target: A run directory, or what names a model; None to measure no model.
+        recipe: A recipe file that wins over the run's.
+        evaluators: As `--with` takes them; none leaves those of the recipe.
+        overrides: "path=value" texts.
+
+    Raises:
+        CollapseError: Nothing says how to measure.
+        RecipeError: The recipe is wrong.
+    """
+    if recipe:
+        document = read_file(recipe)
+    elif target and is_run(target):
+        document = stored_document(Path(target))
+    else:
+        raise complaints.no_recipe(target)
+    if evaluators:
+        _take_evaluators(document, evaluators)
+    examined = parse_recipe(document, overrides)
+    if not examined.evaluate.with_:
+        raise complaints.nothing_to_measure(recipe or target)
+    return examined
+
+
+def examine(target: str, recipe: Recipe, *, beside: bool = False) -> Iterator[Row]:
+    """What the recipe's evaluators find in a model, as rows such as a run's evaluations.jsonl has.
+
+    Args:
+        target: A run directory, whose last checkpoint is measured; else a directory or a hub id of a model.
+        recipe: Says the data and the evaluators; of a model also how to load it.
+        beside: Whether to measure the models, too, that the recipe sets beside it.
+
+    Raises:
+        CollapseError: There is no such model.
+    """
+    model, iteration = _of_run(Path(target)) if is_run(target) else (_of_path(target, recipe), None)
+    for row in evaluate(recipe, model):
+        yield {"model": AFTER, "iteration": iteration} | row
+    if beside:
+        for name, loader in recipe.evaluate.beside.items():
+            for row in evaluate(recipe, loader.load(recipe.data, recipe.seed)):
+                yield {"model": name, "iteration": None} | row
+
+
+def log_readers(texts: Sequence[str]) -> list[Evaluator]:
+    """The evaluators that these texts name, as `--with` takes them, without any recipe.
+
+    Raises:
+        RecipeError: There is no such evaluator, or its fields are wrong.
+    """
+    problems: list[Problem] = []
+    made: list[Evaluator] = []
+    for written, piece in _written(texts):
+        try:
+            made += EvaluateWhen.model_validate({"with": [piece]}).with_
+        except ValidationError as error:
+            for detail in error.errors():
+                path = ".".join(map(str, detail["loc"][2:]))
+                problems.append(Problem(written, 0, 0, path, detail["msg"]))
+    if problems:
+        raise RecipeError(problems)
+    return made
+
+
+def examine_logs(logs: Sequence[Path], evaluators: Sequence[Evaluator]) -> Iterator[Row]:
+    """What evaluators read off published logs; no model is loaded.
+
+    Raises:
+        CollapseError: An evaluator reads no logs, or not these.
+    """
+    for evaluator in evaluators:
+        found = evaluator.read_logs(logs)
+        metrics = {name: asdict(metric) for name, metric in found.metrics.items()}
+        examples = [dict(example) for example in found.examples]
+        yield {"model": AFTER, "iteration": None, "evaluator": evaluator.use} | {
+            "metrics": metrics,
+            "examples": examples,
+        }
+
+
+# --- models ----------------------------------------------------------------------------------------
+
+
+def _of_run(directory: Path) -> tuple[Model, int]:
+    """The model of a run at its last checkpoint, and after how many iterations that is.
+
+    Every model can be saved and restored exactly, while not every exported one can be opened again.
+    """
+    recipe = parse_recipe(stored_document(directory))
+    found = checkpoints(directory)
+    if not found:
+        raise complaints.no_checkpoint(directory)
+    model = recipe.model.load(recipe.data, recipe.seed)
+    model.restore(found[-1])
+    return model, files.read_json(found[-1] / "state.json")["iteration"]
+
+
+def _of_path(path: str, recipe: Recipe) -> Model:
+    """A model from a directory or the hub, loaded as the recipe's own is, and taught nothing."""
+    fields = type(recipe.model).model_fields
+    if "path" not in fields:
+        raise complaints.not_openable(path, recipe.model.use)
+    instead: dict[str, Any] = {"path": path} | ({"teach": None} if "teach" in fields else {})
+    return recipe.model.model_copy(update=instead).load(recipe.data, recipe.seed)
+
+
+# --- evaluators ------------------------------------------------------------------------------------
+
+
+def _take_evaluators(document: Document, texts: Sequence[str]) -> None:
+    """Put the evaluators that these texts name in the place of the recipe's own."""
+    try:
+        document.put(("evaluate", "with"), [], "--with")
+    except TypeError:
+        raise RecipeError([document.problem(("evaluate",), "expected a mapping")]) from None
+    for number, (written, piece) in enumerate(_written(texts)):
+        document.put(("evaluate", "with", number), piece, written)
+
+
+def _written(texts: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Each evaluator that the texts name, with where it was written."""
+    for text in texts:
+        yield from ((f"--with {text}", piece) for piece in named_evaluators(text))
+
+
+def named_evaluators(text: str) -> list[Any]:
+    """What a recipe would say: "name", "name:field=value,...", YAML, or a file that holds such YAML.
+
+    Raises:
+        RecipeError: It cannot be read.
+    """
+    written = f"--with {text}"
+    if text.endswith((".yaml", ".yml")):
+        try:
+            value = yaml_value(Path(text).read_text(encoding="utf-8"), text)
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError([Problem(text, 0, 0, "", errors.cannot_be_read(error))]) from None
+        return value if isinstance(value, list) else [value]
+    if text.startswith(("{", "[")):
+        value = yaml_value(text, written)
+        return value if isinstance(value, list) else [value]
+    name, colon, fields = text.partition(":")
+    evaluator: dict[str, Any] = {"use": name}
+    for field in split_at_commas(fields) if colon else ():
+        key, equals, said = field.partition("=")
+        if not equals:
+            raise RecipeError([Problem(written, 0, 0, "", complaints.NO_FIELD)])
+        evaluator[key] = yaml_value(said, written, key)
+    return [evaluator]

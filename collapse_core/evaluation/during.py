@@ -1,0 +1,44 @@
+"""Running a recipe's evaluators on a model."""
+
+from dataclasses import asdict
+from typing import Any
+
+from collapse_core.contracts.interfaces import Model
+from collapse_core.contracts.seeds import derive_seed
+from collapse_core.recipe.recipe import Recipe, Stage
+from collapse_core.run.run import Run
+
+
+def measure(recipe: Recipe, run: Run, model: Model, stage: Stage, iteration: int) -> None:
+    """Measure the run's model and record it; at the end, also the models that stand beside it."""
+    if recipe.evaluate.with_:
+        run.enter("evaluate")
+        run.processes.on_main(lambda: _measure(recipe, run, model, stage, iteration))
+
+
+def _measure(recipe: Recipe, run: Run, model: Model, stage: Stage, iteration: int) -> None:
+    for row in evaluate(recipe, model):
+        run.evaluated({"model": stage, "iteration": iteration} | row)
+    if stage == "after":
+        for name, loader in recipe.evaluate.beside.items():
+            other = loader.load(recipe.data, recipe.seed)
+            for row in evaluate(recipe, other):
+                run.evaluated({"model": name, "iteration": None} | row)
+
+
+def evaluate(recipe: Recipe, model: Model) -> list[dict[str, Any]]:
+    """What each evaluator of the recipe finds in the model, as plain rows.
+
+    The seed does not depend on when it is measured, so that differences are the model's.
+    """
+    rows = []
+    for evaluator in recipe.evaluate.with_:
+        found = evaluator.evaluate(model, recipe.data, derive_seed(recipe.seed, "evaluate", evaluator.use))
+        rows.append(
+            {
+                "evaluator": evaluator.use,
+                "metrics": {name: asdict(metric) for name, metric in found.metrics.items()},
+                "examples": [dict(example) for example in found.examples] if recipe.keep_text else [],
+            }
+        )
+    return rows

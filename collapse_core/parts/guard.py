@@ -1,0 +1,189 @@
+"""What watches a run for prompts that do not forget, and acts on them as the recipe says."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from math import ceil, sqrt
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt
+from pydantic import SerializeAsAny, model_validator
+
+from collapse_core import complaints
+from collapse_core.contracts.component import Settings
+from collapse_core.contracts.interfaces import Bound, Filter, Model, Sampler
+from collapse_core.contracts.state import State, Trouble, Watch
+from collapse_core.contracts.types import Group, Iteration, Kept, Prompt
+from collapse_core.parts.filters import BestOfN
+from collapse_core.plugins.registry import part
+
+NOTHING: Trouble = "nothing_passes"
+LESS: Trouble = "less_passes"
+TEMPERATURE = "temperature"
+"""The field of a sampler that is raised."""
+STANDARD_ERRORS = 3.0
+"""How far the share of what passes must fall to count as fallen."""
+
+Action = Literal["warn", "raise-n", "raise-temperature", "fall-back", "stop"]
+Turns = Sequence[tuple[int, int]]
+
+
+class Guard(Settings):
+    """Watches which share of the completions passes, by what the prompts ask.
+
+    Training on the least bad of completions that all remember sharpens the memory. Prompts of one content are
+    watched together. They are in trouble when nothing has passed for `patience` turns, or when less has
+    passed than in as many turns before: by three standard errors of the difference of two shares, for these
+    prompts or, summed over contents as Cochran did (Biometrics 10, 1954), for all. After that their turns
+    are counted anew.
+    """
+
+    passes: float | None = None
+    """The reward from which on a completion passes; without one, nothing is watched."""
+    patience: Annotated[int, Ge(1)] = 3
+    """How many iterations are looked at together."""
+    then: Action = "warn"
+    """What to do about prompts in trouble, besides saying so."""
+    factor: Annotated[float, Gt(1)] = 1.5
+    """By how much the completions a prompt, or the temperature, are multiplied each time."""
+    limit: Annotated[int, Ge(1)] = 3
+    """How often they are multiplied at most."""
+    fall_back: Annotated[SerializeAsAny[Filter], part("filter")] = BestOfN(use="best-of-n")
+    """What filters prompts that were in trouble, when it is to fall back."""
+
+    @model_validator(mode="after")
+    def _knows_what_passes(self) -> "Guard":
+        said = any(getattr(self, key) != info.default for key, info in type(self).model_fields.items())
+        if self.passes is None and said:
+            raise ValueError("say from which reward on a completion 'passes'")
+        return self
+
+    # --- watching ----------------------------------------------------------------------------------
+
+    def watch(self, groups: Sequence[Group], before: Mapping[str, Watch]) -> dict[str, Watch]:
+        """What is to be remembered after an iteration with these groups."""
+        if self.passes is None:
+            return {}
+        watched = {key: replace(watch, trouble=None) for key, watch in before.items()}
+        for key, turn in self._turns(groups).items():
+            old = watched.get(key) or Watch(next(g.prompt.id for g in groups if g.prompt.content_key == key))
+            watched[key] = replace(old, turns=(*old.turns, turn)[-2 * self.patience :])
+            watched[key] = replace(watched[key], trouble=self._trouble(watched[key].turns))
+        if _has_fallen(watch.turns for watch in watched.values() if self._is_full(watch.turns)):
+            watched |= {
+                k: replace(w, trouble=w.trouble or LESS) for k, w in watched.items() if self._is_full(w.turns)
+            }
+        return {key: self._acted(watch) if watch.trouble else watch for key, watch in watched.items()}
+
+    def line(self, groups: Sequence[Group], watched: Mapping[str, Watch]) -> dict[str, Any]:
+        """What the journal says of an iteration: one more key, or none when nothing is watched."""
+        if self.passes is None:
+            return {}
+        turns = self._turns(groups).values()
+        num = sum(drawn for _, drawn in turns)
+        share = sum(passed for passed, _ in turns) / num if num else None
+        found = {trouble: _in_trouble(watched, trouble) for trouble in (NOTHING, LESS)}
+        return {"guard": {"pass_share": share, **found, "patience": self.patience, "did": self._did(watched)}}
+
+    def stop(self, iteration: Iteration, watched: Mapping[str, Watch]) -> None:
+        """End the run, if it is to end for trouble and there is some.
+
+        Raises:
+            CollapseError: It ends.
+        """
+        for trouble in (NOTHING, LESS):
+            if self.then == "stop" and (prompts := _in_trouble(watched, trouble)):
+                raise complaints.guard_stops(iteration.finished, trouble, prompts, self.patience)
+
+    def _turns(self, groups: Sequence[Group]) -> dict[str, tuple[int, int]]:
+        """By content: how many completions passed, of how many."""
+        turns: dict[str, tuple[int, int]] = {}
+        for group in groups:
+            if group.completions and self.passes is not None:
+                passed, drawn = turns.get(group.prompt.content_key, (0, 0))
+                finished = [r for r, c in zip(group.rewards, group.completions, strict=True) if c.finished]
+                passed += sum(reward >= self.passes for reward in finished)
+                turns[group.prompt.content_key] = (passed, drawn + len(group.rewards))
+        return turns
+
+    def _is_full(self, turns: Turns) -> bool:
+        return len(turns) == 2 * self.patience
+
+    def _trouble(self, turns: Turns) -> Trouble | None:
+        if len(turns) >= self.patience and not any(passed for passed, _ in turns[-self.patience :]):
+            return NOTHING
+        return LESS if self._is_full(turns) and _has_fallen([turns]) else None
+
+    def _acted(self, watch: Watch) -> Watch:
+        return replace(watch, turns=(), raised=watch.raised + 1)
+
+    def _did(self, watched: Mapping[str, Watch]) -> Action | None:
+        """What was done about the trouble of an iteration: what is as far as it goes is only warned of."""
+        most = {"raise-n": self.limit, "raise-temperature": self.limit, "fall-back": 1}.get(self.then, 0)
+        raised = [watch.raised for watch in watched.values() if watch.trouble]
+        return (self.then if self.then == "stop" or min(raised) <= most else "warn") if raised else None
+
+    # --- acting ------------------------------------------------------------------------------------
+
+    def sample(
+        self,
+        sampler: Sampler,
+        num_completions: int,
+        model: Model,
+        prompts: Sequence[Prompt],
+        state: State,
+        iteration: Iteration,
+        bound: Bound | None,
+    ) -> list[Group]:
+        """As the sampler does, but more completions, or warmer ones, of prompts that were in trouble."""
+        apart: dict[int, list[Prompt]] = {}
+        for prompt in prompts:
+            apart.setdefault(self._raised(prompt, state), []).append(prompt)
+        groups = []
+        for raised, some in apart.items():
+            num = ceil(num_completions * self.factor**raised) if self.then == "raise-n" else num_completions
+            groups += self._warmed(sampler, raised).sample(model, some, num, iteration, bound)
+        return groups
+
+    def keep(
+        self, filter_: Filter, groups: Sequence[Group], state: State, iteration: Iteration
+    ) -> list[Kept]:
+        """As the filter does, but with the other filter for prompts that were in trouble."""
+        fallen = [g for g in groups if self.then == "fall-back" and self._raised(g.prompt, state)]
+        if not fallen:
+            return filter_.keep(groups, state.incumbents, iteration)
+        others = [group for group in groups if not self._raised(group.prompt, state)]
+        kept = filter_.keep(others, state.incumbents, iteration)
+        kept += self.fall_back.keep(fallen, state.incumbents, iteration)
+        place = {group.prompt.id: number for number, group in enumerate(groups)}
+        return sorted(kept, key=lambda one: place[one.prompt.id])
+
+    def _raised(self, prompt: Prompt, state: State) -> int:
+        if not state.watched:
+            return 0
+        watch = state.watched.get(prompt.content_key)
+        return min(watch.raised, self.limit) if watch else 0
+
+    def _warmed(self, sampler: Sampler, raised: int) -> Sampler:
+        if self.then != "raise-temperature" or not raised:
+            return sampler
+        temperature = getattr(sampler, TEMPERATURE) * self.factor**raised
+        return sampler.model_copy(update={TEMPERATURE: temperature})
+
+
+def _in_trouble(watched: Mapping[str, Watch], trouble: Trouble) -> list[str]:
+    return [watch.prompt for watch in watched.values() if watch.trouble == trouble]
+
+
+def _total(turns: Turns) -> tuple[int, int]:
+    return sum(passed for passed, _ in turns), sum(drawn for _, drawn in turns)
+
+
+def _has_fallen(strata: Iterable[Turns]) -> bool:
+    """Whether a smaller share passes in the later half of the turns than in the earlier, over all strata."""
+    difference = variance = 0.0
+    for turns in strata:
+        (a, num_a), (b, num_b) = _total(turns[: len(turns) // 2]), _total(turns[len(turns) // 2 :])
+        share = (a + b) / (num_a + num_b)
+        difference += a / num_a - b / num_b
+        variance += share * (1 - share) * (1 / num_a + 1 / num_b)
+    return variance > 0 and difference > STANDARD_ERRORS * sqrt(variance)

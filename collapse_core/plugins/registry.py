@@ -1,0 +1,139 @@
+"""From a kind and a name to the part: `("filter", "best-of-n") -> BestOfN`."""
+
+import importlib
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from pydantic import BeforeValidator, ValidationInfo
+from pydantic_core import PydanticCustomError, ValidationError
+
+from collapse_core import errors
+from collapse_core.contracts.component import Component
+from collapse_core.contracts.interfaces import INTERFACES, Kind
+from collapse_core.plugins.discovery import LOCAL, Plugin, installed_plugins
+from collapse_core.plugins.hookspecs import Entry
+
+
+class Registry:
+    """The parts of a set of plugins, imported only when they are asked for."""
+
+    def __init__(self, plugins: Iterable[Plugin] | None = None) -> None:
+        """Take the plugins, by default all that are installed."""
+        self.plugins = tuple(installed_plugins() if plugins is None else plugins)
+
+    def names(self, kind: Kind) -> list[str]:
+        """The names of all parts of a kind, in order."""
+        return sorted({entry.name for _, entry in self._of(kind)})
+
+    def entries(self) -> list[tuple[Plugin, Entry]]:
+        """Every part with its plugin."""
+        return [(plugin, entry) for plugin in self.plugins for entry in plugin.entries]
+
+    def find(self, kind: Kind, use: str) -> type[Component]:
+        """The part that a recipe calls `use`: a name, or `<distribution>/<name>`.
+
+        Raises:
+            PydanticCustomError: No sound plugin, or more than one, provides it. Its type is
+                "broken_plugin" when a plugin is to blame, else "unknown_part".
+        """
+        distribution, _, name = use.rpartition("/")
+        found = [
+            (plugin, entry)
+            for plugin, entry in self._of(kind)
+            if entry.name == name and distribution in ("", plugin.distribution)
+        ]
+        if not found:
+            raise self._not_found(kind, use)
+        if len(found) > 1:
+            owners = [plugin.distribution for plugin, _ in found]
+            raise _custom("unknown_part", errors.ambiguous_part(kind, name, owners))
+        try:
+            return import_part(*found[0])
+        except PydanticCustomError as error:
+            hint = "" if found[0][0].digest else errors.SEE_DOCTOR
+            raise _custom("broken_plugin", error.message() + hint) from error
+
+    def make(self, kind: Kind, fields: Mapping[str, Any]) -> Component:
+        """The part that a mapping of a recipe describes.
+
+        Raises:
+            PydanticCustomError: There is no such part.
+            ValidationError: Its fields are wrong.
+        """
+        part = self.find(kind, fields["use"])
+        try:
+            return part.model_validate(fields, context={"registry": self})
+        except (ValidationError, PydanticCustomError):
+            raise
+        except Exception as error:
+            raise _custom("broken_plugin", errors.failing_part(kind, fields["use"], error)) from error
+
+    def _of(self, kind: Kind) -> list[tuple[Plugin, Entry]]:
+        return [(plugin, entry) for plugin, entry in self.entries() if entry.kind == kind]
+
+    def _not_found(self, kind: Kind, use: str) -> PydanticCustomError:
+        """Which parts a broken plugin would have contributed, nobody knows: say that it may be one."""
+        distribution, _, name = use.rpartition("/")
+        broken = {p.distribution: p.error for p in self.plugins if p.error}
+        if distribution in broken:
+            text = errors.broken_part(kind, name, distribution, str(broken[distribution]))
+            return _custom("broken_plugin", text + errors.SEE_DOCTOR)
+        if others := [other for other in INTERFACES if other != kind and use in self.names(other)]:
+            return _custom("unknown_part", errors.part_of_other_kind(kind, use, others, self.names(kind)))
+        known = [f"{p.distribution}/{e.name}" if distribution else e.name for p, e in self._of(kind)]
+        suspects = [p.distribution for p in self.plugins if p.error and p.version != LOCAL]
+        text = errors.unknown_part(kind, use, known)
+        return _custom("unknown_part", text + (errors.broken_suspects(suspects) if suspects else ""))
+
+
+def part(kind: Kind) -> Any:
+    """Metadata for a field that holds another part, chosen by `use:` like those of the recipe itself.
+
+    Example: `features: Annotated[SerializeAsAny[Features], part("features")]`.
+    """
+
+    def resolve(value: Any, info: ValidationInfo) -> Component:
+        if isinstance(value, INTERFACES[kind]):
+            return value
+        if isinstance(value, str):
+            value = {"use": value}
+        if not isinstance(value, dict) or not isinstance(value.get("use"), str):
+            raise ValueError(errors.NO_USE)
+        registry = (info.context or {}).get("registry") or Registry()
+        made: Component = registry.make(kind, value)
+        return made
+
+    return BeforeValidator(resolve, json_schema_input_type=dict)
+
+
+def import_part(plugin: Plugin, entry: Entry) -> type[Component]:
+    """The part itself.
+
+    Raises:
+        PydanticCustomError: It cannot be imported, or is no part of its kind.
+    """
+    target = entry.target
+    if isinstance(target, str):
+        module, _, attribute = target.partition(":")
+        try:
+            target = cast(type[Component], getattr(importlib.import_module(module), attribute))
+        except (Exception, SystemExit) as error:
+            why = f"{type(error).__name__}: {error}"
+            text = errors.broken_part(entry.kind, entry.name, plugin.distribution, why)
+            raise _custom("broken_plugin", text) from error
+    interface = INTERFACES[entry.kind]
+    if not (isinstance(target, type) and issubclass(target, interface)):
+        raise _custom("broken_plugin", errors.not_a_part(entry.kind, entry.name, target))
+    try:
+        target.model_rebuild()
+    except Exception as error:
+        raise _custom("broken_plugin", errors.failing_part(entry.kind, entry.name, error)) from error
+    if missing := sorted(getattr(target, "__abstractmethods__", ())):
+        raise _custom(
+            "broken_plugin", errors.unfinished_part(entry.kind, entry.name, target.__name__, missing)
+        )
+    return target
+
+
+def _custom(kind: str, text: str) -> PydanticCustomError:
+    return PydanticCustomError(kind, "{text}", {"text": text})

@@ -1,0 +1,190 @@
+"""What a recipe may say. A recipe that has been read holds its parts, ready to be called."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Annotated, Any, Literal, get_args
+
+from annotated_types import Ge
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, WithJsonSchema, field_validator
+
+from collapse_core import complaints, errors
+from collapse_core.contracts.component import Settings
+from collapse_core.contracts.interfaces import (
+    Dataset,
+    Evaluator,
+    Filter,
+    ModelLoader,
+    Reward,
+    Sampler,
+    Tracker,
+    Updater,
+)
+from collapse_core.contracts.types import Completion, Prompt, PromptSet
+from collapse_core.parts.guard import TEMPERATURE, Guard
+from collapse_core.plugins.registry import part
+from collapse_core.rubric import Rubric
+
+
+def _count(value: Any) -> Any:
+    if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+        return value
+    raise ValueError("expected a whole number of at least 1, or 'all'")
+
+
+Count = Annotated[
+    int | Literal["all"],
+    BeforeValidator(_count),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "all"}]}),
+]
+
+
+def _retain_count(value: Any) -> Any:
+    if value in ("all", "matched") or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise ValueError("expected a whole number of at least 0, 'matched', or 'all'")
+
+
+RetainCount = Annotated[
+    int | Literal["all", "matched"],
+    BeforeValidator(_retain_count),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"enum": ["all", "matched"]}]}),
+]
+
+
+Stage = Literal["before", "during", "after"]
+"""What the run's own model is called where it is measured."""
+
+
+class EvaluateWhen(Settings):
+    """What is measured, and how often."""
+
+    every: Annotated[int, Ge(0)] = 0
+    """Measure after each so many iterations; 0 measures only before and after the run."""
+    with_: Annotated[
+        list[Annotated[SerializeAsAny[Evaluator], part("evaluator")]],
+        Field(alias="with", serialization_alias="with"),
+    ] = []
+    """The evaluators: names, or mappings with `use:`."""
+    beside: dict[str, Annotated[SerializeAsAny[ModelLoader], part("model")]] = {}
+    """Other models to measure once beside the run's own, by what to call them."""
+
+    @field_validator("beside")
+    @classmethod
+    def _not_the_runs_own(cls, value: dict[str, ModelLoader]) -> dict[str, ModelLoader]:
+        for name in value:
+            if name in get_args(Stage):
+                raise ValueError(f"'{name}' is what the run's own model is called; choose another name")
+        return value
+
+
+class CheckpointWhen(Settings):
+    """How often the run can be resumed from."""
+
+    every: Annotated[int, Ge(1)] = 10
+    """Save after each so many iterations."""
+    keep: Annotated[int, Ge(1)] = 2
+    """How many checkpoints stay on disk."""
+
+
+class Launch(Settings):
+    """How many processes work on the run; it changes how long a run takes, not what comes out."""
+
+    processes: Annotated[int, Ge(1)] = 1
+    """How many processes share the work, on this machine or, with a config, on several."""
+    config: str | None = None
+    """An accelerate config file, relative to the recipe: machines, GPUs, sharding."""
+
+
+class Recipe(Settings):
+    """One run, said in full."""
+
+    version: Literal[1]
+    """The version of the recipe language."""
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    """What the run is called; its directory is runs/<name>/."""
+    seed: Annotated[int, Ge(0)] = 0
+    """The seed that every draw is derived from."""
+    plugins: list[str] = []
+    """Plugins that are single files, relative to the recipe. They are run."""
+    data: Annotated[SerializeAsAny[Dataset], part("dataset")]
+    """Where the prompts come from."""
+    model: Annotated[SerializeAsAny[ModelLoader], part("model")]
+    """The model that is to forget."""
+    sampler: Annotated[SerializeAsAny[Sampler], part("sampler")]
+    """How completions are drawn."""
+    rewards: list[Annotated[SerializeAsAny[Reward], part("reward")]] = []
+    """What is preferred among them; the weighted sum counts."""
+    filter: Annotated[SerializeAsAny[Filter], part("filter")]
+    """Which of them are trained on."""
+    updater: Annotated[SerializeAsAny[Updater], part("updater")]
+    """How the model is trained on what was kept."""
+    iterations: Annotated[int, Ge(0)]
+    """How often to sample, filter and update."""
+    prompts_per_iteration: Count = "all"
+    """How many forget prompts take part in an iteration, or all."""
+    retain_per_iteration: RetainCount = "matched"
+    """How many retain prompts are drawn for an iteration: a number, one for each forget prompt, or all."""
+    completions_per_prompt: Annotated[int, Ge(1)] = 5
+    """How many completions are drawn for each of them."""
+    guard: Guard = Guard()
+    """What watches for prompts that do not forget, and what it does about them; off by default."""
+    evaluate: EvaluateWhen = EvaluateWhen()
+    """What is measured, and how often."""
+    checkpoint: CheckpointWhen = CheckpointWhen()
+    """How often the run can be resumed from."""
+    keep_text: bool = True
+    """Whether what was sampled is written down. Checkpoints hold what resuming needs in either case."""
+    launch: Launch = Launch()
+    """How many processes work on the run."""
+    track: list[Annotated[SerializeAsAny[Tracker], part("tracker")]] = []
+    """Trackers that are told how the run goes; none by default."""
+
+    @field_validator("guard")
+    @classmethod
+    def _has_what_it_raises(cls, value: Guard, info: ValidationInfo) -> Guard:
+        sampler = info.data.get("sampler")
+        if value.then == "raise-temperature" and sampler and TEMPERATURE not in type(sampler).model_fields:
+            raise ValueError(complaints.no_temperature(sampler.use))
+        return value
+
+    @cached_property
+    def rubric(self) -> Rubric:
+        """The rewards, weighed together."""
+        return Rubric(self.rewards)
+
+    @property
+    def needs_targets(self) -> bool:
+        """Whether any part of the loop needs the true forget answers."""
+        parts: list[Sampler | Reward | Filter | Updater] = [
+            self.sampler,
+            *self.rewards,
+            self.filter,
+            self.guard.fall_back,
+            self.updater,
+        ]
+        return any(part.needs_targets for part in parts)
+
+    def load_forget(self) -> PromptSet:
+        """The forget prompts, without their true answers unless a part of the loop needs them.
+
+        Raises:
+            CollapseError: There are none.
+        """
+        forget = self.data.load("forget", targets=self.needs_targets)
+        if not forget:
+            raise errors.nothing_to_forget(self.data.use)
+        return forget if self.needs_targets else forget.without_targets()
+
+    def prepare_rewards(self, forget: Sequence[Prompt], references: Mapping[str, Completion]) -> None:
+        """Let each reward know what it may ask of the model before unlearning, and learn what it needs."""
+        for reward in self.rewards:
+            reward.meet(lambda: self.model.load(self.data, self.seed))
+        self.rubric.prepare(self.data, forget, references)
+
+    def num_retain(self, prompts: Sequence[Prompt]) -> int | Literal["all"]:
+        """How many retain prompts an iteration over these forget prompts takes."""
+        return len(prompts) if self.retain_per_iteration == "matched" else self.retain_per_iteration
+
+    def resolved(self) -> dict[str, Any]:
+        """The recipe as plain data, with every default spelled out."""
+        return self.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,1 @@
+"""From runs to self-contained HTML pages."""

@@ -1,0 +1,142 @@
+"""A comparison -> one self-contained HTML page: the front, the numbers, every metric, the runs."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+from collapse_core.report.page import fill, write_page
+from collapse_core.report.scatter import Dot, draw_dots
+from collapse_core.results.comparison import Choice, Comparison
+from collapse_core.results.formatting import format_count, format_interval, format_seconds
+from collapse_core.results.results import BETTER, format_distance, format_number, plain
+from collapse_core.results.rows import Estimate, Row
+
+LONGEST_LABEL = 200
+
+
+def write_comparison(comparison: Comparison, to: Path) -> None:
+    """Write a comparison as a page that asks for nothing from anywhere; the file is replaced."""
+    write_page(render(comparison), to)
+
+
+def render(comparison: Comparison) -> str:
+    """The page as HTML."""
+    dots = [*_row_dots(comparison), *_reference_dots(comparison)]
+    signs = comparison.forgetting.sign, comparison.utility.sign
+    view_box, drawing = draw_dots(dots, signs) if dots else ("", "")
+    return fill(
+        "compare.html",
+        title=f"{len(comparison.rows)} methods side by side",
+        notes=comparison.notes,
+        axes=[_axis(comparison.forgetting), _axis(comparison.utility)],
+        dots=dots,
+        view_box=view_box,
+        drawing=drawing,
+        description=_described(comparison, dots),
+        rows=[_row(number, row, comparison) for number, row in enumerate(comparison.rows, start=1)],
+        references=[
+            {"letter": letter, "model": plain(row.label, 60), "cells": _chosen(row, model, comparison)}
+            for letter, (model, row) in zip(_letters(), comparison.references(), strict=False)
+        ],
+        tokens=any(row.tokens() for row in comparison.rows),
+        labels=[plain(row.label, LONGEST_LABEL) for row in comparison.rows],
+        metrics=list(_all_metrics(comparison.rows)),
+        runs=[(plain(row.label, LONGEST_LABEL), list(map(_run, row.runs))) for row in comparison.rows],
+    )
+
+
+def _axis(choice: Choice) -> dict[str, str]:
+    return {"name": plain(choice.name, 60), "better": BETTER[choice.direction]}
+
+
+# --- dots ------------------------------------------------------------------------------------------
+
+
+def _row_dots(comparison: Comparison) -> Iterator[Dot]:
+    for place, row in enumerate(comparison.rows):
+        yield from _dots(str(place + 1), row.label, row, "after", comparison, place)
+
+
+def _reference_dots(comparison: Comparison) -> list[Dot]:
+    """A dot for each model to compare with; one for all that are at the same place."""
+    found: dict[tuple[str, str], Dot] = {}
+    for letter, (model, row) in zip(_letters(), comparison.references(), strict=False):
+        for dot in _dots(letter, row.label, row, model, comparison, None):
+            place = format_number(dot.x), format_number(dot.y)
+            if there := found.get(place):
+                dot = replace(there, number=f"{there.number}, {letter}", name=f"{there.name}, {dot.name}")
+            found[place] = dot
+    return list(found.values())
+
+
+def _letters() -> Iterator[str]:
+    """A to Z, and then AA to ZZ."""
+    yield from ascii_uppercase
+    yield from map("".join, product(ascii_uppercase, repeat=2))
+
+
+def _dots(
+    number: str, name: str, row: Row, model: str, comparison: Comparison, place: int | None
+) -> Iterator[Dot]:
+    """The dot of a row, if both its coordinates are known."""
+    x, y = (row.metric(choice.name, model) for choice in (comparison.forgetting, comparison.utility))
+    if x and y and math.isfinite(x.value) and math.isfinite(y.value):
+        spreads = x.seeds or x.questions, y.seeds or y.questions
+        is_reference = place is None
+        shown = plain(name, LONGEST_LABEL)
+        yield Dot(number, shown, x.value, y.value, *spreads, row.on_front, is_reference, place or 0)
+
+
+def _described(comparison: Comparison, dots: Sequence[Dot]) -> str:
+    """The drawing in words, for those who do not see it."""
+    names = [plain(choice.name, 60) for choice in (comparison.forgetting, comparison.utility)]
+    said = [
+        f"{dot.name} at {format_number(dot.x)}, {format_number(dot.y)}{' on the front' * dot.on_front}"
+        for dot in dots
+    ]
+    return f"{names[0]} against {names[1]}. " + "; ".join(said)
+
+
+# --- tables ----------------------------------------------------------------------------------------
+
+
+def _row(number: int, row: Row, comparison: Comparison) -> dict[str, Any]:
+    tokens = row.tokens()
+    return {
+        "number": number,
+        "label": plain(row.label, LONGEST_LABEL),
+        "runs": len(row.runs),
+        "cells": _chosen(row, "after", comparison),
+        "distance": format_distance(*row.distance(comparison.forgetting.name)),
+        "seconds": _cell(row.seconds(), format_seconds),
+        "tokens": [(key, format_count(count.value)) for key, count in tokens.items()],
+        "on_front": row.on_front,
+    }
+
+
+def _chosen(row: Row, model: str, comparison: Comparison) -> list[dict[str, str]]:
+    return [_cell(row.metric(one.name, model)) for one in (comparison.forgetting, comparison.utility)]
+
+
+def _cell(estimate: Estimate | None, how: Callable[[float], str] = format_number) -> dict[str, str]:
+    """A number, and its intervals over questions and over seeds where there are any."""
+    if estimate is None:
+        return {"value": "-", "questions": "", "seeds": ""}
+    return {
+        "value": how(estimate.value),
+        "questions": format_interval(estimate.questions),
+        "seeds": format_interval(estimate.seeds),
+    }
+
+
+def _all_metrics(rows: Sequence[Row]) -> Iterator[tuple[str, list[dict[str, str]]]]:
+    for name in dict.fromkeys(name for row in rows for name in row.metrics()):
+        yield plain(name, 60), [_cell(row.metric(name)) for row in rows]
+
+
+def _run(run: Any) -> str:
+    return f"{run.directory} (seed {run.recipe.get('seed', 0)})"

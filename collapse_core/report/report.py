@@ -1,0 +1,220 @@
+"""Rows and journal -> one self-contained HTML file."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from collapse_core.report.charts import panels
+from collapse_core.report.gallery import Item, Look, exhibit, look_of, spread_out
+from collapse_core.report.page import fill, write_page
+from collapse_core.report.samples import samples
+from collapse_core.results.formatting import format_seconds
+from collapse_core.results.results import (
+    Results,
+    format_number,
+    load_results,
+    metric_notes,
+    metric_rows,
+    plain,
+)
+
+NUM_EXAMPLES = 5
+NUM_PICTURES = 24
+"""How many pictures of a split are shown of each model."""
+LONGEST_ANSWER = 800
+LONGEST_DOCUMENT = 40_000
+PACKAGES = (
+    "collapse-unlearning",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "accelerate",
+    "safetensors",
+    "diffusers",
+    "torch_geometric",
+    "networkx",
+    "scikit-learn",
+    "pandas",
+    "numpy",
+    "rouge_score",
+)
+"""The packages that results depend on most; the others are folded away."""
+
+
+def write_report(runs: Sequence[Path], to: Path) -> None:
+    """Write the report on one run, or on several side by side.
+
+    The file asks for nothing from anywhere: style, charts and pictures are inside it, there is no script, and
+    everything a model or a user wrote is escaped.
+
+    Args:
+        runs: Run directories, finished or not.
+        to: The HTML file, which is replaced.
+
+    Raises:
+        CollapseError: A directory holds no run.
+    """
+    write_page(render([load_results(run) for run in runs]), to)
+
+
+def render(runs: Sequence[Results]) -> str:
+    """The report as HTML."""
+    columns = [
+        {"label": _label(run), "models": [plain(heading, 60) for heading in run.headings()]} for run in runs
+    ]
+    rows = metric_rows(*runs)
+    widths = [len(run.headings()) for run in runs]
+    return fill(
+        "report.html",
+        title=runs[0].name if len(runs) == 1 else f"{len(runs)} runs side by side",
+        level=2 if len(runs) == 1 else 3,
+        columns=columns,
+        firsts={sum(widths[:place]) for place in range(len(runs))} if len(runs) > 1 else set(),
+        rows=rows,
+        intervals=any("(" in cell for row in rows for cell in row.cells),
+        notes=metric_notes(*runs),
+        panels=panels(runs),
+        runs=[_section(run) for run in runs],
+    )
+
+
+def _section(run: Results) -> dict[str, Any]:
+    """What the templates say of one run."""
+    look = look_of(run.recipe)
+    return {
+        "label": _label(run),
+        "state": str(run.status.get("status", "not started")).capitalize(),
+        "progress": _progress(run),
+        "error": plain(run.status.get("error", ""), LONGEST_ANSWER),
+        "done": _done(run.recipe),
+        "was_told": str(run.environment.get("true_answers", {}).get("loop", "")).startswith("read"),
+        "keeps_text": run.recipe.get("keep_text", True),
+        "latest": next((run.heading(m) for m in run.models() if m in ("after", "during")), ""),
+        "examples": [_examples(run, split, look) for split in run.splits()],
+        "samples": samples(run, look),
+        "times": _times(run),
+        "provenance": list(_provenance(run)),
+        "documents": list(_documents(run)),
+    }
+
+
+def _label(run: Results) -> str:
+    return f"{run.name} / {run.directory.resolve().name}"
+
+
+def _progress(run: Results) -> str:
+    done = run.journal[-1]["iteration"] + 1 if run.journal else 0
+    parts = [f"{done} of {run.recipe.get('iterations', '?')} iterations"]
+    if run.status.get("status") == "running":
+        parts.append(f"last sign of life {run.status.get('heartbeat')} ({run.status.get('phase')})")
+    return ", ".join(parts)
+
+
+def _done(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What the sentence on what was done is made of."""
+    parts = ("data", "model", "sampler", "filter", "updater")
+    return {part: recipe.get(part, {}).get("use", "?") for part in parts} | {
+        "num": recipe.get("completions_per_prompt", "?"),
+        "prompts": recipe.get("prompts_per_iteration", "all"),
+        "retains": recipe.get("retain_per_iteration") != 0,
+        "rewards": [
+            {"use": r.get("use"), "weight": "" if r.get("weight", 1) == 1 else format_number(r["weight"])}
+            for r in recipe.get("rewards", [])
+        ],
+    }
+
+
+def _examples(run: Results, split: str, look: Look) -> dict[str, Any]:
+    """What is drawn side by side, model by model, and what is text prompt by prompt."""
+    noted = {plain(run.heading(model), 60): run.examples(model, split) for model in run.models()}
+    drawn = {name: [e for e in found if look(e.get("answer"))] for name, found in noted.items()}
+    groups = {name: [_item(e, "answer") for e in found] for name, found in drawn.items()}
+    real = [_item(e, "target") for e in next(iter(drawn.values()), []) if look(e.get("target"))]
+    pairs = [pair for pair in run.pairs(split) if not look(pair[0].get("answer"))]
+    shown = [
+        {
+            "prompt": plain(before.get("prompt", ""), LONGEST_ANSWER),
+            "target": None if before.get("target") is None else plain(before["target"], LONGEST_ANSWER),
+            "before": _answer(before),
+            "after": after and _answer(after),
+        }
+        for before, after in pairs[:NUM_EXAMPLES]
+    ]
+    return {
+        "name": plain(split, 60),
+        "total": len(pairs),
+        "pairs": shown,
+        "exhibit": exhibit(groups | ({"real": real} if real else {}), look, spread_out, NUM_PICTURES),
+    }
+
+
+def _item(example: Mapping[str, Any], part: Literal["answer", "target"]) -> Item:
+    score = f"score {format_number(example['score'])}" if part == "answer" and "score" in example else ""
+    return Item(example[part], plain(example.get("prompt", ""), 24), score)
+
+
+def _answer(example: Mapping[str, Any]) -> dict[str, str]:
+    score = example.get("score")
+    return {
+        "answer": plain(example.get("answer", ""), LONGEST_ANSWER),
+        "score": "" if score is None else format_number(score),
+    }
+
+
+def _times(run: Results) -> list[dict[str, Any]]:
+    seconds = run.seconds()
+    whole = sum(seconds.values()) or 1.0
+    return [
+        {"phase": phase, "took": format_seconds(took), "percent": 100 * took / whole}
+        for phase, took in seconds.items()
+    ]
+
+
+def _provenance(run: Results) -> Iterator[tuple[str, str]]:
+    """Where the results come from, a fact a line."""
+    known = dict(run.environment)
+    command, packages = known.pop("command", []), known.pop("packages", {})
+    plugins, answers = known.pop("plugins", []), known.pop("true_answers", {})
+    yield "command", shlex.join(map(str, command))
+    yield "true forget answers, in the loop", plain(answers.get("loop", "not recorded"))
+    yield "splits read with true answers, by the model", _list(answers.get("model", []))
+    for name, splits in answers.get("evaluators", {}).items():
+        yield f"splits read with true answers, by {name}", _list(splits)
+    yield from _flat("", known)
+    yield "packages", ", ".join(f"{name} {packages[name]}" for name in PACKAGES if name in packages)
+    for plugin in plugins:
+        origin = f"{plugin.get('distribution')} {plugin.get('version')}"
+        notes = [f"digest {plugin['digest']}"] if "digest" in plugin else []
+        notes += [f"broken: {plugin['error']}"] if "error" in plugin else []
+        yield f"plugin {plugin.get('name')}", ", ".join([origin, *notes])
+
+
+def _flat(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Nested data as lines; what is empty is left out."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(f"{path} {key}".strip().replace("_", " "), inner)
+    elif value not in (None, "", []):
+        yield path, plain(value, LONGEST_ANSWER)
+
+
+def _list(values: Sequence[str]) -> str:
+    return ", ".join(map(str, values)) or "none"
+
+
+def _documents(run: Results) -> Iterator[tuple[str, str]]:
+    for title, name in (
+        ("The recipe as written", "recipe.yaml"),
+        ("The recipe with every default", "resolved.json"),
+    ):
+        path = run.directory / name
+        if path.exists():
+            yield title, plain(path.read_text(encoding="utf-8", errors="replace"), LONGEST_DOCUMENT)
+    packages = run.environment.get("packages", {})
+    if packages:
+        yield (
+            f"All {len(packages)} packages",
+            "\n".join(f"{name} {version}" for name, version in packages.items()),
+        )

@@ -1,0 +1,105 @@
+"""A few prompts followed through a few iterations: what was sampled, what it earned, what was kept."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from collapse_core.report.gallery import Item, Look, exhibit, spread_out
+from collapse_core.results.results import Results, format_number, plain
+
+NUM_PROMPTS = 5
+NUM_ITERATIONS = 6
+NUM_COMPLETIONS = 8
+NUM_PICTURES = 24
+"""How many pictures are shown of an iteration, where all prompts ask the same."""
+LONGEST = 400
+"""How many characters of a completion are shown."""
+
+Row = dict[str, Any]
+
+
+def samples(results: Results, look: Look) -> list[dict[str, Any]]:
+    """The prompts to show, each with what was sampled by iteration; nothing where no text was kept.
+
+    Where answers are pictures, prompts that ask the same are shown as one.
+    """
+    chosen = spread_out(results.sampled(), NUM_ITERATIONS)
+    every = {number: results.completions(number) for number in chosen}
+    pictured = any(look(row["answer"]) for rows in every.values() for row in rows[:NUM_COMPLETIONS])
+    rows = {number: by_prompt(found, "asked" if pictured else "prompt") for number, found in every.items()}
+    followed = _followed(results, rows)
+    most = max(NUM_COMPLETIONS, NUM_PICTURES // len(followed)) if followed else 0
+    return [
+        _follow(prompt, {number: found.get(prompt, []) for number, found in rows.items()}, look, most)
+        for prompt in followed
+    ]
+
+
+def _followed(results: Results, rows: Mapping[int, Mapping[str, Sequence[Row]]]) -> list[str]:
+    """The first prompts; where prompts take turns, those whose turn it was most often."""
+    times = Counter(prompt for found in rows.values() for prompt in found)
+    if results.recipe.get("prompts_per_iteration", "all") == "all":
+        return list(times)[:NUM_PROMPTS]
+    return [prompt for prompt, _ in times.most_common(NUM_PROMPTS)]
+
+
+def by_prompt(rows: Sequence[Row], key: str = "prompt") -> dict[str, list[Row]]:
+    """The rows of each prompt, in the order of the prompts; by "asked", of all that ask the same."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(plain(row[key]), []).append(row)
+    return found
+
+
+def _follow(prompt: str, rows: dict[int, list[Row]], look: Look, most: int) -> dict[str, Any]:
+    every = [row for found in rows.values() for row in found]
+    rewards = list(dict.fromkeys(name for row in every for name in row["rewards"]))
+    groups = {f"iteration {number + 1}": list(map(_item, found)) for number, found in rows.items() if found}
+    return {
+        "id": plain(prompt, 60),
+        "asked": plain(every[0]["asked"], LONGEST),
+        "exhibit": exhibit(groups, look, _first, most),
+        "rewards": rewards,
+        "iterations": [
+            {"number": number + 1, "note": _note(found), "rows": [_row(r, rewards) for r in _shown(found)]}
+            for number, found in rows.items()
+        ],
+    }
+
+
+def _item(row: Row) -> Item:
+    parts = [f"{name} {format_number(score)}" for name, score in row["rewards"].items()]
+    asked = f"{row['prompt']}, number {row['number']}"
+    title = plain(", ".join([asked, *parts]), LONGEST)
+    return Item(row["answer"], format_number(row["reward"]), title, row["kept"])
+
+
+def _first(items: Sequence[Item], most: int) -> Sequence[Item]:
+    """The first few, which are whole draws of what was chosen from; if none was kept, then some that were."""
+    kept = [] if any(item.kept for item in items[:most]) else [item for item in items if item.kept]
+    kept = kept[: most // 2]
+    return [*items[: most - len(kept)], *kept]
+
+
+def _shown(rows: Sequence[Row]) -> list[Row]:
+    """The first few, and what was kept whatever its place."""
+    kept = [row for row in rows[NUM_COMPLETIONS:] if row["kept"]][:NUM_COMPLETIONS]
+    return [*rows[: NUM_COMPLETIONS - len(kept)], *kept]
+
+
+def _note(rows: Sequence[Row]) -> str:
+    if not rows:
+        return "nothing sampled: settled, or not its turn"
+    hidden = len(rows) - len(_shown(rows))
+    notes = [] if any(row["kept"] for row in rows) else ["none of these was kept"]
+    return ", ".join(notes + ([f"{hidden} more not shown"] if hidden else []))
+
+
+def _row(row: Row, rewards: Sequence[str]) -> dict[str, Any]:
+    return {
+        "answer": plain(row["answer"], LONGEST),
+        "reward": format_number(row["reward"]),
+        "scores": [format_number(row["rewards"].get(name)) for name in rewards],
+        "kept": row["kept"],
+        "finished": row["finished"],
+    }

@@ -1,0 +1,1 @@
+"""Reading runs back, side by side."""

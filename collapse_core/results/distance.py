@@ -1,0 +1,49 @@
+"""How far a model ended from one that was never taught what it forgot: there is forgotten, and no further."""
+
+from collapse_core.contracts.types import Metric
+
+BEYOND, PERHAPS_BEYOND = "*", "(*)"
+"""What marks a metric that went beyond the never-taught model's, and one that did so within its interval."""
+COLUMN = "distance"
+
+
+def distance(after: Metric | None, never: Metric | None) -> float | None:
+    """The metric after the run less that of the never-taught model; None where either is not known."""
+    return None if after is None or never is None else after.value - never.value
+
+
+def beyond(before: Metric | None, after: Metric | None, never: Metric | None) -> str:
+    """The mark of a metric that forgot more than there was to forget; empty where it did not.
+
+    Unlearning is to lead from the model before to the never-taught one. A metric in which these two differ
+    (by more than the latter's interval) and which came out on the far side of the latter went too far.
+
+    Args:
+        before: The metric of the model before the run.
+        after: The metric of the model after it.
+        never: The metric of the model that was never taught.
+    """
+    if before is None or after is None or never is None or _within(before.value, never):
+        return ""
+    if (after.value - never.value) * (never.value - before.value) > 0:
+        return PERHAPS_BEYOND if _within(after.value, never) else BEYOND
+    return ""
+
+
+def legend(marks: str, never: str) -> list[str]:
+    """What the marks among these texts say, a sentence each.
+
+    Args:
+        marks: All that was printed of distances.
+        never: What the never-taught model is called.
+    """
+    perhaps = PERHAPS_BEYOND in marks
+    surely = BEYOND in marks.replace(PERHAPS_BEYOND, "")
+    said = [f"{BEYOND} beyond {never}: over-forgetting, not better"] if surely else []
+    return said + ([f"{PERHAPS_BEYOND} beyond it, but within its interval"] if perhaps else [])
+
+
+def _within(value: float, metric: Metric) -> bool:
+    if metric.low is None or metric.high is None:
+        return value == metric.value
+    return metric.low <= value <= metric.high

@@ -1,0 +1,248 @@
+"""A run directory, read back: what was measured, of which model, and when."""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from collapse_core import complaints, errors
+from collapse_core.contracts.types import Metric
+from collapse_core.results.distance import COLUMN, beyond, distance, legend
+from collapse_core.results.formatting import decimals_for, format_interval
+from collapse_core.runtime import files
+
+BETTER = {"up": "higher is better", "down": "lower is better"}
+_OWN = ("before", "during", "after")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a run has recorded so far."""
+
+    directory: Path
+    name: str
+    journal: Sequence[dict[str, Any]]
+    evaluations: Sequence[dict[str, Any]]
+    timings: Sequence[dict[str, Any]]
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    """The resolved recipe."""
+    status: Mapping[str, Any] = field(default_factory=dict)
+    """What status.json says; empty before the run has begun."""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    """Where the results come from."""
+
+    def models(self) -> list[str]:
+        """The measured models, in the order of a before-and-after table.
+
+        While nothing was measured after the run, the last measurement during it stands in.
+        """
+        found = dict.fromkeys(row["model"] for row in self.evaluations)
+        own = [name for name in ("before", self.latest()) if name in found]
+        return own + [name for name in found if name not in _OWN]
+
+    def never_taught(self) -> str | None:
+        """The first of the measured models that stand beside: the one to measure the distance to."""
+        return next((name for name in self.models() if name not in _OWN), None)
+
+    def headings(self) -> list[str]:
+        """What stands above the columns of the table of metrics."""
+        return [self.heading(model) for model in self.models()] + ([COLUMN] if self.never_taught() else [])
+
+    def heading(self, model: str) -> str:
+        """What to call one of the models above a column."""
+        if model != "during":
+            return model
+        last = max((row["iteration"] or 0 for row in self.evaluations if row["model"] == model), default=0)
+        return f"after {last} iteration{'' if last == 1 else 's'}"
+
+    def metrics(self) -> list[str]:
+        """The names of all metrics, in the order in which they were measured."""
+        return list(dict.fromkeys(name for row in self.evaluations for name in row["metrics"]))
+
+    def metric(self, name: str, model: str) -> Metric | None:
+        """A metric of one of the models, the latest of several; None where it was not measured."""
+        for row in reversed(self.evaluations):
+            if row["model"] == model and name in row["metrics"]:
+                return Metric(**row["metrics"][name])
+        return None
+
+    def measured(self, name: str) -> list[tuple[int, Metric]]:
+        """A metric of the run's own model, with its intervals, by number of iterations done."""
+        return [
+            (row["iteration"], Metric(**row["metrics"][name]))
+            for row in self.evaluations
+            if row["model"] in _OWN and row["iteration"] is not None and name in row["metrics"]
+        ]
+
+    def curve(self, name: str) -> list[tuple[int, float]]:
+        """A metric of the run's own model by iteration."""
+        return [(iteration, metric.value) for iteration, metric in self.measured(name)]
+
+    def examples(self, model: str, split: str) -> list[dict[str, Any]]:
+        """What the evaluators noted down to be read when they measured a model last, on one split."""
+        rows = [row for row in self.evaluations if row["model"] == model]
+        last = [row for row in rows if row["iteration"] == rows[-1]["iteration"]]
+        return [e for row in last for e in row.get("examples", ()) if e.get("split") == split]
+
+    def splits(self) -> list[str]:
+        """The splits that there are examples of, "forget" first."""
+        found = dict.fromkeys(str(e.get("split")) for model in _OWN for _, e in self._examples(model))
+        return sorted(found, key=lambda split: split != "forget")
+
+    def pairs(self, split: str) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
+        """What was answered to the same prompt before the run and last; None where not asked again."""
+        last = dict(self._examples(self.latest()))
+        return [
+            (example, last.get(key))
+            for key, example in self._examples("before")
+            if example.get("split") == split
+        ]
+
+    def seconds(self) -> dict[str, float]:
+        """How long each phase took in all."""
+        total: dict[str, float] = {}
+        for row in self.timings:
+            total[row["phase"]] = total.get(row["phase"], 0.0) + row["seconds"]
+        return total
+
+    def sampled(self) -> list[int]:
+        """The iterations whose completions were written down, by their numbers from 0."""
+        return sorted(int(path.stem) for path in (self.directory / "completions").glob("*.jsonl"))
+
+    def completions(self, iteration: int) -> list[dict[str, Any]]:
+        """What was sampled in an iteration, a row a completion."""
+        return _rows(self.directory / "completions" / f"{iteration:05d}.jsonl")
+
+    def latest(self) -> str:
+        """The last stage at which the run's own model was measured: "after", else "during"."""
+        return "after" if any(row["model"] == "after" for row in self.evaluations) else "during"
+
+    def _examples(self, model: str) -> Iterator[tuple[tuple[str, str, str], dict[str, Any]]]:
+        for row in self.evaluations:
+            for example in row.get("examples", ()) if row["model"] == model else ():
+                asked = (str(example.get("split")), plain(example.get("prompt")))
+                yield (str(row.get("evaluator")), *asked), example
+
+
+def load_results(directory: Path) -> Results:
+    """Read a run directory, finished or not.
+
+    Raises:
+        CollapseError: It holds no run, or a broken one.
+    """
+    if not (directory / "resolved.json").exists():
+        raise errors.no_run(directory)
+    recipe, status, environment = (
+        _json(directory / f"{part}.json") for part in ("resolved", "status", "environment")
+    )
+    journal, evaluations, timings = (
+        _rows(directory / f"{part}.jsonl") for part in ("journal", "evaluations", "timings")
+    )
+    try:
+        recipe = recipe["recipe"]
+        name = recipe["name"]
+    except (KeyError, TypeError):
+        raise complaints.broken_run(directory / "resolved.json", "it names no recipe") from None
+    return Results(directory, name, journal, evaluations, timings, recipe, status, environment)
+
+
+def _json(path: Path) -> Any:
+    """The value of a file; an empty mapping where there is none yet."""
+    try:
+        return files.read_json(path) if path.exists() else {}
+    except ValueError as error:
+        raise complaints.broken_run(path, f"it is no JSON ({error})") from None
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file, whatever else is in it: a report is most wanted where something broke."""
+    text = path.read_bytes().decode(errors="replace") if path.exists() else ""
+    rows = []
+    for line in text.split("\n")[:-1]:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return [row for row in rows if isinstance(row, dict)]
+
+
+# --- for people to read ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """A line of the table of metrics."""
+
+    name: str
+    better: str
+    """Which way is better, in words; empty where neither is."""
+    cells: tuple[str, ...]
+    """The metric of each model, and the distance, in the order of `Results.headings`."""
+
+
+def metric_rows(*runs: Results) -> list[MetricRow]:
+    """Metrics by run and model, with the 95 % interval where there is one, and the distance at the end."""
+    rows = []
+    for name in dict.fromkeys(name for run in runs for name in run.metrics()):
+        found = [run.metric(name, model) for run in runs for model in run.models()]
+        better = next((BETTER.get(metric.direction, "") for metric in found if metric), "")
+        rows.append(MetricRow(name, better, tuple(cell for run in runs for cell in _cells(run, name))))
+    return rows
+
+
+def _cells(run: Results, name: str) -> list[str]:
+    cells = [format_metric(run.metric(name, model)) for model in run.models()]
+    if never := run.never_taught():
+        before, after, other = (run.metric(name, model) for model in ("before", run.latest(), never))
+        cells.append(format_distance(distance(after, other), beyond(before, after, other)))
+    return cells
+
+
+def metric_notes(*runs: Results) -> list[str]:
+    """What the marks in these runs' table of metrics say, a sentence each."""
+    notes = [
+        note
+        for run in runs
+        if (never := run.never_taught())
+        for note in legend(" ".join(row.cells[-1] for row in metric_rows(run)), plain(never, 60))
+    ]
+    return list(dict.fromkeys(notes))
+
+
+def format_distance(distance: float | None, mark: str) -> str:
+    """A signed number, with the mark of what went too far before it."""
+    return "-" if distance is None else f"{mark} {distance:+.3g}".strip()
+
+
+def format_metric(metric: Metric | None) -> str:
+    """A number with its interval, like "93.1 (90.2, 95.4)": two digits of its width, a decimal at least."""
+    if metric is None:
+        return "-"
+    low, high = metric.low, metric.high
+    if low is None or high is None or not 0 < high - low < math.inf:
+        return format_number(metric.value)
+    return f"{metric.value:.{decimals_for(high - low)}f} {format_interval((low, high))}"
+
+
+def format_number(value: Any) -> str:
+    """A number in at most four digits; "-" for none, and whatever else there is as text."""
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, int | float) else plain(value, 40)
+
+
+def plain(value: Any, limit: int = 0) -> str:
+    """Anything a model was asked or answered, as text that is safe to print.
+
+    Args:
+        value: Text, or plain data, which is shown as compact JSON.
+        limit: Cut what is longer than this, with an ellipsis; 0 cuts nothing.
+    """
+    if not isinstance(value, str):
+        value = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    shown = value[: limit - 1] + "…" if 0 < limit < len(value) else value
+    return _UNPRINTABLE.sub("\ufffd", shown.replace("\r\n", "\n").replace("\r", "\n"))

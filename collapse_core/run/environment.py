@@ -1,0 +1,53 @@
+"""Where a result came from: code, packages, plugins, data, models, hardware, command line."""
+
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from collapse_core.plugins.discovery import Plugin
+from collapse_core.recipe.recipe import Recipe
+from collapse_core.runtime import processes
+from collapse_core.runtime.digests import file_digest, source_digest
+
+__all__ = ["file_digest", "provenance", "source_digest"]
+
+
+def provenance(recipe: Recipe, plugins: Sequence[Plugin], command: Sequence[str]) -> dict[str, Any]:
+    """The manifest of a run, as plain data."""
+    return {
+        "command": list(command),
+        "code": {"collapse_core": source_digest(Path(__file__).parents[1])}
+        | {p.package: source_digest(Path(p.source)) for p in plugins if p.source},
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "hardware": {"processor": _processor(), "cores": os.cpu_count()},
+        "processes": processes.num_launched(),
+        "packages": {d.metadata["Name"]: d.version for d in sorted(distributions(), key=lambda d: d.name)},
+        "plugins": [
+            {"name": p.name, "distribution": p.distribution, "version": p.version}
+            | {key: value for key, value in (("digest", p.digest), ("error", p.error)) if value}
+            for p in plugins
+        ],
+        "plugin_files": {name: file_digest(Path(name)) for name in recipe.plugins},
+        "data": dict(recipe.data.provenance()),
+        "model": dict(recipe.model.provenance()),
+        "beside": {name: dict(other.provenance()) for name, other in recipe.evaluate.beside.items()},
+        "true_answers": {
+            "loop": "read, since a part needs them" if recipe.needs_targets else "never loaded",
+            "model": sorted(recipe.model.reads),
+            "rewards": {r.use: sorted(r.reads) for r in recipe.rewards},
+            "evaluators": {e.use: sorted(e.reads) for e in recipe.evaluate.with_},
+        },
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")

@@ -1,0 +1,314 @@
+"""The run directory: everything a run leaves behind, written so that a kill loses nothing."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import IO, Any, TypeVar, cast
+
+from collapse_core import errors
+from collapse_core.contracts.interfaces import Callback, Model
+from collapse_core.contracts.state import State
+from collapse_core.contracts.types import Group, Iteration, Kept, PromptSet
+from collapse_core.recipe.recipe import Recipe
+from collapse_core.run.journal import completion_rows, journal_line
+from collapse_core.runtime import files
+from collapse_core.runtime.digests import digest
+from collapse_core.runtime.processes import Processes, current
+
+Writes = TypeVar("Writes", bound=Callable[..., None])
+
+
+def _by_main(method: Writes) -> Writes:
+    """A method that writes; on other processes than the main one it does nothing."""
+
+    @wraps(method)
+    def perhaps(self: "Run", *args: Any, **kwargs: Any) -> None:
+        if self.processes.is_main:
+            method(self, *args, **kwargs)
+
+    return cast(Writes, perhaps)
+
+
+class Run:
+    """One run's directory, open for work: the main process writes, those that work with it only read."""
+
+    def __init__(self, directory: Path, recipe: Recipe, processes: Processes | None = None) -> None:
+        """Open a directory that `create_run` or `open_run` has checked; the main process locks it."""
+        self.directory = directory
+        self.recipe = recipe
+        self.processes = processes or current()
+        """Those that work on the run together."""
+        self.interrupted = False
+        """Set by a signal: stop after this iteration."""
+        self.stopped = False
+        """True once all processes have agreed to stop."""
+        self.finished = False
+        """True once the final model is exported."""
+        self.callbacks: tuple[Callback, ...] = ()
+        self._phase: tuple[str, float] | None = None
+        self._iteration = 0
+        self._lock = _lock(directory) if self.processes.is_main else None
+
+    # --- observing ---------------------------------------------------------------------------------
+
+    def observe(self, *callbacks: Callback) -> None:
+        """Tell these what happens from now on, on the main process."""
+        self.callbacks = callbacks
+
+    @_by_main
+    def enter(self, phase: str) -> None:
+        """A phase begins: note how long the last one took, and show a sign of life."""
+        now = time.monotonic()
+        if self._phase:
+            name, began = self._phase
+            row = {"iteration": self._iteration, "phase": name, "seconds": round(now - began, 4)}
+            files.append_line(self.directory / "timings.jsonl", row)
+        self._phase = (phase, now)
+        self.status("running", phase=phase)
+        for callback in self.callbacks:
+            callback.on_phase(phase)
+
+    @_by_main
+    def status(self, status: str, **more: object) -> None:
+        """Replace status.json."""
+        heartbeat = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        value = {"status": status, "iteration": self._iteration, "of": self.recipe.iterations}
+        files.write_json(
+            self.directory / "status.json", value | {"pid": os.getpid(), "heartbeat": heartbeat} | more
+        )
+
+    # --- recording ---------------------------------------------------------------------------------
+
+    @_by_main
+    def record(
+        self,
+        iteration: Iteration,
+        groups: Sequence[Group],
+        kept: Sequence[Kept],
+        metrics: Mapping[str, float],
+        state: State,
+    ) -> None:
+        """Write an iteration down: its completions, then its line in the journal.
+
+        Raises:
+            CollapseError: The guard stops the run.
+        """
+        self.enter("record")
+        self._iteration = iteration.finished
+        if self.recipe.keep_text:
+            rows = completion_rows(groups, kept)
+            files.write_lines(self._completions(iteration.number), rows)
+        num_settled = sum(map(self.recipe.filter.settled, kept))
+        line = journal_line(iteration, groups, kept, num_settled, metrics)
+        line |= self.recipe.guard.line(groups, state.watched)
+        files.append_line(self.directory / "journal.jsonl", line)
+        for callback in self.callbacks:
+            callback.on_iteration(line, iteration.total)
+        self.recipe.guard.stop(iteration, state.watched)
+
+    @_by_main
+    def evaluated(self, row: Mapping[str, Any]) -> None:
+        """Write down what an evaluator found."""
+        files.append_line(self.directory / "evaluations.jsonl", row)
+        for callback in self.callbacks:
+            callback.on_evaluation(row)
+
+    def due(self, every: int, state: State) -> bool:
+        """Whether something that happens every so many iterations happens now, before the end."""
+        return every > 0 and state.iteration % every == 0 and state.iteration < self.recipe.iterations
+
+    def stops_after(self, state: State) -> bool:
+        """Whether no further iteration follows: it was the last, or any process was told to stop."""
+        self.stopped = self.processes.agree(self.interrupted)
+        return self.stopped or state.iteration == self.recipe.iterations
+
+    # --- checkpoints -------------------------------------------------------------------------------
+
+    def save(self, model: Model, state: State) -> None:
+        """Make a checkpoint from which the run can go on, and drop those that are too old."""
+        self.enter("save")
+        with self._filling(self._checkpoint(state.iteration)) as directory:
+            model.save(directory)
+            self.processes.on_main(lambda: self._seal(directory, state))
+
+    def _seal(self, directory: Path, state: State) -> None:
+        files.write_json(directory / "state.json", state.to_json())
+        files.seal(directory)
+        self._drop_old_checkpoints()
+
+    @contextmanager
+    def _filling(self, path: Path) -> Iterator[Path]:
+        """An empty directory; elsewhere than on the main process one that is thrown away.
+
+        All processes save, since each may hold but a part of the model, and the main one gets it whole.
+        """
+        if self.processes.is_main:
+            yield files.fresh_directory(path)
+            return
+        with tempfile.TemporaryDirectory() as elsewhere:
+            yield Path(elsewhere)
+
+    def restore(self, model: Model, forget: PromptSet) -> State | None:
+        """Go back to the last checkpoint: the model, the state, and what had been recorded by then."""
+        self.processes.on_main(self._clear_up)
+        checkpoints = self._checkpoints()
+        if not checkpoints:
+            self._forget_since(State())
+            return None
+        model.restore(checkpoints[-1])
+        state = State.from_json(
+            files.read_json(checkpoints[-1] / "state.json"), {prompt.id: prompt for prompt in forget}
+        )
+        self._iteration = state.iteration
+        self._forget_since(state)
+        return state
+
+    def _clear_up(self) -> None:
+        """Remove what a killed process has left unfinished."""
+        for directory in (self.directory, self.directory / "completions"):
+            files.drop_drafts(directory)
+        self._drop_old_checkpoints()
+
+    @_by_main
+    def _forget_since(self, state: State) -> None:
+        """Drop what was recorded after a state, to be done again; a torn last line goes with it."""
+        began = bool(state.references)
+        self._rewrite("journal.jsonl", lambda row: row["iteration"] < state.iteration)
+        self._rewrite("timings.jsonl", lambda row: began and row["iteration"] <= state.iteration)
+        self._rewrite(
+            "evaluations.jsonl",
+            lambda row: (
+                began
+                and row["model"] in ("before", "during")
+                and row["iteration"] is not None
+                and row["iteration"] <= state.iteration
+            ),
+        )
+        for path in (self.directory / "completions").glob("*.jsonl"):
+            if int(path.stem) >= state.iteration:
+                path.unlink()
+
+    def _rewrite(self, name: str, keeps: Any) -> None:
+        path = self.directory / name
+        if path.exists():
+            files.write_lines(path, [row for row in files.read_lines(path) if keeps(row)])
+
+    def _checkpoints(self) -> list[Path]:
+        return checkpoints(self.directory)
+
+    def _drop_old_checkpoints(self) -> None:
+        """Keep the last whole checkpoints; what is older, or was not finished, goes."""
+        kept = self._checkpoints()[-self.recipe.checkpoint.keep :]
+        for path in (self.directory / "checkpoints").iterdir():
+            if path not in kept:
+                shutil.rmtree(path)
+
+    def _checkpoint(self, iteration: int) -> Path:
+        return self.directory / "checkpoints" / str(iteration)
+
+    def _completions(self, iteration: int) -> Path:
+        return self.directory / "completions" / f"{iteration:05d}.jsonl"
+
+    # --- the end -----------------------------------------------------------------------------------
+
+    def finish(self, model: Model) -> None:
+        """Export the final model."""
+        self.enter("save")
+        with self._filling(self.directory / ".model.draft") as draft:
+            model.export(draft)
+            self.processes.on_main(lambda: self._take_over(draft))
+        self.finished = True
+
+    def _take_over(self, draft: Path) -> None:
+        shutil.rmtree(self.directory / "model", ignore_errors=True)
+        draft.rename(self.directory / "model")
+        self.enter("done")
+        self.status("finished")
+
+    def close(self) -> None:
+        """Let other processes have the directory."""
+        if self._lock:
+            self._lock.close()
+
+
+def create_run(
+    recipe: Recipe, source: str, manifest: Mapping[str, Any], directory: Path | None = None
+) -> Run:
+    """Lay out the directory of a new run and open it.
+
+    Args:
+        recipe: What is to be run.
+        source: The recipe as its author wrote it.
+        manifest: Where the result will have come from; see `environment.provenance`.
+        directory: Where; by default runs/<recipe>/<time>-<digest>. It must hold no run.
+
+    Several processes call it together: the main one lays the directory out, and all open it.
+
+    Raises:
+        CollapseError: The directory already holds something.
+    """
+    processes = current()
+    laid_out = processes.on_main(lambda: _lay_out(recipe, source, manifest, directory))
+    return _opened(laid_out, recipe, processes)
+
+
+def _lay_out(recipe: Recipe, source: str, manifest: Mapping[str, Any], directory: Path | None) -> Path:
+    resolved = recipe.resolved()
+    if directory is None:
+        began = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        directory = Path("runs") / recipe.name / f"{began}-{digest(resolved)[:8]}"
+    if directory.exists() and any(directory.iterdir()):
+        raise errors.directory_in_use(directory)
+    for name in ("checkpoints", "completions"):
+        (directory / name).mkdir(parents=True, exist_ok=True)
+    files.write_text(directory / "recipe.yaml", source)
+    files.write_json(directory / "environment.json", manifest)
+    files.write_json(directory / "resolved.json", {"digest": digest(resolved), "recipe": resolved})
+    return directory
+
+
+def checkpoints(directory: Path) -> list[Path]:
+    """The whole checkpoints of a run directory, oldest first."""
+    found = [path for path in directory.glob("checkpoints/*") if files.is_sealed(path)]
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def open_run(directory: Path, recipe: Recipe) -> Run:
+    """Open an existing run, to go on with it; see `loading.load_stored` for its recipe.
+
+    Raises:
+        CollapseError: It is finished, or another process works on it.
+    """
+    status = directory / "status.json"
+    if status.exists() and files.read_json(status)["status"] == "finished":
+        raise errors.already_finished(directory)
+    return _opened(directory, recipe, current())
+
+
+def _opened(directory: Path, recipe: Recipe, processes: Processes) -> Run:
+    """The run as each of the processes opens it; if one cannot, none does."""
+    opened: list[Run] = []
+
+    def open_() -> None:
+        if not directory.is_dir():
+            raise errors.not_shared(directory)
+        opened.append(Run(directory, recipe, processes))
+
+    processes.together(open_)
+    return opened[0]
+
+
+def _lock(directory: Path) -> IO[str]:
+    file = (directory / ".lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise errors.run_is_locked(directory) from None
+    return file

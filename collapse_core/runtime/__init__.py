@@ -1,0 +1,1 @@
+"""The machine that a run works on: files, cache, progress, processes."""

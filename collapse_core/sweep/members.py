@@ -1,0 +1,138 @@
+"""The members of a sweep: a grid of overrides as runs, each in a directory that says how far it has come."""
+
+import itertools
+import re
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from collapse_core import complaints
+from collapse_core.errors import Problem, RecipeError
+from collapse_core.recipe.document import split_at_commas, split_override
+from collapse_core.recipe.loading import load_recipe
+from collapse_core.runtime import files
+from collapse_core.runtime.digests import digest, text_digest
+
+LONGEST_NAME = 100
+
+Standing = Literal["new", "done", "failed", "interrupted", "begun", "another"]
+"""How a member stands; "begun" if killed or at work, "another" if its directory holds another run."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run of a sweep."""
+
+    name: str
+    recipe: Path
+    overrides: tuple[str, ...]
+    sweep: Path
+    """The directory of the sweep."""
+    digest: str
+    """Of the recipe with its overrides, every default spelled out."""
+
+    @property
+    def directory(self) -> Path:
+        """Its run directory."""
+        return self.sweep / self.name
+
+    @property
+    def log(self) -> Path:
+        """What it said, over all attempts."""
+        return self.sweep / "logs" / f"{self.name}.log"
+
+    def state(self) -> Standing:
+        """How it stands, read from its run directory."""
+        if not (self.directory / "resolved.json").exists():
+            return "new"
+        try:
+            if _digest(files.read_json(self.directory / "resolved.json")["recipe"]) != self.digest:
+                return "another"
+            known = files.read_json(self.directory / "status.json")["status"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return "begun"
+        states: dict[str, Standing] = {"finished": "done", "failed": "failed", "interrupted": "interrupted"}
+        return states.get(known, "begun")
+
+    def why(self) -> str:
+        """Why it failed, in a line."""
+        if self.state() == "another":
+            return complaints.ANOTHER_RUN
+        try:
+            said = files.read_json(self.directory / "status.json").get("error")
+        except (OSError, ValueError):
+            said = None
+        if not said and self.log.exists():
+            said = next(iter(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]), "")
+        return " ".join(str(said or complaints.SAID_NOTHING).split())
+
+    def command(self) -> list[str]:
+        """What brings it further: `collapse run`, or `collapse resume` once there is something to resume."""
+        collapse = [sys.executable, "-m", "collapse_core.cli"]
+        if (self.directory / "resolved.json").exists():
+            return [*collapse, "resume", str(self.directory)]
+        sets = [word for override in self.overrides for word in ("--set", override)]
+        return [*collapse, "run", str(self.recipe), *sets, "--run-dir", str(self.directory)]
+
+
+# --- the grid --------------------------------------------------------------------------------------
+
+
+def members(recipes: Sequence[Path], overrides: Sequence[str], sweep: Path) -> list[Member]:
+    """Every recipe with every combination of values.
+
+    Args:
+        recipes: The recipe files.
+        overrides: "path=value,value,..." texts; commas within brackets and quotes do not separate.
+        sweep: The directory of the sweep.
+
+    Raises:
+        RecipeError: With every problem of every member.
+    """
+    choices = [
+        [f"{path}={value}" for value in split_at_commas(text)]
+        for path, text in map(split_override, overrides)
+    ]
+    stems = Counter(recipe.stem for recipe in dict.fromkeys(recipes))
+    found: dict[str, Member] = {}
+    problems: dict[Problem, None] = {}
+    code = 2
+    for recipe, chosen in itertools.product(recipes, itertools.product(*choices)):
+        try:
+            resolved = load_recipe(recipe, chosen).resolved()
+        except RecipeError as error:
+            problems |= dict.fromkeys(error.problems)
+            code = max(code, error.exit_code)
+            continue
+        varied = [one for one, all_ in zip(chosen, choices, strict=True) if len(all_) > 1]
+        name = _name(recipe, varied, chosen, alone=stems[recipe.stem] == 1)
+        found[name] = Member(name, recipe, chosen, sweep, _digest(resolved))
+    if problems:
+        raise RecipeError(list(problems), exit_code=code)
+    return list(found.values())
+
+
+def _name(recipe: Path, varied: Sequence[str], chosen: Sequence[str], *, alone: bool) -> str:
+    """The recipe's name and what is varied, such as "npo-seed=1"; with a digest where that does not do.
+
+    Args:
+        recipe: The recipe file.
+        varied: The overrides that are not the same for all.
+        chosen: All overrides.
+        alone: Whether no other recipe has the same name.
+    """
+    pieces = [override.partition("=") for override in varied]
+    name = "-".join([recipe.stem, *(f"{path.rpartition('.')[2]}={value}" for path, _, value in pieces)])
+    safe = re.sub(r"[^\w.=+-]", "_", name)
+    if safe == name and len(name) <= LONGEST_NAME and alone:
+        return name
+    home = "" if alone else str(recipe.resolve())
+    return f"{safe[:LONGEST_NAME]}-{text_digest(' '.join([home, *chosen]))[:8]}"
+
+
+def _digest(resolved: Mapping[str, Any]) -> str:
+    """What makes a run another one; how many processes work on it does not."""
+    return digest({key: value for key, value in resolved.items() if key != "launch"})

@@ -1,0 +1,135 @@
+"""Gradients summed over processes, and parameters of which each process holds a part."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+
+from collapse_core.runtime import processes
+
+BUCKET = 2**27
+"""How many numbers are summed over processes at once: half a gigabyte."""
+
+
+def add_up(optimizer: torch.optim.Optimizer, *losses: float) -> tuple[float, ...]:
+    """Sum the gradients, and losses, over the processes that have shared out a batch; call it before `step`.
+
+    An updater that takes `processes.current().share(rows)` of each batch, and divides its losses by what the
+    whole batch holds, needs no more than this to make the same step on many processes as on one. Alone, it
+    changes nothing.
+
+    Args:
+        optimizer: Its parameters' gradients become their sums; where no process has one, there is none.
+        *losses: This process's part of numbers for the journal.
+
+    Returns:
+        The losses of the whole batch, the same on all processes.
+
+    Raises:
+        CollapseError: Another process is gone.
+    """
+    if processes.current().count == 1:
+        return losses
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    whole_ones = [p for p in parameters if not _is_part(p)]  # parts were summed when they were handed over
+    device = parameters[0].device
+    sums, present = _sums(losses, device), _present(whole_ones, device)
+    for bucket in _buckets([p for p, num in zip(whole_ones, present, strict=True) if num]):
+        _sum_gradients(bucket)
+    return tuple(sums)
+
+
+def _sums(numbers: Sequence[float], device: torch.device) -> list[float]:
+    found: list[float] = _summed(torch.tensor(numbers, dtype=torch.float64, device=device)).tolist()
+    return found
+
+
+def _present(parameters: Iterable[torch.Tensor], device: torch.device) -> list[float]:
+    """How many processes have a gradient of each parameter."""
+    return _sums([float(p.grad is not None) for p in parameters], device)
+
+
+def _buckets(parameters: Iterable[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
+    bucket: list[torch.Tensor] = []
+    for parameter in parameters:
+        if bucket and sum(p.numel() for p in bucket) + parameter.numel() > BUCKET:
+            yield bucket
+            bucket = []
+        bucket.append(parameter)
+    if bucket:
+        yield bucket
+
+
+def _sum_gradients(parameters: Sequence[torch.Tensor]) -> None:
+    own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+    flat = _summed(torch.cat([gradient.flatten() for gradient in own]))
+    for parameter, piece in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
+        parameter.grad = piece.view_as(parameter).to(parameter.dtype)
+
+
+def _summed(tensor: torch.Tensor) -> torch.Tensor:
+    from accelerate.utils import reduce
+
+    try:
+        total: torch.Tensor = reduce(tensor, "sum")
+    except RuntimeError as error:
+        raise processes.current().lost() from error
+    return total
+
+
+# --- parts -----------------------------------------------------------------------------------------
+
+
+def asks_for_shards() -> bool:
+    """Whether there are several processes, and their launcher asks for FSDP."""
+    return processes.current().count > 1 and asks_for_fsdp()
+
+
+def asks_for_fsdp() -> bool:
+    """Whether accelerate's settings, which its launcher hands on in the environment, ask for FSDP."""
+    return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+
+
+def shard_(module: torch.nn.Module, device: torch.device) -> None:
+    """Leave each process its part of every parameter, as torch's FSDP2 cuts them.
+
+    The module is a store from then on: its forward pass would gather parameters for all processes at once,
+    but they decode different numbers of tokens. A whole working copy computes.
+    """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    fully_shard(module, mesh=init_device_mesh(device.type, (processes.current().count,)))
+
+
+def _is_part(tensor: torch.Tensor) -> bool:
+    return hasattr(tensor, "full_tensor")
+
+
+def whole(tensor: Any) -> torch.Tensor:
+    """A tensor put together from all processes' parts, which all call for it; others are whole already."""
+    found: torch.Tensor = tensor.full_tensor() if _is_part(tensor) else tensor
+    return found
+
+
+def as_part_of(tensor: torch.Tensor, like: Any) -> torch.Tensor:
+    """A whole tensor that all processes have, cut and placed as another one is."""
+    tensor = tensor.to(like.device)
+    if not _is_part(like):
+        return tensor
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(tensor, like.device_mesh, like.placements, src_data_rank=None)
+
+
+def hand_over(working: torch.nn.Module, module: torch.nn.Module) -> None:
+    """Add a working copy's gradients, summed over all processes, to those of the sharded module."""
+    pairs = list(zip(working.parameters(), module.parameters(), strict=True))
+    present = _present([its for its, _ in pairs], pairs[0][0].device)
+    for (its, mine), num in zip(pairs, present, strict=True):
+        if num:
+            gradient = torch.zeros_like(its) if its.grad is None else its.grad
+            part = as_part_of(_summed(gradient.float()), mine)
+            mine.grad = part if mine.grad is None else mine.grad + part
+        its.grad = None
