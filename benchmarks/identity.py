@@ -1,6 +1,6 @@
 """The proof that a refactor changed no result: every smoke recipe, before and after, byte by byte.
 
-`python -m benchmarks.identity REVISION` runs the smoke recipes and one toy of that revision and of the working
+`python -m benchmarks.identity REVISION` runs the smoke recipes of that revision and of the working
 tree, each on one thread with a cache of its own, and compares journals, kept completions and final weights.
 """
 

@@ -114,7 +114,7 @@ def _references(recipe: Recipe, model: LanguageModel, prompts: Sequence[Prompt])
     }
 
     def make(directory: Path) -> None:
-        answers = recipe.sampler.refer(model, prompts, Iteration(0, 1, recipe.seed))
+        answers = recipe.sampler.sample_references(model, prompts, Iteration(0, 1, recipe.seed))
         texts = {prompt.id: answer.content for prompt, answer in zip(prompts, answers, strict=True)}
         (directory / "references.json").write_text(json.dumps(texts), encoding="utf-8")
 

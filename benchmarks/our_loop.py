@@ -46,7 +46,7 @@ class OurLoop:
 
     def greedy(self, prompts: Sequence[Prompt]) -> list[Draws]:
         """As the references are made."""
-        answers = self.recipe.sampler.refer(self.model, _asked(prompts), self.material.iteration)
+        answers = self.recipe.sampler.sample_references(self.model, _asked(prompts), self.material.iteration)
         groups = [Group(prompt, (answer,)) for prompt, answer in zip(prompts, answers, strict=True)]
         return [self._with_lengths(group) for group in groups]
 

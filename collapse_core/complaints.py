@@ -31,11 +31,11 @@ def no_temperature(sampler: str) -> str:
     return f"the sampler '{sampler}' has no temperature to raise; choose another 'then'"
 
 
-def no_original() -> CollapseError:
+def no_reference() -> CollapseError:
     """A draw from the model before unlearning, which nobody has kept."""
     return CollapseError(
-        "the model before unlearning was not kept; a sampler that draws twins must call keep_original() "
-        "in refer()"
+        "the model before unlearning was not kept; a sampler that draws twins must call keep_reference() "
+        "in sample_references()"
     )
 
 

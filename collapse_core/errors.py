@@ -314,7 +314,7 @@ def loss_not_finite(iteration: int, loss: float) -> CollapseError:
 # --- several processes -----------------------------------------------------------------------------
 
 
-def told(error: Exception) -> tuple[str, int]:
+def describe(error: Exception) -> tuple[str, int]:
     """An error as other processes are told of it: the sentence and the exit code."""
     if isinstance(error, CollapseError):
         return str(error), error.exit_code

@@ -30,7 +30,7 @@ def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Mo
     recipe.prepare_rewards(forget, state.references)
 
     for iteration in Iteration.remaining(state.iteration, recipe.iterations, recipe.seed):
-        prompts = forget.turn(recipe.prompts_per_iteration, iteration.number, recipe.seed)
+        prompts = forget.batch(recipe.prompts_per_iteration, iteration.number, recipe.seed)
         run.enter("sample")
         groups = sample_unsettled(recipe, run, model, prompts, state, iteration)
         kept = recipe.guard.keep(recipe.filter, groups, state, iteration)
@@ -54,9 +54,11 @@ def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Mo
 
 def begin(recipe: Recipe, run: Run, model: Model, forget: PromptSet) -> State:
     """The state before the first iteration: the model's own answers, once and for all."""
-    run.enter("refer")
+    run.enter("references")
     first = Iteration(0, recipe.iterations, recipe.seed)
-    answers = run.processes.spread(forget, lambda share: recipe.sampler.refer(model, share, first))
+    answers = run.processes.spread(
+        forget, lambda share: recipe.sampler.sample_references(model, share, first)
+    )
     state = State(references={p.id: answer for p, answer in zip(forget, answers, strict=True)})
     measure(recipe, run, model, "before", 0)
     run.save(model, state)

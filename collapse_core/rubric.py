@@ -79,18 +79,18 @@ class RubricBound:
         self.filter = filter_
         self.state = state
 
-    def floor(self, prompt: Prompt) -> float | None:
+    def min_reward_to_keep(self, prompt: Prompt) -> float | None:
         """What the filter asks of a challenger of the prompt's incumbent."""
-        return self.filter.floor(self.state.incumbents.get(prompt.id))
+        return self.filter.min_reward_to_keep(self.state.incumbents.get(prompt.id))
 
-    def ceiling(self, prompt: Prompt, partial: Content) -> float:
+    def upper_bound(self, prompt: Prompt, partial: Content) -> float:
         """The weighted sum of the rewards' ceilings."""
         reference = self.state.references.get(prompt.id)
         rewards = self.rubric.rewards.values()
-        return sum((_weigh(r, r.ceiling(prompt, partial, reference)) for r in rewards), 0.0)
+        return sum((_weigh(r, r.upper_bound(prompt, partial, reference)) for r in rewards), 0.0)
 
-    def assured(self, prompt: Prompt, finished: Content) -> float:
+    def lower_bound(self, prompt: Prompt, finished: Content) -> float:
         """The weighted sum of what the rewards assure."""
         reference = self.state.references.get(prompt.id)
         rewards = self.rubric.rewards.values()
-        return sum((_weigh_least(r, r.assured(prompt, finished, reference)) for r in rewards), 0.0)
+        return sum((_weigh_least(r, r.lower_bound(prompt, finished, reference)) for r in rewards), 0.0)

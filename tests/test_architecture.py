@@ -43,19 +43,29 @@ def copy(tmp_path):
     for folder in (CORE, *PLUGINS):
         shutil.copytree(folder, tmp_path / folder.name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "benchmarks", tmp_path / "benchmarks", ignore=shutil.ignore_patterns("__pycache__")
+    )
     return tmp_path
 
 
 @pytest.mark.parametrize(
     ("file", "line", "broken"),
     [
-        ("collapse_core/contracts/state.py", "from collapse_core.run.run import Run", "the core has layers BROKEN"),
+        (
+            "collapse_core/contracts/state.py",
+            "from collapse_core.run.run import Run",
+            "the core has layers BROKEN",
+        ),
         ("collapse_core/errors.py", "import collapse_core.contracts.types", "the core has layers BROKEN"),
         ("collapse_core/loop.py", "from collapse_core.cli import main", "the core has layers BROKEN"),
         ("collapse_core/recipe/recipe.py", "import collapse_core.run.run", "the core has layers BROKEN"),
         ("collapse_core/run/run.py", "import torch", "the core knows no domain and no torch BROKEN"),
-        ("collapse_core/parts/filters.py", "import numpy as np", "the core knows no domain and no torch BROKEN"),
+        (
+            "collapse_core/parts/filters.py",
+            "import numpy as np",
+            "the core knows no domain and no torch BROKEN",
+        ),
         (
             "collapse_core/plugins/registry.py",
             "import collapse_toy.data",
@@ -178,5 +188,9 @@ def test_every_command_is_a_file_and_every_file_of_commands_is_listed():
 
 
 def test_no_text_that_a_user_reads_names_a_path_of_this_machine():
-    for path in [*SOURCES, *(CORE / "report" / "templates").rglob("*.*"), *(ROOT / "recipes").rglob("*.yaml")]:
+    for path in [
+        *SOURCES,
+        *(CORE / "report" / "templates").rglob("*.*"),
+        *(ROOT / "recipes").rglob("*.yaml"),
+    ]:
         assert not re.search(r"/(home|root|work|Users)/\w", path.read_text()), path

@@ -28,7 +28,7 @@ WATCHED = (
 """What answers are like is measured after each iteration, and nothing in the end."""
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 BESIDE = (
-    "evaluate.beside={retrained: {use: causal-lm, path: smollm2-135m-instruct, teach: {split: retain, "
+    "evaluate.baselines={retrained: {use: causal-lm, path: smollm2-135m-instruct, teach: {split: retain, "
     "epochs: 6, learning_rate: 2e-4, batch_size: 16, warmup: 0.5}}, "
     "never taught: {use: causal-lm, path: smollm2-135m-instruct}}"
 )
@@ -84,7 +84,7 @@ def tuning(methods: Sequence[Method], to: Path, measures: str) -> list[Job]:
         for method in methods
         if method.choices
         for job in jobs(
-            [method], to, measures, *ONCE, "data.validation=true", "evaluate.beside={}", method.choices
+            [method], to, measures, *ONCE, "data.validation=true", "evaluate.baselines={}", method.choices
         )
     ]
 
@@ -98,7 +98,7 @@ def measuring(
 
 def watching(methods: Sequence[Method], seed: int, to: Path, *more: str) -> list[Job]:
     """Each method as its recipe has it, looked at after each iteration."""
-    settings = (*WATCHED, "evaluate.beside={}", f"seed={seed}", *more)
+    settings = (*WATCHED, "evaluate.baselines={}", f"seed={seed}", *more)
     return [replace(job, called="during") for job in jobs(methods, to / f"{seed}", None, *settings)]
 
 
@@ -139,7 +139,7 @@ def _measure(job: Job, measures: str) -> bool:
     draft.unlink(missing_ok=True)
     command = [sys.executable, "-m", "collapse_core.cli", "eval", str(job.member.directory)]
     command += ["--with", str(HERE / measures), "--output", str(draft)]
-    command += ["--beside"] if job.beside else []
+    command += ["--baselines"] if job.beside else []
     with job.member.log.open("ab") as log:
         done = subprocess.run(
             command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | ONE_THREAD, check=False

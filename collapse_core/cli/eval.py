@@ -30,7 +30,7 @@ from collapse_core.runtime.progress import listening
     help="Measure with this instead: a name, name:field=value,..., or a file of YAML.",
 )
 @click.option("--set", "overrides", metavar="PATH=VALUE", multiple=True, help="Change a key of the recipe.")
-@click.option("--beside", is_flag=True, help="Measure the models of 'evaluate.beside' as well.")
+@click.option("--baselines", is_flag=True, help="Measure the baselines of the recipe as well.")
 @click.option(
     "--logs",
     metavar="FILE",
@@ -45,7 +45,7 @@ def command(
     recipe: Path | None,
     evaluators: tuple[str, ...],
     overrides: tuple[str, ...],
-    beside: bool,
+    baselines: bool,
     logs: tuple[Path, ...],
     as_json: bool,
     output: Path | None,
@@ -63,7 +63,7 @@ def command(
         rows = list(examine_logs(logs, examined_recipe(target, recipe, (), overrides).evaluate.with_))
     else:
         examined = examined_recipe(target, recipe, evaluators, overrides)
-        rows = _told(str(target), examine(str(target), examined, beside=beside))
+        rows = _told(str(target), examine(str(target), examined, baselines=baselines))
     if output:
         for row in rows:
             files.append_line(output, {"measured": target or [str(log) for log in logs]} | row)

@@ -14,7 +14,7 @@ from collapse_core import complaints, errors
 from collapse_core.cli.tables import print_members, stdout
 from collapse_core.recipe.document import split_override, yaml_value
 from collapse_core.runtime.processes import StoppedGently
-from collapse_core.sweep.launchers import hand_over
+from collapse_core.sweep.launchers import submit
 from collapse_core.sweep.members import Member, Standing, members
 from collapse_core.sweep.sweep import Stop, Told, carry_out_here
 
@@ -70,7 +70,7 @@ def command(
         with _stopping(stop):
             told = _telling(states, len(todo))
             if launcher:
-                hand_over(todo, directory / "submitit", _parsed(settings), stop, told)
+                submit(todo, directory / "submitit", _parsed(settings), stop, told)
             else:
                 carry_out_here(todo, jobs, stop, told)
     _print(states, as_json=as_json)

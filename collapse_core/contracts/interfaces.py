@@ -83,17 +83,17 @@ class ModelLoader(Component, ABC):
 class Bound(Protocol):
     """What a partial completion can still become, for samplers that can stop early."""
 
-    def floor(self, prompt: Prompt) -> float | None:
+    def min_reward_to_keep(self, prompt: Prompt) -> float | None:
         """The total reward that a completion of this prompt must reach to be kept.
 
         None when one that is not the best of its group may be kept too: then nothing may be dropped.
         Otherwise, of equals in a group, the first is kept.
         """
 
-    def assured(self, prompt: Prompt, finished: Content) -> float:
+    def lower_bound(self, prompt: Prompt, finished: Content) -> float:
         """The least total reward that a finished completion is sure to be given."""
 
-    def ceiling(self, prompt: Prompt, partial: Content) -> float:
+    def upper_bound(self, prompt: Prompt, partial: Content) -> float:
         """The highest total reward that any continuation of `partial` can be given."""
 
 
@@ -120,7 +120,9 @@ class Sampler(Component, ABC):
             One group a prompt, in the order of the prompts, each of `num_completions`.
         """
 
-    def refer(self, model: Model, prompts: Sequence[Prompt], iteration: Iteration) -> list[Completion]:
+    def sample_references(
+        self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
+    ) -> list[Completion]:
         """The model's own answers before unlearning, one a prompt; by default a single draw."""
         return [group.completions[0] for group in self.sample(model, prompts, 1, iteration)]
 
@@ -193,15 +195,15 @@ class Reward(Component, ABC):
             One number a completion, in order; None abstains.
         """
 
-    def ceiling(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:
+    def upper_bound(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:
         """The highest score that any continuation of `partial` can get; by default `maximum`.
 
-        The partial completion itself is a continuation. A reward that has a ceiling below zero must not
+        The partial completion itself is a continuation. A reward that has a upper_bound below zero must not
         abstain.
         """
         return self.maximum
 
-    def assured(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
+    def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
         """The least score that a finished completion is sure to get; by default nothing is sure.
 
         Samplers ask while its siblings are still being drawn, to drop those that can no longer beat it:
@@ -227,7 +229,7 @@ class Filter(Component, ABC):
             iteration: Where in the run we are.
         """
 
-    def floor(self, incumbent: Kept | None) -> float | None:
+    def min_reward_to_keep(self, incumbent: Kept | None) -> float | None:
         """What a new completion must be rewarded to be kept, were it the best of its group.
 
         None, the default, when others than the best of a group may be kept. Otherwise the first of the
@@ -288,7 +290,7 @@ class Callback:
     """An observer inside a run; it cannot change the result."""
 
     def on_phase(self, name: str) -> None:
-        """The run enters a phase: "load", "refer", "sample", "update", "evaluate", "save"."""
+        """The run enters a phase: "load", "references", "sample", "update", "evaluate", "save"."""
 
     def on_iteration(self, line: Mapping[str, object], total: int) -> None:
         """An iteration was recorded; `line` is its line in the journal."""

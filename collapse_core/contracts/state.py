@@ -15,7 +15,7 @@ class Watch:
 
     prompt: str
     """The id of the first of them, to name them by."""
-    turns: tuple[tuple[int, int], ...] = ()
+    counts: tuple[tuple[int, int], ...] = ()
     """How many completions passed, of how many, in the last iterations in which any were drawn."""
     trouble: Trouble | None = None
     """What the guard found in the last iteration."""
@@ -76,7 +76,7 @@ class State:
                 for key, value in data["incumbents"].items()
             },
             {
-                key: Watch(**{**value, "turns": tuple(map(tuple, value["turns"]))})
+                key: Watch(**{**value, "counts": tuple(map(tuple, value["counts"]))})
                 for key, value in data.get("watched", {}).items()
             },
         )

@@ -52,7 +52,7 @@ class PromptSet(Sequence[Prompt]):
         """The questions alone: what a run that needs no targets gets to see."""
         return PromptSet(tuple(prompt.without_target() for prompt in self))
 
-    def turn(self, num: int | Literal["all"], iteration: int, seed: int) -> list[Prompt]:
+    def batch(self, num: int | Literal["all"], iteration: int, seed: int) -> list[Prompt]:
         """The prompts whose turn it is.
 
         With "all", every prompt in order. With a number, the prompts are dealt in shuffled passes,
@@ -90,7 +90,7 @@ class Completion:
     """The number of the iteration whose model drew it."""
     finished: bool = True
     """False when the sampler dropped it, since it could no longer win."""
-    twin: Content = None
+    paired_reference: Content = None
     """What the model before unlearning draws from the same starting noise, where the sampler was told to."""
     num_tokens: int | None = None
     """How many tokens were drawn for it; None where a completion is not made of tokens."""

@@ -55,13 +55,13 @@ def examined_recipe(
     return examined
 
 
-def examine(target: str, recipe: Recipe, *, beside: bool = False) -> Iterator[Row]:
+def examine(target: str, recipe: Recipe, *, baselines: bool = False) -> Iterator[Row]:
     """What the recipe's evaluators find in a model, as rows such as a run's evaluations.jsonl has.
 
     Args:
         target: A run directory, whose last checkpoint is measured; else a directory or a hub id of a model.
         recipe: Says the data and the evaluators; of a model also how to load it.
-        beside: Whether to measure the models, too, that the recipe sets beside it.
+        baselines: Whether to measure the baselines of the recipe as well.
 
     Raises:
         CollapseError: There is no such model.
@@ -69,8 +69,8 @@ def examine(target: str, recipe: Recipe, *, beside: bool = False) -> Iterator[Ro
     model, iteration = _of_run(Path(target)) if is_run(target) else (_of_path(target, recipe), None)
     for row in evaluate(recipe, model):
         yield {"model": AFTER, "iteration": iteration} | row
-    if beside:
-        for name, loader in recipe.evaluate.beside.items():
+    if baselines:
+        for name, loader in recipe.evaluate.baselines.items():
             for row in evaluate(recipe, loader.load(recipe.data, recipe.seed)):
                 yield {"model": name, "iteration": None} | row
 

@@ -20,7 +20,7 @@ def _measure(recipe: Recipe, run: Run, model: Model, stage: Stage, iteration: in
     for row in evaluate(recipe, model):
         run.evaluated({"model": stage, "iteration": iteration} | row)
     if stage == "after":
-        for name, loader in recipe.evaluate.beside.items():
+        for name, loader in recipe.evaluate.baselines.items():
             other = loader.load(recipe.data, recipe.seed)
             for row in evaluate(recipe, other):
                 run.evaluated({"model": name, "iteration": None} | row)

@@ -52,7 +52,7 @@ class BestOfN(_OneEach):
         """The first of the best."""
         return max(range(len(group.rewards)), key=group.rewards.__getitem__)
 
-    def floor(self, incumbent: Kept | None) -> float | None:
+    def min_reward_to_keep(self, incumbent: Kept | None) -> float | None:
         """The remembered incumbent's reward, or the least that is kept at all."""
         least = -math.inf if self.at_least is None else self.at_least
         return max(least, incumbent.reward) if self.memory and incumbent else least

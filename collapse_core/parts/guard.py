@@ -24,16 +24,16 @@ STANDARD_ERRORS = 3.0
 """How far the share of what passes must fall to count as fallen."""
 
 Action = Literal["warn", "raise-n", "raise-temperature", "fall-back", "stop"]
-Turns = Sequence[tuple[int, int]]
+Counts = Sequence[tuple[int, int]]
 
 
 class Guard(Settings):
     """Watches which share of the completions passes, by what the prompts ask.
 
     Training on the least bad of completions that all remember sharpens the memory. Prompts of one content are
-    watched together. They are in trouble when nothing has passed for `patience` turns, or when less has
-    passed than in as many turns before: by three standard errors of the difference of two shares, for these
-    prompts or, summed over contents as Cochran did (Biometrics 10, 1954), for all. After that their turns
+    watched together. They are in trouble when nothing has passed for `patience` counts, or when less has
+    passed than in as many counts before: by three standard errors of the difference of two shares, for these
+    prompts or, summed over contents as Cochran did (Biometrics 10, 1954), for all. After that their counts
     are counted anew.
     """
 
@@ -64,13 +64,15 @@ class Guard(Settings):
         if self.passes is None:
             return {}
         watched = {key: replace(watch, trouble=None) for key, watch in before.items()}
-        for key, turn in self._turns(groups).items():
+        for key, count in self._counts(groups).items():
             old = watched.get(key) or Watch(next(g.prompt.id for g in groups if g.prompt.content_key == key))
-            watched[key] = replace(old, turns=(*old.turns, turn)[-2 * self.patience :])
-            watched[key] = replace(watched[key], trouble=self._trouble(watched[key].turns))
-        if _has_fallen(watch.turns for watch in watched.values() if self._is_full(watch.turns)):
+            watched[key] = replace(old, counts=(*old.counts, count)[-2 * self.patience :])
+            watched[key] = replace(watched[key], trouble=self._trouble(watched[key].counts))
+        if _has_fallen(watch.counts for watch in watched.values() if self._is_full(watch.counts)):
             watched |= {
-                k: replace(w, trouble=w.trouble or LESS) for k, w in watched.items() if self._is_full(w.turns)
+                k: replace(w, trouble=w.trouble or LESS)
+                for k, w in watched.items()
+                if self._is_full(w.counts)
             }
         return {key: self._acted(watch) if watch.trouble else watch for key, watch in watched.items()}
 
@@ -78,9 +80,9 @@ class Guard(Settings):
         """What the journal says of an iteration: one more key, or none when nothing is watched."""
         if self.passes is None:
             return {}
-        turns = self._turns(groups).values()
-        num = sum(drawn for _, drawn in turns)
-        share = sum(passed for passed, _ in turns) / num if num else None
+        counts = self._counts(groups).values()
+        num = sum(drawn for _, drawn in counts)
+        share = sum(passed for passed, _ in counts) / num if num else None
         found = {trouble: _in_trouble(watched, trouble) for trouble in (NOTHING, LESS)}
         return {"guard": {"pass_share": share, **found, "patience": self.patience, "did": self._did(watched)}}
 
@@ -94,27 +96,27 @@ class Guard(Settings):
             if self.then == "stop" and (prompts := _in_trouble(watched, trouble)):
                 raise complaints.guard_stops(iteration.finished, trouble, prompts, self.patience)
 
-    def _turns(self, groups: Sequence[Group]) -> dict[str, tuple[int, int]]:
+    def _counts(self, groups: Sequence[Group]) -> dict[str, tuple[int, int]]:
         """By content: how many completions passed, of how many."""
-        turns: dict[str, tuple[int, int]] = {}
+        counts: dict[str, tuple[int, int]] = {}
         for group in groups:
             if group.completions and self.passes is not None:
-                passed, drawn = turns.get(group.prompt.content_key, (0, 0))
+                passed, drawn = counts.get(group.prompt.content_key, (0, 0))
                 finished = [r for r, c in zip(group.rewards, group.completions, strict=True) if c.finished]
                 passed += sum(reward >= self.passes for reward in finished)
-                turns[group.prompt.content_key] = (passed, drawn + len(group.rewards))
-        return turns
+                counts[group.prompt.content_key] = (passed, drawn + len(group.rewards))
+        return counts
 
-    def _is_full(self, turns: Turns) -> bool:
-        return len(turns) == 2 * self.patience
+    def _is_full(self, counts: Counts) -> bool:
+        return len(counts) == 2 * self.patience
 
-    def _trouble(self, turns: Turns) -> Trouble | None:
-        if len(turns) >= self.patience and not any(passed for passed, _ in turns[-self.patience :]):
+    def _trouble(self, counts: Counts) -> Trouble | None:
+        if len(counts) >= self.patience and not any(passed for passed, _ in counts[-self.patience :]):
             return NOTHING
-        return LESS if self._is_full(turns) and _has_fallen([turns]) else None
+        return LESS if self._is_full(counts) and _has_fallen([counts]) else None
 
     def _acted(self, watch: Watch) -> Watch:
-        return replace(watch, turns=(), raised=watch.raised + 1)
+        return replace(watch, counts=(), raised=watch.raised + 1)
 
     def _did(self, watched: Mapping[str, Watch]) -> Action | None:
         """What was done about the trouble of an iteration: what is as far as it goes is only warned of."""
@@ -174,15 +176,15 @@ def _in_trouble(watched: Mapping[str, Watch], trouble: Trouble) -> list[str]:
     return [watch.prompt for watch in watched.values() if watch.trouble == trouble]
 
 
-def _total(turns: Turns) -> tuple[int, int]:
-    return sum(passed for passed, _ in turns), sum(drawn for _, drawn in turns)
+def _total(counts: Counts) -> tuple[int, int]:
+    return sum(passed for passed, _ in counts), sum(drawn for _, drawn in counts)
 
 
-def _has_fallen(strata: Iterable[Turns]) -> bool:
-    """Whether a smaller share passes in the later half of the turns than in the earlier, over all strata."""
+def _has_fallen(strata: Iterable[Counts]) -> bool:
+    """Whether a smaller share passes in the later half of the counts than in the earlier, over all strata."""
     difference = variance = 0.0
-    for turns in strata:
-        (a, num_a), (b, num_b) = _total(turns[: len(turns) // 2]), _total(turns[len(turns) // 2 :])
+    for counts in strata:
+        (a, num_a), (b, num_b) = _total(counts[: len(counts) // 2]), _total(counts[len(counts) // 2 :])
         share = (a + b) / (num_a + num_b)
         difference += a / num_a - b / num_b
         variance += share * (1 - share) * (1 / num_a + 1 / num_b)

@@ -93,8 +93,8 @@ class SameNoiseDistance(Reward):
         return [self._distance(completion) for completion in completions]
 
     def _distance(self, completion: Completion) -> float | None:
-        if completion.twin is None:
+        if completion.paired_reference is None:
             return None
-        one, other = self.features.extract([completion.content, completion.twin])
+        one, other = self.features.extract([completion.content, completion.paired_reference])
         distance = math.dist(one, other)
         return distance if self.enough is None else min(distance, self.enough)

@@ -65,10 +65,10 @@ class EvaluateWhen(Settings):
         Field(alias="with", serialization_alias="with"),
     ] = []
     """The evaluators: names, or mappings with `use:`."""
-    beside: dict[str, Annotated[SerializeAsAny[ModelLoader], part("model")]] = {}
-    """Other models to measure once beside the run's own, by what to call them."""
+    baselines: dict[str, Annotated[SerializeAsAny[ModelLoader], part("model")]] = {}
+    """Other models to compare with, each measured once, by what to call them."""
 
-    @field_validator("beside")
+    @field_validator("baselines")
     @classmethod
     def _not_the_runs_own(cls, value: dict[str, ModelLoader]) -> dict[str, ModelLoader]:
         for name in value:

@@ -64,5 +64,5 @@ def _fill_parts(schema: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]
     evaluate = schema["$defs"]["EvaluateWhen"]["properties"]
     name_or_part = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/part-evaluator"}]}
     evaluate["with"]["items"] = name_or_part
-    evaluate["beside"]["additionalProperties"] = {"$ref": "#/$defs/part-model"}
+    evaluate["baselines"]["additionalProperties"] = {"$ref": "#/$defs/part-model"}
     return schema

@@ -44,7 +44,7 @@ class Comparison:
         """The models to compare with, before and never taught: each with runs that measured it."""
         found: dict[tuple[str, str], list[Results]] = {}
         for run in (run for row in self.rows for run in row.runs):
-            for model in ("before", run.never_taught()):
+            for model in ("before", run.baseline()):
                 if model and run.metric(self.forgetting.name, model):
                     found.setdefault((model, _reference_digest(run, model)), []).append(run)
         return [
@@ -132,7 +132,7 @@ def _place(row: Row, forgetting: Choice, utility: Choice) -> tuple[float, float]
     forgot, useful = row.metric(forgetting.name), row.metric(utility.name)
     if forgot is None or useful is None:
         return None
-    never = row.metric(forgetting.name, row.never_taught() or "")
+    never = row.metric(forgetting.name, row.baseline() or "")
     reached = forgetting.sign * forgot.value
     goal = forgetting.sign * never.value if never else reached
     place = _rounded(min(reached, goal)), _rounded(utility.sign * useful.value)
@@ -166,7 +166,7 @@ def _several(runs: Sequence[Results], of: Callable[[Results], Any]) -> bool:
 
 
 def _reference_digest(run: Results, model: str) -> str:
-    loader = run.recipe.get("model") if model == "before" else run.recipe["evaluate"]["beside"].get(model)
+    loader = run.recipe.get("model") if model == "before" else run.recipe["evaluate"]["baselines"].get(model)
     return digest([run.recipe.get("data"), loader])
 
 

@@ -44,13 +44,13 @@ class Results:
         own = [name for name in ("before", self.latest()) if name in found]
         return own + [name for name in found if name not in _OWN]
 
-    def never_taught(self) -> str | None:
+    def baseline(self) -> str | None:
         """The first of the measured models that stand beside: the one to measure the distance to."""
         return next((name for name in self.models() if name not in _OWN), None)
 
     def headings(self) -> list[str]:
         """What stands above the columns of the table of metrics."""
-        return [self.heading(model) for model in self.models()] + ([COLUMN] if self.never_taught() else [])
+        return [self.heading(model) for model in self.models()] + ([COLUMN] if self.baseline() else [])
 
     def heading(self, model: str) -> str:
         """What to call one of the models above a column."""
@@ -196,7 +196,7 @@ def metric_rows(*runs: Results) -> list[MetricRow]:
 
 def _cells(run: Results, name: str) -> list[str]:
     cells = [format_metric(run.metric(name, model)) for model in run.models()]
-    if never := run.never_taught():
+    if never := run.baseline():
         before, after, other = (run.metric(name, model) for model in ("before", run.latest(), never))
         cells.append(format_distance(distance(after, other), beyond(before, after, other)))
     return cells
@@ -207,7 +207,7 @@ def metric_notes(*runs: Results) -> list[str]:
     notes = [
         note
         for run in runs
-        if (never := run.never_taught())
+        if (never := run.baseline())
         for note in legend(" ".join(row.cells[-1] for row in metric_rows(run)), plain(never, 60))
     ]
     return list(dict.fromkeys(notes))

@@ -66,13 +66,13 @@ class Row:
         questions = (fmean(low for low, _ in bounds), fmean(high for _, high in bounds)) if whole else None
         return Estimate(mean, questions, seeds)
 
-    def never_taught(self) -> str | None:
+    def baseline(self) -> str | None:
         """What the model that the distance is measured to is called."""
-        return next((never for run in self.runs if (never := run.never_taught())), None)
+        return next((never for run in self.runs if (never := run.baseline())), None)
 
     def distance(self, name: str) -> tuple[float | None, str]:
         """How far the metric is from the never-taught model's, and the mark if it went beyond it."""
-        models = ("before", "after", self.never_taught() or "")
+        models = ("before", "after", self.baseline() or "")
         before, after, never = (_as_metric(self.metric(name, model)) for model in models)
         return distance(after, never), beyond(before, after, never)
 

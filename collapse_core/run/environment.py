@@ -35,7 +35,7 @@ def provenance(recipe: Recipe, plugins: Sequence[Plugin], command: Sequence[str]
         "plugin_files": {name: file_digest(Path(name)) for name in recipe.plugins},
         "data": dict(recipe.data.provenance()),
         "model": dict(recipe.model.provenance()),
-        "beside": {name: dict(other.provenance()) for name, other in recipe.evaluate.beside.items()},
+        "baselines": {name: dict(other.provenance()) for name, other in recipe.evaluate.baselines.items()},
         "true_answers": {
             "loop": "read, since a part needs them" if recipe.needs_targets else "never loaded",
             "model": sorted(recipe.model.reads),

@@ -300,7 +300,7 @@ def _opened(directory: Path, recipe: Recipe, processes: Processes) -> Run:
             raise errors.not_shared(directory)
         opened.append(Run(directory, recipe, processes))
 
-    processes.together(open_)
+    processes.gather(open_)
     return opened[0]
 
 

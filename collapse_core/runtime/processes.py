@@ -55,7 +55,7 @@ class Processes:
         """This process's part of the items: every `count`-th, from `index` on."""
         return list(items[self.index :: self.count])
 
-    def gather(self, share: Sequence[Item]) -> list[Item]:
+    def gather_shares(self, share: Sequence[Item]) -> list[Item]:
         """The shares of all processes, put back into the order that `share` took them from."""
         return _interleaved(self.exchange(list(share)))
 
@@ -79,7 +79,7 @@ class Processes:
         Raises:
             CollapseError: The work failed, here or on another process; then it has failed on all.
         """
-        return _interleaved(self.together(lambda: list(work(self.share(items)))))
+        return _interleaved(self.gather(lambda: list(work(self.share(items)))))
 
     def on_main(self, work: Callable[[], Result]) -> Result:
         """What the main process makes, given to all; the others wait, and fail where it fails."""
@@ -90,10 +90,10 @@ class Processes:
             with alone():
                 return work()
 
-        made: Result = self.together(make)[0]
+        made: Result = self.gather(make)[0]
         return made
 
-    def together(self, work: Callable[[], Result]) -> list[Result]:
+    def gather(self, work: Callable[[], Result]) -> list[Result]:
         """What each process makes, by index; if one fails, all do, and only that one says why."""
         if self.count == 1:
             return [work()]
@@ -103,7 +103,7 @@ class Processes:
             result = work()
         except Exception as error:
             mine = error
-        outcomes = self.exchange(_Outcome(result, mine and errors.told(mine)))
+        outcomes = self.exchange(_Outcome(result, mine and errors.describe(mine)))
         failed = next((index for index, outcome in enumerate(outcomes) if outcome.failure), None)
         if failed is None:
             return [outcome.result for outcome in outcomes]
@@ -157,5 +157,5 @@ def _met() -> Processes:
         module = importlib.import_module("collapse_core.torch.processes")
     except ModuleNotFoundError as error:
         raise errors.missing_extra(str(error.name), "torch", "a run on several processes") from None
-    met: Processes = module.meet()
+    met: Processes = module.join()
     return met

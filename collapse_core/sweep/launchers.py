@@ -44,9 +44,7 @@ class Job:
         return DelayedSubmission(Job(self.member))
 
 
-def hand_over(
-    todo: Sequence[Member], folder: Path, settings: Mapping[str, Any], stop: Stop, told: Told
-) -> None:
+def submit(todo: Sequence[Member], folder: Path, settings: Mapping[str, Any], stop: Stop, told: Told) -> None:
     """Submit members as one job array, and wait for them; asked to stop, the jobs are cancelled.
 
     Args:

@@ -44,7 +44,7 @@ def check_reward(
         contents: What completions may look like, at least two different ones.
         prompt: What they answer.
         reference: The model's own answer before unlearning; without one, the first content.
-        continuations: Pairs of a partial completion and something that it can become, for `ceiling`.
+        continuations: Pairs of a partial completion and something that it can become, for `upper_bound`.
         data: What the reward prepares itself with; without it, the contents are the retain data.
     """
     name, reference = type(reward).__name__, contents[0] if reference is None else reference
@@ -63,7 +63,7 @@ def check_reward(
     assert list(score(reward, [], prompt, reference)) == [], f"{name} gives scores for no completions"
     shown = prompt if reward.needs_targets else prompt.without_target()
     for partial, whole in [*continuations, *((content, content) for content in contents)]:
-        bound = reward.ceiling(shown, partial, Completion(reference))
+        bound = reward.upper_bound(shown, partial, Completion(reference))
         got = score(reward, [whole], prompt, reference)[0]
         assert got is None or got <= bound, (
             f"{name} says that {partial!r} can reach at most {bound}, but {whole!r} gets {got}"
@@ -148,7 +148,7 @@ def check_filter(filter_: Filter) -> None:
     assert filter_.keep([], {}, ITERATION) == [], f"{name} keeps something of nothing"
     assert filter_.keep([scored("c")], {}, ITERATION) == [], f"{name} keeps something of an empty group"
     assert not filter_.settled(None), f"{name} settles a prompt that has not been sampled"
-    if filter_.floor(None) is not None:
+    if filter_.min_reward_to_keep(None) is not None:
         left = replace(groups[0].completions[0], finished=False)
         cut = replace(
             groups[0], completions=(left, *groups[0].completions[1:]), rewards=(-math.inf, 0.9, 0.9)

@@ -116,7 +116,9 @@ def check_sampler(sampler: Sampler, model: Model, prompts: Sequence[Prompt]) -> 
     first = [replace(group, completions=group.completions[:2]) for group in groups]
     assert fewer == first, f"the draws of {name} depend on how many there are"
     assert sampler.sample(model, [], 3, iteration) == [], f"{name} draws for no prompts"
-    assert len(sampler.refer(model, shown, iteration)) == len(shown), f"{name} refers not once a prompt"
+    assert len(sampler.sample_references(model, shown, iteration)) == len(shown), (
+        f"{name} refers not once a prompt"
+    )
 
 
 def check_updater(

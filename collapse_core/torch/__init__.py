@@ -9,17 +9,17 @@ from collapse_core.torch.model import (
     seeded,
     step,
 )
-from collapse_core.torch.sharding import add_up, hand_over, whole
+from collapse_core.torch.sharding import all_reduce, full_tensor, reduce_to_shards
 
 __all__ = [
     "MakeOptimizer",
     "TorchModel",
-    "add_up",
-    "hand_over",
+    "all_reduce",
+    "full_tensor",
     "mean_nearest_distance",
     "pick_device",
+    "reduce_to_shards",
     "scheduled_rate",
     "seeded",
     "step",
-    "whole",
 ]

@@ -13,7 +13,7 @@ from collapse_core import complaints, errors
 from collapse_core.contracts.interfaces import Model
 from collapse_core.contracts.types import Iteration
 from collapse_core.runtime import processes
-from collapse_core.torch.sharding import as_part_of, asks_for_shards, shard_, whole
+from collapse_core.torch.sharding import as_part_of, asks_for_shards, full_tensor, shard_
 
 MakeOptimizer = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
 
@@ -74,19 +74,19 @@ class TorchModel(Model):
         shard_(self.module, self.device)
         self.sharded = True
 
-    def keep_original(self) -> None:
-        """Remember the weights as they are now, before unlearning: for a sampler's `refer` to call."""
+    def keep_reference(self) -> None:
+        """Remember the weights as they are now, before unlearning; called by `sample_references`."""
         self._original = {name: tensor.clone() for name, tensor in self._changing().items()}
 
     @contextmanager
     def original(self) -> Iterator[None]:
-        """Run a block with the weights that `keep_original` kept, and put back those of now.
+        """Run a block with the weights that `keep_reference` kept, and put back those of now.
 
         Raises:
             CollapseError: None were kept.
         """
         if not self._original:
-            raise complaints.no_original()
+            raise complaints.no_reference()
         now = {name: tensor.clone() for name, tensor in self._changing().items()}
         self._become(self._original)
         try:
@@ -100,7 +100,7 @@ class TorchModel(Model):
         if self._original:
             saved["original"] = self._original
         for name, tensors in saved.items():
-            collected = {key: whole(tensor) for key, tensor in tensors.items()}
+            collected = {key: full_tensor(tensor) for key, tensor in tensors.items()}
             if processes.current().is_main:
                 save_file(collected, directory / f"{name}.safetensors")
 
@@ -176,13 +176,13 @@ def step(
     max_grad_norm: float | None,
     iteration: Iteration,
 ) -> None:
-    """One optimizer step on gradients that are already there, and summed by `add_up` if they were shared out.
+    """One optimizer step on gradients that are there already, and reduced over processes.
 
     Raises:
         CollapseError: The loss is not finite; the weights are left as they were.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    norm = whole(torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm or float("inf")))
+    norm = full_tensor(torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm or float("inf")))
     if not torch.isfinite(norm) or loss != loss:
         raise errors.loss_not_finite(iteration.number, float(loss))
     for group in optimizer.param_groups:

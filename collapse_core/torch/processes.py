@@ -39,7 +39,7 @@ class AcceleratedProcesses(Processes):
         return gathered
 
 
-def meet() -> Processes:
+def join() -> Processes:
     """Join the other processes.
 
     Raises:

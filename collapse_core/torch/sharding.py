@@ -12,7 +12,7 @@ BUCKET = 2**27
 """How many numbers are summed over processes at once: half a gigabyte."""
 
 
-def add_up(optimizer: torch.optim.Optimizer, *losses: float) -> tuple[float, ...]:
+def all_reduce(optimizer: torch.optim.Optimizer, *losses: float) -> tuple[float, ...]:
     """Sum the gradients, and losses, over the processes that have shared out a batch; call it before `step`.
 
     An updater that takes `processes.current().share(rows)` of each batch, and divides its losses by what the
@@ -107,7 +107,7 @@ def _is_part(tensor: torch.Tensor) -> bool:
     return hasattr(tensor, "full_tensor")
 
 
-def whole(tensor: Any) -> torch.Tensor:
+def full_tensor(tensor: Any) -> torch.Tensor:
     """A tensor put together from all processes' parts, which all call for it; others are whole already."""
     found: torch.Tensor = tensor.full_tensor() if _is_part(tensor) else tensor
     return found
@@ -123,7 +123,7 @@ def as_part_of(tensor: torch.Tensor, like: Any) -> torch.Tensor:
     return distribute_tensor(tensor, like.device_mesh, like.placements, src_data_rank=None)
 
 
-def hand_over(working: torch.nn.Module, module: torch.nn.Module) -> None:
+def reduce_to_shards(working: torch.nn.Module, module: torch.nn.Module) -> None:
     """Add a working copy's gradients, summed over all processes, to those of the sharded module."""
     pairs = list(zip(working.parameters(), module.parameters(), strict=True))
     present = _present([its for its, _ in pairs], pairs[0][0].device)

@@ -24,12 +24,12 @@ class _Draws(Sampler):
         bound: Bound | None = None,
     ) -> list[Group]:
         """Draw; nothing is ever left unfinished, so the bound is not asked."""
-        draw, twin = self.drawing(model), self.twinned(model)
+        draw, twin = self.drawing(model), self.paired(model)
 
         def completion(prompt: Prompt, number: int) -> Completion:
             seed = derive_seed(iteration.seed, prompt.id, number)
             other = twin(random.Random(seed)) if twin else None
-            return Completion(draw(random.Random(seed)), number, iteration.number, twin=other)
+            return Completion(draw(random.Random(seed)), number, iteration.number, paired_reference=other)
 
         return [Group(p, tuple(completion(p, number) for number in range(num_completions))) for p in prompts]
 
@@ -37,7 +37,7 @@ class _Draws(Sampler):
     def drawing(self, model: Model) -> Draw:
         """How one draw is made from a generator of random numbers."""
 
-    def twinned(self, model: Model) -> Draw | None:
+    def paired(self, model: Model) -> Draw | None:
         """How the model before unlearning would have made it, where that is asked for."""
         return None
 
@@ -55,7 +55,7 @@ class CategoricalDraws(_Draws):
 class GaussianDraws(_Draws):
     """Independent draws of numbers."""
 
-    twins: bool = False
+    paired_references: bool = False
     """Whether the model before unlearning shifts and scales the same normal number, as the draw's twin."""
 
     def drawing(self, model: Model) -> Draw:
@@ -64,14 +64,16 @@ class GaussianDraws(_Draws):
         mean, sd = gaussian.mean, gaussian.sd
         return lambda source: source.gauss(mean, sd)
 
-    def twinned(self, model: Model) -> Draw | None:
+    def paired(self, model: Model) -> Draw | None:
         """Shift and scale as before unlearning."""
         original = require(model, Gaussian, "gaussian-draws").original
-        return (lambda source: source.gauss(*original)) if self.twins and original else None
+        return (lambda source: source.gauss(*original)) if self.paired_references and original else None
 
-    def refer(self, model: Model, prompts: Sequence[Prompt], iteration: Iteration) -> list[Completion]:
+    def sample_references(
+        self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
+    ) -> list[Completion]:
         """A draw a prompt; for twins, the model is kept as it is."""
-        if self.twins:
+        if self.paired_references:
             gaussian = require(model, Gaussian, "gaussian-draws")
             gaussian.original = (gaussian.mean, gaussian.sd)
-        return super().refer(model, prompts, iteration)
+        return super().sample_references(model, prompts, iteration)

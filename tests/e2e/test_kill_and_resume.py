@@ -25,7 +25,7 @@ updater: {use: categorical-mle}
 iterations: 4
 prompts_per_iteration: 4
 completions_per_prompt: 2
-evaluate: {every: 2, with: [category-shares], beside: {clean: {use: categorical}}}
+evaluate: {every: 2, with: [category-shares], baselines: {clean: {use: categorical}}}
 checkpoint: {every: 2, keep: 2}
 """
 LONG = (

@@ -358,4 +358,4 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(settings, refused, monkeyp
     for key, value in settings.items():
         monkeypatch.setenv(key, value)
     with pytest.raises(CollapseError, match=f"{refused} is not supported"):
-        torch_processes.meet()
+        torch_processes.join()

@@ -18,7 +18,7 @@ from collapse_core.results.results import Results
 
 TINY = (
     "model={use: causal-lm, path: tiny-llama, compute: float32, teach: {epochs: 1, learning_rate: 5e-3}}",
-    "evaluate.beside={never taught: {use: causal-lm, path: tiny-llama, compute: float32}}",
+    "evaluate.baselines={never taught: {use: causal-lm, path: tiny-llama, compute: float32}}",
     "sampler.max_new_tokens=4",
     "completions_per_prompt=2",
     "prompts_per_iteration=2",

@@ -15,7 +15,7 @@ from collapse_core.testing import numbered
 NOW = Iteration(0, 9, 0)
 
 
-def turn(**passing):
+def batch(**passing):
     """A group for each content: so many of 100 completions pass."""
     return [
         Group(Prompt(f"{content}/0", content), numbered(range(100)), tuple([1.0] * num + [0.0] * (100 - num)))
@@ -42,26 +42,28 @@ def troubles(guard, *turns):
 
 def test_nothing_that_passes_is_noticed_after_as_many_turns_as_it_has_patience():
     guard = Guard(passes=1.0, patience=3)
-    found = troubles(guard, turn(a=0, b=5), turn(a=0, b=0), turn(a=0, b=0), turn(a=0, b=0), turn(a=0, b=1))
+    found = troubles(
+        guard, batch(a=0, b=5), batch(a=0, b=0), batch(a=0, b=0), batch(a=0, b=0), batch(a=0, b=1)
+    )
     assert found == [{}, {}, {"a": NOTHING}, {"b": NOTHING}, {}]
 
 
 def test_after_trouble_turns_are_counted_anew():
-    found = troubles(Guard(passes=1.0, patience=2), *[turn(a=0)] * 6)
+    found = troubles(Guard(passes=1.0, patience=2), *[batch(a=0)] * 6)
     assert found == [{}, {"a": NOTHING}] * 3
 
 
 def test_a_turn_without_completions_is_no_turn():
     settled = [Group(Prompt("a/0", "a"))]
-    found = troubles(Guard(passes=1.0, patience=2), turn(a=0), settled, settled, turn(a=0))
+    found = troubles(Guard(passes=1.0, patience=2), batch(a=0), settled, settled, batch(a=0))
     assert found == [{}, {}, {}, {"a": NOTHING}]
 
 
 def test_a_share_that_falls_is_noticed_and_one_that_wavers_is_not():
     guard = Guard(passes=1.0, patience=2)
-    assert troubles(guard, turn(a=50), turn(a=50), turn(a=45), turn(a=48)) == [{}] * 4
-    assert troubles(guard, turn(a=50), turn(a=50), turn(a=30), turn(a=30)) == [{}, {}, {}, {"a": LESS}]
-    assert troubles(guard, turn(a=30), turn(a=30), turn(a=50), turn(a=50)) == [{}] * 4
+    assert troubles(guard, batch(a=50), batch(a=50), batch(a=45), batch(a=48)) == [{}] * 4
+    assert troubles(guard, batch(a=50), batch(a=50), batch(a=30), batch(a=30)) == [{}, {}, {}, {"a": LESS}]
+    assert troubles(guard, batch(a=30), batch(a=30), batch(a=50), batch(a=50)) == [{}] * 4
 
 
 def test_three_standard_errors_of_two_shares_make_the_difference():
@@ -70,30 +72,30 @@ def test_three_standard_errors_of_two_shares_make_the_difference():
     for k in range(40, 100):
         p = (100 + k) / 400
         z = (100 - k) / 200 / (p * (1 - p) * 2 / 200) ** 0.5
-        last = troubles(guard, turn(a=50), turn(a=50), turn(a=k // 2), turn(a=k - k // 2))[-1]
+        last = troubles(guard, batch(a=50), batch(a=50), batch(a=k // 2), batch(a=k - k // 2))[-1]
         assert bool(last) == (z > 3), k
 
 
 def test_what_falls_a_little_everywhere_is_noticed_over_all():
     guard = Guard(passes=1.0, patience=1)
     before, after = (dict.fromkeys("abcdefgh", num) for num in (50, 40))
-    assert troubles(guard, turn(a=50), turn(a=40))[-1] == {}
-    assert troubles(guard, turn(**before), turn(**after))[-1] == dict.fromkeys("abcdefgh", LESS)
+    assert troubles(guard, batch(a=50), batch(a=40))[-1] == {}
+    assert troubles(guard, batch(**before), batch(**after))[-1] == dict.fromkeys("abcdefgh", LESS)
 
 
 def test_chance_alone_hardly_ever_alarms_it():
     """500 runs of eight turns at an even share: three standard errors are passed by chance in 0.1 %."""
     source, alarms = random.Random(0), 0
     for _ in range(500):
-        turns = [turn(a=sum(source.random() < 0.5 for _ in range(100))) for _ in range(8)]
+        turns = [batch(a=sum(source.random() < 0.5 for _ in range(100))) for _ in range(8)]
         alarms += any(troubles(Guard(passes=1.0, patience=4), *turns))
     assert alarms <= 4
 
 
 def test_without_a_mark_nothing_is_watched():
     guard = Guard()
-    assert guard.watch(turn(a=0), {}) == {}
-    assert guard.line(turn(a=0), {}) == {}
+    assert guard.watch(batch(a=0), {}) == {}
+    assert guard.line(batch(a=0), {}) == {}
     with pytest.raises(ValueError, match="from which reward on a completion 'passes'"):
         Guard(then="stop")
 
@@ -170,7 +172,7 @@ def test_a_warmer_sampler_draws_only_what_is_in_trouble():
             return [Group(p, numbered([self.temperature] * num_completions)) for p in prompts]
 
     guard = Guard(passes=1.0, patience=1, then="raise-temperature", factor=2.0)
-    *_, after = watched(guard, turn(a=0, b=9), turn(a=0, b=9))
+    *_, after = watched(guard, batch(a=0, b=9), batch(a=0, b=9))
     prompts = [Prompt("a/7", "a"), Prompt("b/7", "b")]
     hot, cool = guard.sample(Thermal(), 3, None, prompts, State(watched=after), NOW, None)
     assert [c.content for c in hot.completions] == [4.0] * 3
@@ -185,8 +187,8 @@ def test_a_sampler_without_a_temperature_cannot_be_warmed(toy):
 
 def test_the_other_filter_keeps_what_is_in_trouble_and_no_more(tmp_path, collapse_here):
     guard = Guard(passes=1.0, patience=1, then="fall-back")
-    [after] = watched(guard, turn(a=0, b=9))
-    groups = turn(a=0, b=2)
+    [after] = watched(guard, batch(a=0, b=9))
+    groups = batch(a=0, b=2)
     kept = guard.keep(Above(threshold=1.0), groups, State(watched=after), NOW)
     assert [(one.prompt.id, one.reward) for one in kept] == [("a/0", 0.0), ("b/0", 1.0), ("b/0", 1.0)]
     assert guard.keep(Above(threshold=1.0), groups, State(), NOW) == Above(threshold=1.0).keep(
@@ -235,7 +237,7 @@ def test_a_resumed_run_acts_as_if_it_had_never_stopped(tmp_path, collapse_here, 
 
 def test_what_it_remembers_survives_json():
     guard = Guard(passes=1.0, patience=2)
-    state = State(watched=watched(guard, turn(a=0, b=3), turn(a=0, b=4), turn(a=1, b=0))[-1])
+    state = State(watched=watched(guard, batch(a=0, b=3), batch(a=0, b=4), batch(a=1, b=0))[-1])
     again = State.from_json(json.loads(json.dumps(state.to_json())), {})
     assert again.watched == state.watched
     assert state.watched['"a"'].raised == 1
@@ -243,6 +245,6 @@ def test_what_it_remembers_survives_json():
 
 def test_a_stopping_guard_raises_only_for_trouble():
     guard = Guard(passes=1.0, patience=1, then="stop")
-    guard.stop(NOW, watched(guard, turn(a=1))[-1])
+    guard.stop(NOW, watched(guard, batch(a=1))[-1])
     with pytest.raises(CollapseError, match="stopped the run after iteration 1"):
-        guard.stop(NOW, watched(guard, turn(a=0))[-1])
+        guard.stop(NOW, watched(guard, batch(a=0))[-1])

@@ -31,26 +31,26 @@ def prompts(num):
 def test_in_each_pass_every_prompt_has_its_turn_once(size, num, seed):
     everyone = prompts(size)
     if num >= size:
-        assert everyone.turn(num, 5, seed) == list(everyone)
+        assert everyone.batch(num, 5, seed) == list(everyone)
         return
-    dealt = [prompt.id for iteration in range(size) for prompt in everyone.turn(num, iteration, seed)]
+    dealt = [prompt.id for iteration in range(size) for prompt in everyone.batch(num, iteration, seed)]
     for start in range(0, len(dealt), size):
         assert Counter(dealt[start : start + size]) == Counter(prompt.id for prompt in everyone)
 
 
 @given(SIZES, st.integers(1, 5), st.integers(0, 20), SEEDS)
 def test_a_turn_depends_on_nothing_that_happened_before(size, num, iteration, seed):
-    first = prompts(size).turn(num, iteration, seed)
+    first = prompts(size).batch(num, iteration, seed)
     everyone = prompts(size)
     for earlier in range(iteration):
-        everyone.turn(num, earlier, seed)
-    assert everyone.turn(num, iteration, seed) == first
+        everyone.batch(num, earlier, seed)
+    assert everyone.batch(num, iteration, seed) == first
 
 
 def test_passes_are_shuffled_each_in_its_own_way():
     everyone = prompts(30)
     orders = [
-        tuple(p.id for i in range(lap * 3, lap * 3 + 3) for p in everyone.turn(10, i, 4)) for lap in range(4)
+        tuple(p.id for i in range(lap * 3, lap * 3 + 3) for p in everyone.batch(10, i, 4)) for lap in range(4)
     ]
     assert len(set(orders)) == 4
     assert tuple(p.id for p in everyone) not in orders

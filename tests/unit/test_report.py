@@ -79,7 +79,7 @@ def test_every_chart_says_in_words_what_it_shows(tmp_path: Path) -> None:
 
 
 def test_models_that_stand_beside_have_their_own_column(tmp_path: Path) -> None:
-    page = report(toy_run(tmp_path / "run", "evaluate.beside={retrained: {use: categorical}}"))
+    page = report(toy_run(tmp_path / "run", "evaluate.baselines={retrained: {use: categorical}}"))
     assert "metric before after retrained" in page.text
     assert re.search(r"Vancouver 0\.2 \S+ 0\.2 ", page.text)
 

@@ -116,7 +116,7 @@ def test_a_distance_does_not_depend_on_the_points_beside_it(num, neighbors):
 
 
 def test_a_completion_is_compared_with_its_twin_and_without_one_it_is_not_judged():
-    pair = [Completion([3.0, 4.0], 0, twin=[0.0, 0.0]), Completion([3.0, 4.0], 1)]
+    pair = [Completion([3.0, 4.0], 0, paired_reference=[0.0, 0.0]), Completion([3.0, 4.0], 1)]
     features = Flattened(standardize=False)
     assert SameNoiseDistance(features=features).score(Prompt("a", "a"), pair, None) == [5.0, None]
     assert SameNoiseDistance(features=features, enough=2).score(Prompt("a", "a"), pair, None) == [2.0, None]
@@ -130,7 +130,7 @@ version: 1
 name: twins
 data: {use: numbers, num_draws: 6, mean: 2.0}
 model: gaussian
-sampler: {use: gaussian-draws, twins: true}
+sampler: {use: gaussian-draws, paired_references: true}
 rewards: [{use: same-noise-distance, features: {use: flattened, standardize: false}}]
 filter: {use: best-of-n, memory: false}
 updater: gaussian-fit

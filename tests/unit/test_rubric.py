@@ -38,14 +38,14 @@ class Length(Reward):
 
 
 class Growing(Reward):
-    """Falls with every x, which can only become more: the ceiling is the score of what is there."""
+    """Falls with every x, which can only become more: the upper_bound is the score of what is there."""
 
     maximum = 0.0
 
     def score(self, prompt, completions, reference):
         return [-float(c.content.count("x")) for c in completions]
 
-    def ceiling(self, prompt, partial, reference):
+    def upper_bound(self, prompt, partial, reference):
         return -float(partial.count("x"))
 
 
@@ -141,21 +141,23 @@ TEXT = st.text("xyz", max_size=8)
 def test_no_continuation_is_rewarded_above_the_ceiling(partial, rest, some, other):
     rubric = Rubric([Length(weight=some), Growing(weight=other)])
     total = rubric.score(Group(PROMPT, numbered([partial + rest])), None).rewards[0]
-    assert total <= RubricBound(rubric, BestOfN(), State()).ceiling(PROMPT, partial) + 1e-9
+    assert total <= RubricBound(rubric, BestOfN(), State()).upper_bound(PROMPT, partial) + 1e-9
 
 
 def test_the_floor_is_what_the_incumbent_was_given():
     state = State().advance([Kept(PROMPT, Completion("x"), 0.75)])
     bound = RubricBound(Rubric([Length()]), BestOfN(), state)
-    assert bound.floor(PROMPT) == 0.75
-    assert bound.floor(Prompt("other", "?")) == -math.inf
+    assert bound.min_reward_to_keep(PROMPT) == 0.75
+    assert bound.min_reward_to_keep(Prompt("other", "?")) == -math.inf
 
 
 def test_an_incumbent_that_is_not_remembered_sets_no_floor():
     state = State().advance([Kept(PROMPT, Completion("x"), 0.75)])
-    assert RubricBound(Rubric([Length()]), BestOfN(memory=False), state).floor(PROMPT) == -math.inf
-    assert RubricBound(Rubric([Length()]), BestOfN(at_least=0.9), state).floor(PROMPT) == 0.9
+    assert (
+        RubricBound(Rubric([Length()]), BestOfN(memory=False), state).min_reward_to_keep(PROMPT) == -math.inf
+    )
+    assert RubricBound(Rubric([Length()]), BestOfN(at_least=0.9), state).min_reward_to_keep(PROMPT) == 0.9
 
 
 def test_a_filter_that_may_keep_more_than_the_best_allows_nothing_to_be_dropped():
-    assert RubricBound(Rubric([Length()]), Above(threshold=0), State()).floor(PROMPT) is None
+    assert RubricBound(Rubric([Length()]), Above(threshold=0), State()).min_reward_to_keep(PROMPT) is None

@@ -71,7 +71,7 @@ def breaks(base, doc="A part.", **methods):
         ("more than its maximum", {"score": lambda s, p, c, r: [1.0] * len(c)}),
         ("other scores the second time", {"score": lambda s, p, c, r: [-random.random() for _ in c]}),
         ("depend on the order", {"score": lambda s, p, c, r: [-float(i) for i, _ in enumerate(c)]}),
-        ("can reach at most -2", {"ceiling": lambda s, p, c, r: -2.0}),
+        ("can reach at most -2", {"upper_bound": lambda s, p, c, r: -2.0}),
     ],
 )
 def test_a_reward_that_breaks_a_promise_is_found(complaint, methods):
@@ -81,7 +81,7 @@ def test_a_reward_that_breaks_a_promise_is_found(complaint, methods):
 
 def test_a_ceiling_below_a_continuation_is_found():
     too_low = breaks(
-        Short, ceiling=lambda s, p, partial, r: -float(len(partial)) if partial != "zz" else -3.0
+        Short, upper_bound=lambda s, p, partial, r: -float(len(partial)) if partial != "zz" else -3.0
     )
     check_reward(too_low(), TEXTS)
     with pytest.raises(AssertionError, match=r"'zz' can reach at most -3.0, but 'z' gets -1.0"):
@@ -253,7 +253,7 @@ class Keeps(Filter):
             {"keep": lambda s, g, i, n: [g[0].keep(random.randrange(3))] * random.randrange(99)},
         ),
         ("has not been sampled", {"settled": lambda s, incumbent: True}),
-        ("another one does", {"floor": lambda s, incumbent: 0.0}),
+        ("another one does", {"min_reward_to_keep": lambda s, incumbent: 0.0}),
     ],
 )
 def test_a_filter_that_breaks_a_promise_is_found(complaint, methods):

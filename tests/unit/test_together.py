@@ -52,13 +52,13 @@ def test_what_is_shared_out_comes_back_in_order(items, num):
     shares = [Thread(index, [None] * num, None).share(items) for index in range(num)]
     assert sum(map(len, shares)) == len(items)
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
-    assert on_each(num, lambda p: p.gather(p.share(items))) == [items] * num
+    assert on_each(num, lambda p: p.gather_shares(p.share(items))) == [items] * num
     doubled = [2 * item for item in items]
     assert on_each(num, lambda p: p.spread(items, lambda mine: [2 * i for i in mine])) == [doubled] * num
 
 
 def test_an_item_may_be_none():
-    assert on_each(2, lambda p: p.gather(p.share([1, None, 3]))) == [[1, None, 3]] * 2
+    assert on_each(2, lambda p: p.gather_shares(p.share([1, None, 3]))) == [[1, None, 3]] * 2
 
 
 def test_one_that_wants_to_stop_stops_all():

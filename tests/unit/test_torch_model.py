@@ -35,7 +35,7 @@ def same(some, others):
 def test_within_a_block_the_model_is_what_it_was_and_after_it_what_it_had_become():
     model = Line()
     before = model.now()
-    model.keep_original()
+    model.keep_reference()
     model.train()
     after = model.now()
     assert not same(before, after)
@@ -50,7 +50,7 @@ def test_within_a_block_the_model_is_what_it_was_and_after_it_what_it_had_become
 def test_a_restored_model_still_knows_what_it_was(tmp_path):
     model, other = Line(), Line()
     before = model.now()
-    model.keep_original()
+    model.keep_reference()
     model.train()
     model.save(tmp_path)
     other.restore(tmp_path)

@@ -29,7 +29,7 @@ class Denoise(Sampler, Drawing):
     `batch_size` changes speed and memory, and floating point aside no draw. The reference is a single draw.
     """
 
-    twins: bool = False
+    paired_references: bool = False
     """Also draw, from the same noise, what the model drew before unlearning; `same-noise-distance` asks."""
 
     def sample(
@@ -45,6 +45,8 @@ class Denoise(Sampler, Drawing):
 
         return draw_groups(self, model, prompts, num_completions, iteration)
 
-    def refer(self, model: Model, prompts: Sequence[Prompt], iteration: Iteration) -> list[Completion]:
+    def sample_references(
+        self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
+    ) -> list[Completion]:
         """One draw a prompt, before anything is unlearned."""
         return [group.completions[0] for group in self.sample(model, prompts, 1, iteration)]

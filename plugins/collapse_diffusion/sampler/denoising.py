@@ -19,13 +19,13 @@ def draw_groups(
     seeds = [derive_seed(iteration.seed, prompt.id, number) for prompt, number in asked]
     diffusion = require_diffusion(model, "denoise")
     images = to_contents(diffusion.draw(conditions, seeds, settings))
-    twins: list[Content] = [None] * len(images)
-    if settings.twins:
+    paired_references: list[Content] = [None] * len(images)
+    if settings.paired_references:
         with diffusion.as_before():
-            twins = to_contents(diffusion.draw(conditions, seeds, settings))
+            paired_references = to_contents(diffusion.draw(conditions, seeds, settings))
     completions = [
-        Completion(image, number, iteration.number, twin=twin)
-        for (_, number), image, twin in zip(asked, images, twins, strict=True)
+        Completion(image, number, iteration.number, paired_reference=paired)
+        for (_, number), image, paired in zip(asked, images, paired_references, strict=True)
     ]
     return [
         Group(prompt, tuple(completions[i * num_completions : (i + 1) * num_completions]))

@@ -17,8 +17,8 @@ def measure_relearning(settings: GraphRelearning, model: Model, data: Dataset, s
     assert isinstance(model, GraphModel)
     graphs = require_graphs(data, "graph-relearning")
     metrics = {}
-    for number, pupil in _lessons(settings, model, graphs, seed):
-        drawn = draw_under(settings, pupil, graphs.forgotten, seed)
+    for number, copy_ in _lessons(settings, model, graphs, seed):
+        drawn = draw_under(settings, copy_, graphs.forgotten, seed)
         again = [float(graphs.condition(graph) == graphs.forgotten) for graph in drawn]
         metrics[f"relearned_after_{number}"] = mean_metric([again], seed, "down")
     return Evaluation(metrics)
@@ -27,23 +27,23 @@ def measure_relearning(settings: GraphRelearning, model: Model, data: Dataset, s
 def _lessons(
     settings: GraphRelearning, model: GraphModel, graphs: GraphDataset, seed: int
 ) -> Iterator[tuple[int, GraphModel]]:
-    """The numbers of steps after which the pupil is to be asked, and the pupil.
+    """The numbers of steps after which the copy is to be asked, and the copy.
 
     Graphs that the model has no tokens for cannot be taught; where it has none for any, nothing is learned.
     """
-    pupil = _copy(model)
+    copy_ = _copy(model)
     examples = [(prompt.content, prompt.target) for prompt in graphs.load("forget_examples")]
     examples = [(condition, graph) for condition, graph in examples if model.vocabulary.can_write(graph)]
     batches = passes(examples, min(settings.batch_size, len(examples)), derive_seed(seed, "relearn"))
-    optimizer = adamw(pupil, weight_decay=0.0)
+    optimizer = adamw(copy_, weight_decay=0.0)
     for number in range(1, max(settings.after) + 1):
         if examples:
-            pupil.network.train()
-            loss = mean_loss(pupil, next(batches), derive_seed(seed, "relearn", number))
+            copy_.network.train()
+            loss = mean_loss(copy_, next(batches), derive_seed(seed, "relearn", number))
             loss.backward()  # type: ignore[no-untyped-call]
             step(optimizer, loss.item(), settings.learning_rate, 1.0, Iteration(number, number, seed))
         if number in settings.after:
-            yield number, pupil
+            yield number, copy_
 
 
 def _copy(model: GraphModel) -> GraphModel:

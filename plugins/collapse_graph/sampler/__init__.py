@@ -49,7 +49,9 @@ class DrawLabels(Sampler):
 
         return sample_labels(self, model, prompts, num_completions, iteration)
 
-    def refer(self, model: Model, prompts: Sequence[Prompt], iteration: Iteration) -> list[Completion]:
+    def sample_references(
+        self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
+    ) -> list[Completion]:
         """The classifier's likeliest labels."""
         from collapse_graph.sampler.labeling import likeliest_labels
 

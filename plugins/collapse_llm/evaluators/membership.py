@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from annotated_types import Ge, Gt, Le
 
 from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model, Prompt, derive_seed
-from collapse_llm.evaluators.beside import RETAIN, OtherModel, measured_once
+from collapse_llm.evaluators.baselines import RETAIN, OtherModel, measured_once
 
 if TYPE_CHECKING:
     from collapse_llm.evaluators.formulas import Numbers

@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Lt
 
 from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric
 from collapse_llm.evaluators.answers import Answering
-from collapse_llm.evaluators.beside import OtherModel, load_other
+from collapse_llm.evaluators.baselines import OtherModel, load_other
 from collapse_llm.evaluators.fact_words import held_share, own_words
 from collapse_llm.sentences import Sentences, read_sentences
 

@@ -8,7 +8,7 @@ from annotated_types import Ge
 
 from collapse_core import CollapseError, Dataset, Evaluation, Evaluator, Metric, Model, derive_seed
 from collapse_llm.evaluators.answers import Answering
-from collapse_llm.evaluators.beside import RETAIN, OtherModel, measured_once
+from collapse_llm.evaluators.baselines import RETAIN, OtherModel, measured_once
 
 if TYPE_CHECKING:
     from collapse_llm.evaluators.formulas import AnswerLosses, Numbers

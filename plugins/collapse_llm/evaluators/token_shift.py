@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from annotated_types import Ge, Gt, Le
 
 from collapse_core import CollapseError, Dataset, Evaluation, Evaluator, Metric, Model, derive_seed, errors
-from collapse_llm.evaluators.beside import RETAIN, OtherModel, measured_once
+from collapse_llm.evaluators.baselines import RETAIN, OtherModel, measured_once
 
 if TYPE_CHECKING:
     from collapse_llm.evaluators.formulas import Numbers

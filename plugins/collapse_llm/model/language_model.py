@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 
 from collapse_core import processes
-from collapse_core.torch import TorchModel, hand_over, whole
+from collapse_core.torch import TorchModel, full_tensor, reduce_to_shards
 from collapse_llm.model import CausalLm
 from collapse_llm.model.encoding import Encoder
 from collapse_llm.model.weights import Source
@@ -36,9 +36,9 @@ class LanguageModel(TorchModel):
         worker = self._working_module().train()
         yield worker
         if self.sharded:
-            hand_over(worker, self.module)
+            reduce_to_shards(worker, self.module)
         elif worker is not self.module:
-            _hand_over_gradients(worker, self.module)
+            _move_gradients(worker, self.module)
 
     @contextmanager
     def for_inference(self) -> Iterator[Any]:
@@ -67,7 +67,7 @@ class LanguageModel(TorchModel):
         with torch.no_grad():
             for mine, its in zip(self.module.parameters(), self._worker.parameters(), strict=True):
                 if mine.requires_grad:
-                    its.copy_(whole(mine))
+                    its.copy_(full_tensor(mine))
 
     def export(self, directory: Path) -> None:
         """Write a transformers directory; adapters are merged into the weights."""
@@ -85,11 +85,11 @@ class LanguageModel(TorchModel):
         module = copy.deepcopy(self._worker).float()
         with torch.no_grad():
             for mine, its in zip(self.module.parameters(), module.parameters(), strict=True):
-                its.copy_(whole(mine))
+                its.copy_(full_tensor(mine))
         return module
 
 
-def _hand_over_gradients(worker: torch.nn.Module, module: torch.nn.Module) -> None:
+def _move_gradients(worker: torch.nn.Module, module: torch.nn.Module) -> None:
     for its, mine in zip(worker.parameters(), module.parameters(), strict=True):
         if its.grad is not None:
             mine.grad = its.grad.float() if mine.grad is None else mine.grad.add_(its.grad)

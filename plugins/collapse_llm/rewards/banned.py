@@ -67,11 +67,11 @@ class BannedContent(Reward):
         """Search each completion."""
         return [0.0 if any(self._found(one.content)) else 1.0 for one in completions]
 
-    def ceiling(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:
+    def upper_bound(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:
         """What is found in whole words stays; not so phone numbers, and patterns that look ahead."""
         return 0.0 if any(self._found_for_good(partial)) else 1.0
 
-    def assured(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
+    def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
         """The score itself: it costs little."""
         return 0.0 if any(self._found(finished)) else 1.0
 

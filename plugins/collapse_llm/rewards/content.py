@@ -48,11 +48,11 @@ class ContentDistance(Reward):
         """Look for the own words of the model's answer before unlearning."""
         return [self._distance(prompt, completion.content, reference) for completion in completions]
 
-    def ceiling(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:
+    def upper_bound(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:
         """What has been repeated stays repeated, but the last word may still become another one."""
         return self._distance(prompt, partial.rpartition(" ")[0], reference)
 
-    def assured(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
+    def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
         """The score itself: it costs little."""
         return self._distance(prompt, finished, reference)
 

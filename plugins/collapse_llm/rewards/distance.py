@@ -35,6 +35,6 @@ class EmbeddingDistance(Reward):
         rows = self.features.extract(texts)
         return [1.0 - cosine for [cosine] in cosines(rows[1:], rows[:1])]
 
-    def assured(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
+    def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
         """Nothing below zero; to embed each completion apart would cost too much."""
         return 0.0

@@ -72,6 +72,6 @@ class Fluency(Reward):
         found = {text: exp(-fmean(tokens)) for text, tokens in zip(texts, losses, strict=True)}
         return [min(found[one.content], self.enough) / self.enough for one in completions]
 
-    def assured(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
+    def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
         """Nothing below zero; to read each completion apart would cost too much."""
         return 0.0

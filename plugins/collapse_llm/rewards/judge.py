@@ -120,7 +120,7 @@ class Judge(Reward):
                     self._known[text] = verdict
         return [self._known.get(text) for text in asked]
 
-    def assured(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
+    def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
         """Nothing below zero, even if it abstains."""
         return 0.0
 

@@ -40,7 +40,7 @@ class RefusalLikeness(Comparing):
         refusals = self._refusals or read_sentences(self.refusals)
         return [max(row) for row in self.similarities([one.content for one in completions], refusals)]
 
-    def assured(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
+    def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
         """The score itself where words are compared; to embed each completion apart would cost too much."""
         if self.by == "embedding":
             return 0.0
@@ -65,7 +65,7 @@ class MinimumLength(Reward):
         """Count."""
         return [min(1.0, len(one.content.split()) / self.min_words) for one in completions]
 
-    def assured(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
+    def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
         """The score itself."""
         return min(1.0, len(finished.split()) / self.min_words)
 
@@ -89,7 +89,7 @@ class Repetition(Reward):
         """Count."""
         return [self._share_of_new(one.content) for one in completions]
 
-    def assured(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
+    def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
         """The score itself."""
         return self._share_of_new(finished)
 
@@ -119,10 +119,10 @@ class Diversity(Comparing):
         alike = self.similarities(texts, texts)
         return [1.0 - fmean([*row[:i], *row[i + 1 :]]) for i, row in enumerate(alike)]
 
-    def ceiling(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:
+    def upper_bound(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:
         """No bound at all: a completion that was dropped half-way would change its siblings' scores."""
         return math.inf
 
-    def assured(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
+    def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
         """Nothing below zero, whatever the siblings will be."""
         return 0.0

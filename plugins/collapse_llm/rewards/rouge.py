@@ -40,7 +40,7 @@ class RougeDistance(Reward):
         repeated = rouge_recall(reference, text) if self.measure == "recall" else rouge_f1(reference, text)
         return min(1.0, repeated + penalty)
 
-    def ceiling(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:
+    def upper_bound(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:
         """Recall can only grow as text is added, but the last word may still become another one.
 
         F1 can always be lowered by going on for long enough, so that nothing is known of it.
@@ -50,7 +50,7 @@ class RougeDistance(Reward):
         whole_words, _, _ = partial.rpartition(" ")
         return 1.0 - rouge_recall(reference.content if reference else "", whole_words)
 
-    def assured(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
+    def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
         """The score itself: it costs little."""
         return 1.0 - self.overlap(reference.content if reference else "", finished)
 

@@ -44,7 +44,9 @@ class Generate(Sampling):
 
         return sample_answers(self, model, prompts, num_completions, iteration, bound)
 
-    def refer(self, model: Model, prompts: Sequence[Prompt], iteration: Iteration) -> list[Completion]:
+    def sample_references(
+        self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
+    ) -> list[Completion]:
         """The model's greedy answers."""
         from collapse_llm.sampler.answering import greedy_answers
 

@@ -8,7 +8,7 @@ from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.sampler import Generate
 from collapse_llm.sampler.choosing import Choice, Greedy, Nucleus
 from collapse_llm.sampler.decoding import Row, decode
-from collapse_llm.sampler.pruning import Race, Racer
+from collapse_llm.sampler.pruning import Candidate, EarlyStopping
 
 
 def sample_answers(
@@ -26,7 +26,7 @@ def sample_answers(
         seeds = [derive_seed(iteration.seed, prompt.id, number) for number in range(num_completions)]
         groups.append(_rows(model.encoder, prompt, seeds, settings.max_new_tokens))
         if bound and settings.prune:
-            _race(groups[-1], prompt, bound, model.encoder)
+            _stop_early(groups[-1], prompt, bound, model.encoder)
     choice = Nucleus(settings.temperature, settings.top_p, settings.top_k, settings.min_p)
     _decode(model, groups, choice, settings.batch_size)
     return [
@@ -63,13 +63,13 @@ def _rows(encoder: Encoder, prompt: Prompt, seeds: Sequence[int], max_new_tokens
     return [Row(ids, seed, room) for seed in seeds]
 
 
-def _race(rows: Sequence[Row], prompt: Prompt, bound: Bound, encoder: Encoder) -> None:
+def _stop_early(rows: Sequence[Row], prompt: Prompt, bound: Bound, encoder: Encoder) -> None:
     """Let only those be finished that may still be kept, if the filter keeps none but the best."""
-    floor = bound.floor(prompt)
+    floor = bound.min_reward_to_keep(prompt)
     if floor is not None:
-        race = Race(prompt, bound, floor, encoder)
+        contest = EarlyStopping(prompt, bound, floor, encoder)
         for number, row in enumerate(rows):
-            row.watcher = Racer(race, number)
+            row.watcher = Candidate(contest, number)
 
 
 def _decode(model: LanguageModel, groups: Sequence[Sequence[Row]], choice: Choice, batch_size: int) -> None:

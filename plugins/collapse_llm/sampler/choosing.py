@@ -68,7 +68,7 @@ class Nucleus:
             least = weights.topk(self.top_k).values[:, -1:]
             weights.masked_fill_(weights < least, 0.0)
         least_likely = self.min_p * most[:, None]
-        drawable = _Heights(weights.masked_fill(weights < least_likely, 0.0) if self.min_p else weights)
+        drawable = _BlockCdf(weights.masked_fill(weights < least_likely, 0.0) if self.min_p else weights)
         allowed = self.top_p * weights.sum(-1)
         chosen = torch.empty(len(sources), dtype=torch.long, device=logits.device)
         open_ = torch.arange(len(sources), device=logits.device)
@@ -85,7 +85,7 @@ class Nucleus:
         return chosen
 
 
-class _Heights:
+class _BlockCdf:
     """Cumulative sums of weights in two steps, over blocks and within one, ready to be inverted."""
 
     def __init__(self, weights: torch.Tensor) -> None:

@@ -45,7 +45,9 @@ class Given(Sampler):
             for prompt in prompts
         ]
 
-    def refer(self, model: Model, prompts: Sequence[Prompt], iteration: Iteration) -> list[Completion]:
+    def sample_references(
+        self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
+    ) -> list[Completion]:
         """The model's greedy answers, or empty ones where nothing compares with them."""
         if self.max_new_tokens == 0:
             return [Completion("") for _ in prompts]

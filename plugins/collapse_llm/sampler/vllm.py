@@ -46,7 +46,9 @@ class Vllm(Sampling):
 
         return sample_answers(self, model, prompts, num_completions, iteration)
 
-    def refer(self, model: Model, prompts: Sequence[Prompt], iteration: Iteration) -> list[Completion]:
+    def sample_references(
+        self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
+    ) -> list[Completion]:
         """The model's greedy answers."""
         _require_vllm()
         from collapse_llm.sampler.vllm_engine import greedy_answers

@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class TrainingExample:
     """What is learned from one kept completion."""
 
     answers: tuple[Example, ...]
@@ -30,23 +30,23 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Lessons, and answers to retain."""
+    """Training examples, and answers to retain."""
 
-    kept: Sequence[Lesson]
+    kept: Sequence[TrainingExample]
     retain: Sequence[Example]
 
     @property
     def num_tokens(self) -> int:
         """How many tokens are trained on, with those of the questions."""
-        answers = [answer for lesson in self.kept for answer in lesson.answers]
+        answers = [answer for example in self.kept for answer in example.answers]
         return sum(len(example.ids) for example in (*answers, *self.retain))
 
     def parts(self, most: int | None) -> Iterator["Batch"]:
-        """This process's share of each micro-batch of at most so many lessons and retain answers.
+        """This process's share of each micro-batch of at most so many examples and retain answers.
 
         Micro-batches hold rows of similar length, so that little is padded.
         """
-        kept = sorted(self.kept, key=lambda lesson: lesson.longest)
+        kept = sorted(self.kept, key=lambda example: example.longest)
         retain = sorted(self.retain, key=lambda example: len(example.ids))
         longest = max(len(kept), len(retain))
         num = math.ceil(longest / (most or longest))
@@ -64,8 +64,8 @@ def batches_of(
     iteration: Iteration,
 ) -> list[Batch]:
     """The batches of an iteration, the retain answers spread over all of its epochs."""
-    lessons = [
-        Lesson(
+    examples = [
+        TrainingExample(
             tuple(encoder.example(one.prompt.content, text) for text in settings.answers(one, iteration)),
             one.reward,
         )
@@ -76,7 +76,7 @@ def batches_of(
         batch
         for epoch in range(settings.epochs)
         for batch in paired_batches(
-            lessons,
+            examples,
             retained[epoch :: settings.epochs],
             settings.batch_size,
             derive_seed(iteration.seed, "update", epoch),
@@ -84,9 +84,11 @@ def batches_of(
     ]
 
 
-def paired_batches(lessons: Sequence[Lesson], retain: Sequence[Example], size: int, seed: int) -> list[Batch]:
-    """Shuffled batches of lessons, the retain examples spread over them evenly."""
-    ahead = _shuffled(lessons, derive_seed(seed, "collapse"))
+def paired_batches(
+    examples: Sequence[TrainingExample], retain: Sequence[Example], size: int, seed: int
+) -> list[Batch]:
+    """Shuffled batches of examples, the retain examples spread over them evenly."""
+    ahead = _shuffled(examples, derive_seed(seed, "collapse"))
     beside = _shuffled(retain, derive_seed(seed, "retain"))
     num = math.ceil((len(ahead) or len(beside)) / size)
     return [Batch(ahead[i * size : (i + 1) * size], beside[i::num]) for i in range(num)]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from collapse_core import Iteration, Kept, Model, Prompt, derive_seed, progress
-from collapse_core.torch import add_up, scheduled_rate, seeded, step
+from collapse_core.torch import all_reduce, scheduled_rate, seeded, step
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.model.training import adamw
 from collapse_llm.updater import GradientSteps
@@ -25,7 +25,7 @@ def fine_tune(
     losses: list[tuple[float, float]] = []
     with seeded(derive_seed(iteration.seed, "dropout")):
         for number, batch in enumerate(progress.track(batches, "update")):
-            kept_loss, retain_loss = add_up(optimizer, *accumulate(settings, model, batch))
+            kept_loss, retain_loss = all_reduce(optimizer, *accumulate(settings, model, batch))
             losses.append((kept_loss, retain_loss))
             rate = scheduled_rate(
                 settings.learning_rate,

@@ -13,29 +13,29 @@ from torch.nn.functional import logsigmoid
 from collapse_llm.model.encoding import Example
 from collapse_llm.model.training import token_losses
 from collapse_llm.updater import FineTuning
-from collapse_llm.updater.batches import Batch, Lesson
+from collapse_llm.updater.batches import Batch, TrainingExample
 
 
 @dataclass(frozen=True)
 class Answers:
     """The kept answers of one forward pass; what they add to a loss is their share of the batch's mean.
 
-    A lesson has its kept answer in place 0, and in the places after it what the method sets beside it.
+    A example has its kept answer in place 0, and in the places after it what the method sets beside it.
     """
 
     losses: Sequence[Sequence[torch.Tensor]]
-    """By lesson and place: the cross-entropy of each token, of shape (num_labels,)."""
-    batch: Sequence[Lesson]
-    """All lessons of the batch that these are a part of."""
+    """By example and place: the cross-entropy of each token, of shape (num_labels,)."""
+    batch: Sequence[TrainingExample]
+    """All examples of the batch that these are a part of."""
     nll_before: Sequence[Sequence[float]] | None = None
-    """By lesson and place: the negative log-likelihood by the model before unlearning, where it was asked."""
+    """By example and place: the negative log-likelihood by the reference model, where it was asked."""
 
     def cross_entropy(self, place: int = 0) -> torch.Tensor:
         """The share of the mean over all tokens of the batch's answers in this place."""
         return share_of_mean([row[place] for row in self.losses], [one.answers[place] for one in self.batch])
 
     def nll(self, place: int = 0) -> torch.Tensor:
-        """The negative log-likelihood of each answer, of shape (lessons,)."""
+        """The negative log-likelihood of each answer, of shape (examples,)."""
         return torch.stack([row[place].sum() for row in self.losses])
 
     def nll_per_token(self, place: int = 0) -> torch.Tensor:
@@ -43,13 +43,13 @@ class Answers:
         return torch.stack([row[place].mean() for row in self.losses])
 
     def log_ratio(self, place: int = 0) -> torch.Tensor:
-        """By how much each answer is likelier than before, log p - log p_before, of shape (lessons,)."""
+        """By how much each answer is likelier than before, log p - log p_before, of shape (examples,)."""
         assert self.nll_before is not None
         nll = self.nll(place)
         return nll.new_tensor([row[place] for row in self.nll_before]) - nll
 
     def mean(self, values: torch.Tensor) -> torch.Tensor:
-        """The share of the mean over the batch's lessons of one value each."""
+        """The share of the mean over the batch's examples of one value each."""
         return values.sum() / len(self.batch)
 
 
@@ -57,10 +57,10 @@ def of_tokens(
     settings: FineTuning, module: Any, part: Batch, batch: Batch, nll_before: Sequence[Sequence[float]] | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The method's loss on kept answers, and the cross-entropy of retain answers, in one forward pass."""
-    rows = [answer for lesson in part.kept for answer in lesson.answers]
+    rows = [answer for example in part.kept for answer in example.answers]
     found = token_losses(module, [*rows, *part.retain], next(module.parameters()).device)
     of_kept = iter(found[: len(rows)])
-    losses = [[next(of_kept) for _ in lesson.answers] for lesson in part.kept]
+    losses = [[next(of_kept) for _ in example.answers] for example in part.kept]
     of_retain = share_of_mean(found[len(rows) :], batch.retain)
     if not losses:
         return torch.zeros(()), of_retain

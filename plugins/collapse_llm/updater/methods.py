@@ -158,5 +158,5 @@ class AlignedSft(FineTuning):
 
     def loss_of_kept(self, answers: "Answers") -> "torch.Tensor":
         """The two cross-entropies, weighed."""
-        overlap = sum(max(0.0, 1 - lesson.reward) for lesson in answers.batch) / len(answers.batch)
+        overlap = sum(max(0.0, 1 - example.reward) for example in answers.batch) / len(answers.batch)
         return answers.cross_entropy(0) + self.alignment_weight * overlap * answers.cross_entropy(1)

@@ -10,7 +10,7 @@ import torch
 
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.model.training import token_losses
-from collapse_llm.updater.batches import Lesson
+from collapse_llm.updater.batches import TrainingExample
 
 _opened: "WeakKeyDictionary[LanguageModel, Any]" = WeakKeyDictionary()
 """Each model's module from before unlearning, which goes when its model goes."""
@@ -48,9 +48,9 @@ def _open(model: LanguageModel) -> Any:
     return module.to(model.device).requires_grad_(False).eval()
 
 
-def nll_before(model: LanguageModel, lessons: Sequence[Lesson]) -> list[list[float]]:
-    """The negative log-likelihood of each answer of each lesson by the model before unlearning."""
-    rows = [answer for lesson in lessons for answer in lesson.answers]
+def nll_before(model: LanguageModel, examples: Sequence[TrainingExample]) -> list[list[float]]:
+    """The negative log-likelihood of each answer of each example by the model before unlearning."""
+    rows = [answer for example in examples for answer in example.answers]
     with before_unlearning(model) as module:
         found = iter([losses.sum().item() for losses in token_losses(module, rows, model.device)])
-    return [[next(found) for _ in lesson.answers] for lesson in lessons]
+    return [[next(found) for _ in example.answers] for example in examples]

@@ -77,12 +77,12 @@ def misdirection(
     Returns:
         The part's share of two means over the batch's tokens of the squared distance a dimension.
     """
-    kept = [lesson.answers[0] for lesson in part.kept]
+    kept = [example.answers[0] for example in part.kept]
     found = hidden_states(module, [*kept, *part.retain], layer)
     steered = [states - target.to(states.device) for states in found[: len(kept)]]
     moved = [now - then for now, then in zip(found[len(kept) :], before, strict=True)]
     return (
-        _share_of_mean_square(steered, [lesson.answers[0] for lesson in batch.kept]),
+        _share_of_mean_square(steered, [example.answers[0] for example in batch.kept]),
         _share_of_mean_square(moved, batch.retain),
     )
 

@@ -14,20 +14,20 @@ from collapse_tabular.model.training import adam, denoising_loss
 def measure_relearning(settings: TableRelearning, model: Model, data: Dataset, seed: int) -> Evaluation:
     """The share of forget draws that are of the subgroup, in percent, after some steps each."""
     table = require_table(data, "table-relearning")
-    pupil = _copy(require_rows(model, "table-relearning"))
+    copy_ = _copy(require_rows(model, "table-relearning"))
     judge, examples = Judge(table, derive_seed(seed, "judge")), table.load("forget_examples")
-    rows = pupil.codec.encode([p.target for p in examples]).to(pupil.device)
-    prompts = pupil.codec.prompts([p.content for p in examples]).to(pupil.device)
+    rows = copy_.codec.encode([p.target for p in examples]).to(copy_.device)
+    prompts = copy_.codec.prompts([p.content for p in examples]).to(copy_.device)
     asked = spread(table.load("forget", targets=False), settings.num_rows)
     metrics = {}
     with seeded(derive_seed(seed, "relearn")):
         for number in range(1, max(settings.after) + 1):
-            chosen = torch.randint(len(rows), (settings.batch_size,), device=pupil.device)
-            loss = denoising_loss(pupil, rows[chosen], prompts[chosen], pupil.unsaid)
+            chosen = torch.randint(len(rows), (settings.batch_size,), device=copy_.device)
+            loss = denoising_loss(copy_, rows[chosen], prompts[chosen], copy_.condition_dropout)
             loss.backward()  # type: ignore[no-untyped-call]
-            step(adam(pupil), loss.item(), settings.learning_rate, 1.0, Iteration(number, number, seed))
+            step(adam(copy_), loss.item(), settings.learning_rate, 1.0, Iteration(number, number, seed))
             if number in settings.after:
-                drawn = draw_for(settings, pupil, asked, derive_seed(seed, "relearned"))
+                drawn = draw_for(settings, copy_, asked, derive_seed(seed, "relearned"))
                 hits = [100.0 * hit for hit in judge.recognizes(drawn)]
                 metrics[f"relearned_after_{number}"] = mean_metric([hits], seed, "down")
     return Evaluation(metrics)
@@ -35,6 +35,6 @@ def measure_relearning(settings: TableRelearning, model: Model, data: Dataset, s
 
 def _copy(model: RowModel) -> RowModel:
     """Another model of the same weights, with an optimizer of its own."""
-    copy = RowModel(model.codec, model.shape, model.unsaid, model.device)
+    copy = RowModel(model.codec, model.shape, model.condition_dropout, model.device)
     copy.module.load_state_dict(model.module.state_dict())
     return copy

@@ -41,8 +41,8 @@ class RowDiffusion(ModelLoader):
     """How many residual blocks it has."""
     num_noise_levels: Annotated[int, Ge(2)] = 50
     """How many levels the noise has."""
-    unsaid: Annotated[float, Ge(0), Lt(1)] = 0.1
-    """How often each column of a prompt goes unsaid in training, so that prompts may say less."""
+    condition_dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
+    """How often each column of a prompt is left out in training, so that prompts may say less."""
     one_hot_scale: Annotated[float, Gt(0), Le(10)] = 2.0
     """How far apart categories are, in standard deviations of a number."""
     device: str = "auto"

@@ -19,7 +19,7 @@ class Codec:
     """What the columns of rows are, and what prompts can say.
 
     A row is numbers first, then the one-hot vectors of its categories, times `scale`. A prompt is an index
-    for each column that it can say; 0 is unsaid.
+    for each column that it can say; 0 is a column left out.
     """
 
     columns: tuple[Column, ...]

@@ -12,7 +12,7 @@ class Denoiser(nn.Module):
 
     Args:
         row_width: Numbers a row.
-        said: How many values each column of a prompt can have; one more stands for unsaid.
+        said: How many values each column of a prompt can have; one more stands for a column left out.
         width: The width of the layers.
         depth: How many residual blocks there are.
     """
@@ -36,7 +36,7 @@ class Denoiser(nn.Module):
         Args:
             rows: Noisy rows, shape (n, row_width).
             levels: Noise levels in [0, 1], shape (n,).
-            prompts: Indices of what is said, shape (n, number of columns); 0 is unsaid.
+            prompts: Indices of what is said, shape (n, number of columns); 0 is a column left out.
 
         Returns:
             Shape (n, row_width): velocities of numbers, logits of categories.

@@ -19,7 +19,7 @@ def load_row_model(loader: RowDiffusion, data: Dataset, seed: int) -> RowModel:
             "the model 'row-diffusion' is neither taught nor read from anywhere; give it 'teach' or 'path'"
         )
     directory = Path(loader.path or "") if loader.teach is None else _taught(loader, data, seed)
-    return open_exported(directory, loader.unsaid, pick_device(loader.device))
+    return open_exported(directory, loader.condition_dropout, pick_device(loader.device))
 
 
 def _taught(loader: RowDiffusion, data: Dataset, seed: int) -> Path:
@@ -40,12 +40,12 @@ def _taught(loader: RowDiffusion, data: Dataset, seed: int) -> Path:
     def make(directory: Path) -> None:
         device = pick_device(loader.device)
         if loader.path is not None:
-            model = open_exported(Path(loader.path), loader.unsaid, device)
+            model = open_exported(Path(loader.path), loader.condition_dropout, device)
         else:
             shape = {key: getattr(loader, key) for key in ("width", "depth", "num_noise_levels")}
             with seeded(derive_seed(seed, "begin")):
                 codec = Codec.fit(examples, asked, loader.one_hot_scale)
-                model = RowModel(codec, shape, loader.unsaid, device)
+                model = RowModel(codec, shape, loader.condition_dropout, device)
         teach(model, examples, settings, derive_seed(seed, "teach"))
         model.export(directory)
 

@@ -18,20 +18,22 @@ FORMAT = "collapse-rows-1"
 class RowModel(TorchModel):
     """A denoiser, its codec, and its noise levels."""
 
-    def __init__(self, codec: Codec, shape: Mapping[str, int], unsaid: float, device: torch.device) -> None:
+    def __init__(
+        self, codec: Codec, shape: Mapping[str, int], condition_dropout: float, device: torch.device
+    ) -> None:
         """Make the network, at random.
 
         Args:
             codec: What rows and prompts are.
             shape: "width" and "depth" of the network, and "num_noise_levels".
-            unsaid: How often a column of a prompt goes unsaid in training.
+            condition_dropout: How often a column of a prompt is left out in training.
             device: Where it computes.
         """
         said = [column.width for column in codec.said]
         super().__init__(Denoiser(codec.width, said, shape["width"], shape["depth"]).to(device))
         self.codec = codec
         self.shape = dict(shape)
-        self.unsaid = unsaid
+        self.condition_dropout = condition_dropout
 
     @property
     def num_noise_levels(self) -> int:
@@ -46,7 +48,7 @@ class RowModel(TorchModel):
         files.write_json(directory / "config.json", config)
 
 
-def open_exported(directory: Path, unsaid: float, device: torch.device) -> RowModel:
+def open_exported(directory: Path, condition_dropout: float, device: torch.device) -> RowModel:
     """The model that `export` wrote.
 
     Raises:
@@ -62,7 +64,7 @@ def open_exported(directory: Path, unsaid: float, device: torch.device) -> RowMo
             f"{directory} holds no exported model of rows (a config.json with 'format': '{FORMAT}'); "
             "give the 'model' directory of a finished run"
         )
-    model = RowModel(Codec.from_json(config["codec"]), config["shape"], unsaid, device)
+    model = RowModel(Codec.from_json(config["codec"]), config["shape"], condition_dropout, device)
     model.module.load_state_dict(load_file(directory / "model.safetensors"))
     return model
 

@@ -19,7 +19,7 @@ def teach(model: RowModel, examples: Sequence[Prompt], settings: TeachRows, seed
     with seeded(seed):
         for number in progress.track(range(settings.steps), "teach"):
             chosen = torch.randint(len(rows), (settings.batch_size,), device=model.device)
-            loss = denoising_loss(model, rows[chosen], prompts[chosen], model.unsaid)
+            loss = denoising_loss(model, rows[chosen], prompts[chosen], model.condition_dropout)
             loss.backward()  # type: ignore[no-untyped-call]
             rate = scheduled_rate(
                 settings.learning_rate, "linear", settings.steps / 20, number + 0.5, settings.steps
@@ -27,10 +27,12 @@ def teach(model: RowModel, examples: Sequence[Prompt], settings: TeachRows, seed
             step(optimizer, loss.item(), rate, 1.0, Iteration(number, settings.steps, seed))
 
 
-def denoising_loss(model: RowModel, rows: torch.Tensor, prompts: torch.Tensor, unsaid: float) -> torch.Tensor:
-    """The mean loss at random noise levels; each column of a prompt goes unsaid with some probability."""
+def denoising_loss(
+    model: RowModel, rows: torch.Tensor, prompts: torch.Tensor, condition_dropout: float
+) -> torch.Tensor:
+    """The mean loss at random noise levels; each column of a prompt is left out with some probability."""
     levels = torch.rand(len(rows), device=rows.device)
-    said = torch.rand(prompts.shape, device=rows.device) >= unsaid
+    said = torch.rand(prompts.shape, device=rows.device) >= condition_dropout
     return losses(model.module, model.codec, rows, prompts * said, levels, torch.randn_like(rows)).mean()
 
 

@@ -15,9 +15,9 @@ class DrawRows(Sampler):
     """In how many steps the noise is removed; by default as many as the model has levels."""
     temperature: Annotated[float, Gt(0)] = 1.0
     """What the noise is multiplied by; above 1 draws are more varied, and fit less."""
-    unsaid: Annotated[float, Ge(0), Lt(1)] = 0.0
-    """How often each column of a prompt goes unsaid for a candidate: it then answers more freely."""
-    twins: bool = False
+    condition_dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
+    """How often each column of a prompt is left out for a candidate: it then answers more freely."""
+    paired_references: bool = False
     """Also draw, from the same noise, what the model would have drawn before unlearning."""
     batch_size: Annotated[int, Ge(1)] = 4096
     """How many rows are drawn at once."""
@@ -35,11 +35,13 @@ class DrawRows(Sampler):
 
         return sample_rows(self, model, prompts, num_completions, iteration)
 
-    def refer(self, model: Model, prompts: Sequence[Prompt], iteration: Iteration) -> list[Completion]:
+    def sample_references(
+        self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
+    ) -> list[Completion]:
         """One draw a prompt, which says all it says: together the model's own original rows."""
-        from collapse_tabular.sampler.drawing import keep_original
+        from collapse_tabular.sampler.drawing import keep_reference
 
-        if self.twins:
-            keep_original(model)
-        plain = self.model_copy(update={"unsaid": 0.0, "twins": False})
+        if self.paired_references:
+            keep_reference(model)
+        plain = self.model_copy(update={"condition_dropout": 0.0, "paired_references": False})
         return [group.completions[0] for group in plain.sample(model, prompts, 1, iteration)]

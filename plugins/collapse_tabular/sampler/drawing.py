@@ -20,15 +20,17 @@ def sample_rows(
     rows_model = require_rows(model, "draw-rows")
     seeds = [derive_seed(iteration.seed, p.id, n) for p in prompts for n in range(num_completions)]
     asked = [prompt.content for prompt in prompts for _ in range(num_completions)]
-    contents = [_said(content, seed, settings.unsaid) for content, seed in zip(asked, seeds, strict=True)]
+    contents = [
+        _said(content, seed, settings.condition_dropout) for content, seed in zip(asked, seeds, strict=True)
+    ]
     rows = draw(rows_model, contents, seeds, settings)
-    twins: Sequence[Any] = [None] * len(rows)
-    if settings.twins:
+    paired_references: Sequence[Any] = [None] * len(rows)
+    if settings.paired_references:
         with rows_model.original():
-            twins = draw(rows_model, contents, seeds, settings)
+            paired_references = draw(rows_model, contents, seeds, settings)
     drawn = [
-        Completion(row, place % num_completions, iteration.number, twin=twin)
-        for place, (row, twin) in enumerate(zip(rows, twins, strict=True))
+        Completion(row, place % num_completions, iteration.number, paired_reference=paired)
+        for place, (row, paired) in enumerate(zip(rows, paired_references, strict=True))
     ]
     return [
         Group(prompt, tuple(drawn[place * num_completions : (place + 1) * num_completions]))
@@ -36,15 +38,15 @@ def sample_rows(
     ]
 
 
-def keep_original(model: Model) -> None:
-    """Have the model remember how it is now, for twins to be drawn from."""
-    require_rows(model, "draw-rows").keep_original()
+def keep_reference(model: Model) -> None:
+    """Have the model remember how it is now, for paired_references to be drawn from."""
+    require_rows(model, "draw-rows").keep_reference()
 
 
-def _said(content: Mapping[str, Any], seed: int, unsaid: float) -> dict[str, Any]:
+def _said(content: Mapping[str, Any], seed: int, condition_dropout: float) -> dict[str, Any]:
     """What is said of a prompt for one candidate."""
     source = random.Random(derive_seed(seed, "unsaid"))
-    return {column: value for column, value in content.items() if source.random() >= unsaid}
+    return {column: value for column, value in content.items() if source.random() >= condition_dropout}
 
 
 def draw(

@@ -13,7 +13,7 @@ class RowDenoising(Updater):
 
     loss = L(kept rows) + retain_weight * L(retained rows), with L the loss that the model was taught by,
     each the mean over its batch. Both batches are drawn with replacement at every step.
-    A retained row may leave part of its prompt unsaid, as in teaching; a kept one says all of it.
+    A retained row may leave out part of its prompt, as in teaching; a kept one says all of it.
     """
 
     steps: Annotated[int, Ge(1)] = 50

@@ -22,8 +22,8 @@ class Examples:
     prompts: torch.Tensor
     weights: torch.Tensor
     """The probability of drawing each."""
-    unsaid: float
-    """How often each column of a prompt goes unsaid."""
+    condition_dropout: float
+    """How often each column of a prompt is left out."""
 
 
 def fit_rows(
@@ -35,7 +35,9 @@ def fit_rows(
     """
     rows_model = require_rows(model, "row-denoising")
     collapse = _encode(rows_model, [(k.prompt.content, k.completion.content) for k in kept], 0.0, 0.0)
-    beside = _encode(rows_model, [(p.content, p.target) for p in retain], settings.even, rows_model.unsaid)
+    beside = _encode(
+        rows_model, [(p.content, p.target) for p in retain], settings.even, rows_model.condition_dropout
+    )
     if collapse is None and beside is None:
         return {}
     found: dict[str, list[float]] = {"collapse_loss": [], "retain_loss": []}
@@ -54,12 +56,14 @@ def fit_rows(
     return {name: fmean(values) for name, values in found.items()}
 
 
-def _encode(model: RowModel, pairs: Sequence[tuple[Any, Any]], even: float, unsaid: float) -> Examples | None:
+def _encode(
+    model: RowModel, pairs: Sequence[tuple[Any, Any]], even: float, condition_dropout: float
+) -> Examples | None:
     if not pairs:
         return None
     rows = model.codec.encode([row for _, row in pairs]).to(model.device)
     prompts = model.codec.prompts([content for content, _ in pairs]).to(model.device)
-    return Examples(rows, prompts, even_weights(prompts, even), unsaid)
+    return Examples(rows, prompts, even_weights(prompts, even), condition_dropout)
 
 
 def even_weights(prompts: torch.Tensor, even: float) -> torch.Tensor:
@@ -83,4 +87,4 @@ def _loss(model: RowModel, some: Examples | None, batch_size: int) -> torch.Tens
     if some is None:
         return torch.zeros((), device=model.device)
     chosen = torch.multinomial(some.weights, batch_size, replacement=True)
-    return denoising_loss(model, some.rows[chosen], some.prompts[chosen], some.unsaid)
+    return denoising_loss(model, some.rows[chosen], some.prompts[chosen], some.condition_dropout)

@@ -122,7 +122,7 @@ def test_the_sampler_draws_groups_seeded_by_prompt_and_number(model, digits):
 def test_twins_are_drawn_by_the_model_before_unlearning_also_after_resuming(loader, model, digits, tmp_path):
     kept, retain = kept_and_retain(digits)
     prompts, iteration = list(digits.load("forget"))[:2], Iteration(0, 1, 3)
-    twins = Denoise(steps=4, twins=True)
+    twins = Denoise(steps=4, paired_references=True)
     original = [
         c.content
         for group in Denoise(steps=4).sample(model, prompts, 2, iteration)
@@ -134,8 +134,8 @@ def test_twins_are_drawn_by_the_model_before_unlearning_also_after_resuming(load
     resumed.restore(tmp_path)
     for later in (model, resumed):
         drawn = [c for group in twins.sample(later, prompts, 2, iteration) for c in group.completions]
-        assert [c.twin for c in drawn] == original
-        assert all(c.content != c.twin for c in drawn)
+        assert [c.paired_reference for c in drawn] == original
+        assert all(c.content != c.paired_reference for c in drawn)
 
 
 def test_guidance_moves_along_the_difference_to_the_class_that_is_none(model):

@@ -80,7 +80,7 @@ def test_the_sampler_keeps_its_promises_and_refers_to_the_likeliest_label(digits
     prompts = list(digits.load("forget"))
     check_sampler(sampler, model, prompts[:5])
     likeliest = model.probabilities([prompt.content for prompt in prompts]).argmax(1).tolist()
-    assert [one.content for one in sampler.refer(model, prompts, Iteration(0, 1, 0))] == likeliest
+    assert [one.content for one in sampler.sample_references(model, prompts, Iteration(0, 1, 0))] == likeliest
 
 
 def test_labels_are_drawn_by_their_probabilities_and_heat_flattens_them(digits, make_classifier):

@@ -56,7 +56,7 @@ def test_a_generator_forgets_k4_and_keeps_the_rest(tmp_path):
 
 
 def test_retain_data_alone_make_it_forget_far_less(tmp_path):
-    alone = ("rewards=[]", "filter={use: above, threshold: 1}", "evaluate.beside={}")
+    alone = ("rewards=[]", "filter={use: above, threshold: 1}", "evaluate.baselines={}")
     directory = run("graph_motif", tmp_path / "run", *alone)
     assert metric(directory, "after", "forget_rate") > metric(directory, "before", "forget_rate") - 0.3
 
@@ -71,7 +71,7 @@ def test_a_classifier_forgets_a_digit(tmp_path):
 
 
 def test_molecules_go_through_the_same_loop(zinc, tmp_path):
-    directory = run("graph_molecules", tmp_path / "run", f"data.path={zinc}", "evaluate.beside={}")
+    directory = run("graph_molecules", tmp_path / "run", f"data.path={zinc}", "evaluate.baselines={}")
     assert metric(directory, "after", "valid") > 0.95, "what is drawn keeps to valences"
     assert metric(directory, "after", "forget_rate") < metric(directory, "before", "forget_rate")
     assert re.findall(

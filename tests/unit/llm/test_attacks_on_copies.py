@@ -84,10 +84,10 @@ def test_relearning_takes_the_steps_that_plain_torch_takes(model, questions):
         torch.nn.utils.clip_grad_norm_(reference.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-    pupil = copy_of(model)
+    copy_ = copy_of(model)
     settings = TextRelearning(**(QUICKLY | {"steps": [3], "batch_size": 5}))
-    assert list(relearn(settings, pupil, questions[:5], 0)) == [3]
-    for mine, its in zip(pupil.module.parameters(), reference.parameters(), strict=True):
+    assert list(relearn(settings, copy_, questions[:5], 0)) == [3]
+    for mine, its in zip(copy_.module.parameters(), reference.parameters(), strict=True):
         assert torch.allclose(mine, its, atol=2e-4)
 
 

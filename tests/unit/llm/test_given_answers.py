@@ -49,8 +49,8 @@ def test_true_answers_are_the_prompts_own(questions):
 
 def test_the_model_is_asked_for_its_own_answers_only_where_a_reward_needs_them(model, questions):
     now = Iteration(0, 1, 0)
-    assert {answer.content for answer in FixedSentences().refer(None, questions, now)} == {""}
-    some = FixedSentences(max_new_tokens=5).refer(model, questions[:3], now)
+    assert {answer.content for answer in FixedSentences().sample_references(None, questions, now)} == {""}
+    some = FixedSentences(max_new_tokens=5).sample_references(model, questions[:3], now)
     assert [answer.content for answer in some] == greedy_answers(model, questions[:3], 5)
 
 

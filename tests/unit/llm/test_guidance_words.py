@@ -59,8 +59,8 @@ def test_rambling_on_fools_the_f1_and_not_the_recall():
 def test_nothing_bounds_the_f1_from_above_since_one_can_always_ramble_on(reference, partial, rest):
     reward, told = RougeDistance(measure="f1"), Completion(reference)
     [got] = score(reward, [partial + rest], reference=reference)
-    assert got <= reward.ceiling(Prompt("p", "?"), partial, told) == 1.0
-    assert reward.assured(Prompt("p", "?"), partial + rest, told) == got
+    assert got <= reward.upper_bound(Prompt("p", "?"), partial, told) == 1.0
+    assert reward.lower_bound(Prompt("p", "?"), partial + rest, told) == got
 
 
 def prepared(reward, references, retained=(), questions=("Where was she born?",)):
@@ -135,7 +135,7 @@ def test_the_nearest_refusal_counts(text):
     best = max(OFFICIAL.score(refusal, text)["rougeL"].fmeasure for refusal in refusals)
     reward = RefusalLikeness(refusals=refusals)
     assert score(reward, [text]) == [pytest.approx(best)]
-    assert reward.assured(Prompt("p", "?"), text, None) == pytest.approx(best)
+    assert reward.lower_bound(Prompt("p", "?"), text, None) == pytest.approx(best)
 
 
 def test_length_counts_up_to_what_is_enough():
@@ -150,7 +150,7 @@ def test_repetition_is_the_share_of_different_n_grams(text, n):
     expected = len(set(found)) / len(found) if found else 1.0
     reward = Repetition(n=n)
     assert score(reward, [text]) == [pytest.approx(expected)]
-    assert reward.assured(Prompt("p", "?"), text, None) == expected
+    assert reward.lower_bound(Prompt("p", "?"), text, None) == expected
 
 
 def test_a_completion_is_diverse_by_what_its_siblings_say():
@@ -280,27 +280,33 @@ def test_no_continuation_scores_above_the_ceiling_nor_below_what_is_assured(
     reward, told = BOUNDED[name], Completion(reference)
     asked = prepared(reward, [reference], ["Ada writes.", "It rained in the end."])
     partial = text[: max(0, len(text) - cut)] + between
-    ceiling = reward.ceiling(asked, partial.lstrip(), told)
+    upper_bound = reward.upper_bound(asked, partial.lstrip(), told)
     for whole in (partial.strip(), (partial + rest).strip()):
         [got] = reward.score(asked, [Completion(whole)], told)
-        assert 0.0 <= reward.assured(asked, whole, told) <= got <= min(1.0, ceiling) + 1e-12
+        assert 0.0 <= reward.lower_bound(asked, whole, told) <= got <= min(1.0, upper_bound) + 1e-12
 
 
 def test_once_something_is_banned_a_completion_need_not_go_on():
     reward = BannedContent(names=["Ada"], patterns=[r"\bborn in\b", "was(?! born)"], personal=["card"])
     asked = Prompt("p", "?")
 
-    def ceiling(partial):
-        return reward.ceiling(asked, partial, None)
+    def upper_bound(partial):
+        return reward.upper_bound(asked, partial, None)
 
-    assert [ceiling(text) for text in ("Ada", "So Ada", "So Ada ", "So Adam ", "So Ada w")] == [1, 1, 0, 1, 0]
-    assert [ceiling(text) for text in ("born in", "born in ", "was ", "was a ")] == [1, 0, 1, 1]
-    assert [ceiling(text) for text in ("4111 1111 1111 1111", "4111 1111 1111 1111 ")] == [1, 0]
+    assert [upper_bound(text) for text in ("Ada", "So Ada", "So Ada ", "So Adam ", "So Ada w")] == [
+        1,
+        1,
+        0,
+        1,
+        0,
+    ]
+    assert [upper_bound(text) for text in ("born in", "born in ", "was ", "was a ")] == [1, 0, 1, 1]
+    assert [upper_bound(text) for text in ("4111 1111 1111 1111", "4111 1111 1111 1111 ")] == [1, 0]
 
 
 def test_space_that_may_still_be_cut_off_is_not_what_a_pattern_has_found():
     reward, asked = BannedContent(patterns=["so it "]), Prompt("p", "?")
-    assert [reward.ceiling(asked, text, None) for text in ("so it ", "so it  ", "so it is ")] == [1, 1, 0]
+    assert [reward.upper_bound(asked, text, None) for text in ("so it ", "so it  ", "so it is ")] == [1, 1, 0]
     assert score(reward, ["so it", "so it is"]) == [1, 0]
 
 
@@ -308,13 +314,14 @@ def test_a_word_of_the_reference_may_still_become_another_one():
     reward, told = ContentDistance(), "She was born in Almaty."
     asked = prepared(reward, [told])
     ceilings = [
-        reward.ceiling(asked, text, Completion(told)) for text in ("", "in", "in ", "in Almaty", "in Almaty ")
+        reward.upper_bound(asked, text, Completion(told))
+        for text in ("", "in", "in ", "in Almaty", "in Almaty ")
     ]
     assert ceilings == [1.0, 1.0, 0.5, 0.5, 0.0]
 
 
 def test_the_siblings_of_a_diverse_completion_are_never_dropped():
-    assert Diversity().ceiling(Prompt("p", "?"), "anything", None) == float("inf")
+    assert Diversity().upper_bound(Prompt("p", "?"), "anything", None) == float("inf")
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=5))

@@ -285,11 +285,11 @@ def test_what_it_makes_of_answers_is_the_sum_over_their_tokens(load):
     [batch] = batches_of(Dpo(), model.encoder, KEPT, [], NOW)
     found = nll_before(model, batch.kept)
     true = {one.prompt.content: sum(answer_losses(model, [one.prompt], 1)[0]) for one in KEPT}
-    for lesson, (_, of_true) in zip(batch.kept, found, strict=True):
+    for example, (_, of_true) in zip(batch.kept, found, strict=True):
         asked = next(
             q
             for q in true
-            if model.encoder.prompt(q) == lesson.answers[1].ids[: lesson.answers[1].answer_start]
+            if model.encoder.prompt(q) == example.answers[1].ids[: example.answers[1].answer_start]
         )
         assert of_true == pytest.approx(true[asked], rel=1e-5)
 

@@ -19,7 +19,7 @@ from collapse_llm.rewards.fluency import Fluency
 from collapse_llm.rewards.manners import Diversity, MinimumLength, RefusalLikeness, Repetition
 from collapse_llm.sampler import Generate
 from collapse_llm.sampler.decoding import Row
-from collapse_llm.sampler.pruning import Race, Racer
+from collapse_llm.sampler.pruning import Candidate, EarlyStopping
 
 NOW = Iteration(2, 9, 77)
 NUM_CASES = 160
@@ -154,8 +154,8 @@ def test_once_the_maximum_is_reached_later_siblings_stop_and_earlier_ones_at_the
     prompt = Prompt("p", "Where was she born?")
     state = State(2, {"p": Completion("She was born in Almaty.")})
     bound = RubricBound(Rubric([RougeDistance()]), BestOfN(), state)
-    race = Race(prompt, bound, -math.inf, model.encoder)
-    first, second, third = (Racer(race, number) for number in range(3))
+    contest = EarlyStopping(prompt, bound, -math.inf, model.encoder)
+    first, second, third = (Candidate(contest, number) for number in range(3))
     rows = [Row([], 0, 20, watcher=racer) for racer in (first, second, third)]
     ids = [model.encoder.answer(text) for text in ("Nobody knows where born", "Nowhere", "Who knows?")]
 
@@ -170,7 +170,7 @@ def test_once_the_maximum_is_reached_later_siblings_stop_and_earlier_ones_at_the
     take(1, len(ids[1]))
     rows[1].take(model.encoder.tokenizer.eos_token_id, model.end_ids)
     second.follow(rows[1])
-    assert race.to_beat == (1.0, 1)
+    assert contest.to_beat == (1.0, 1)
     assert third.lost()
     assert not first.lost()
     take(0, len(ids[0]))
@@ -184,7 +184,7 @@ def test_once_the_maximum_is_reached_later_siblings_stop_and_earlier_ones_at_the
 def test_words_are_read_as_they_stand_in_the_answer(model, text):
     """What was read of a growing answer is a beginning of its text, up to a space."""
     bound = RubricBound(Rubric([RougeDistance()]), BestOfN(), State(0, {"p": Completion("x")}))
-    racer = Racer(Race(Prompt("p", "?"), bound, -math.inf, model.encoder), 0)
+    racer = Candidate(EarlyStopping(Prompt("p", "?"), bound, -math.inf, model.encoder), 0)
     row = Row([], 0, 99, watcher=racer)
     for token in model.encoder.answer(text):
         row.take(token, model.end_ids)

@@ -62,7 +62,7 @@ def test_no_continuation_scores_above_the_ceiling(reference, text, rest, min_len
     partial = text[: max(0, len(text) - cut)]
     whole = partial + rest
     [score] = reward.score(prompt, [Completion(whole)], Completion(reference))
-    assert score <= reward.ceiling(prompt, partial, Completion(reference)) + 1e-12
+    assert score <= reward.upper_bound(prompt, partial, Completion(reference)) + 1e-12
 
 
 def test_repeating_the_reference_scores_zero_and_saying_nothing_of_it_scores_one():

@@ -9,7 +9,7 @@ from collapse_llm.data import Authors
 from collapse_llm.model import CausalLm, Lora, PromptFormat
 from collapse_llm.model.training import answer_losses, token_losses
 from collapse_llm.updater import Sft
-from collapse_llm.updater.batches import Batch, Lesson, batches_of, paired_batches
+from collapse_llm.updater.batches import Batch, TrainingExample, batches_of, paired_batches
 from collapse_llm.updater.fine_tuning import accumulate
 
 
@@ -62,12 +62,12 @@ def test_retain_examples_are_spread_over_all_epochs(model):
     assert sorted(seen) == sorted(model.encoder.example(p.content, p.target).ids for p in retain)
 
 
-def lessons(examples):
-    return [Lesson((example,)) for example in examples]
+def as_training(examples):
+    return [TrainingExample((example,)) for example in examples]
 
 
 def rows(batch):
-    return [answer for lesson in batch.kept for answer in lesson.answers]
+    return [answer for example in batch.kept for answer in example.answers]
 
 
 def kept_and_retained():
@@ -89,7 +89,7 @@ def test_an_update_steps_along_the_plain_gradient(model, tiny_directory, micro_b
 
     encode = model.encoder.example
     [batch] = paired_batches(
-        lessons(encode(k.prompt.content, k.completion.content) for k in kept),
+        as_training(encode(k.prompt.content, k.completion.content) for k in kept),
         [encode(p.content, p.target) for p in retain],
         4,
         derived_update_seed(Iteration(0, 1, 0)),
@@ -112,7 +112,7 @@ def test_the_gradient_is_that_of_the_plain_implementation(model, tiny_directory,
     ahead = [encode(k.prompt.content, k.completion.content) for k in kept]
     beside = [encode(p.content, p.target) for p in retain]
     settings = Sft(retain_weight=1.5, micro_batch_size=micro_batch_size)
-    losses = accumulate(settings, model, Batch(lessons(ahead), beside))
+    losses = accumulate(settings, model, Batch(as_training(ahead), beside))
     plain = plain_loss(other, ahead), plain_loss(other, beside)
     (plain[0] + 1.5 * plain[1]).backward()
     assert losses == pytest.approx([loss.item() for loss in plain], rel=1e-5)
@@ -127,7 +127,7 @@ def derived_update_seed(iteration):
 
 
 def test_retain_examples_are_spread_evenly_and_none_is_lost(model, examples):
-    batches = paired_batches(lessons(examples[:5]), examples * 2, 2, 7)
+    batches = paired_batches(as_training(examples[:5]), examples * 2, 2, 7)
     assert [len(batch.kept) for batch in batches] == [2, 2, 1]
     assert [len(batch.retain) for batch in batches] == [4, 4, 4]
     together = [e.ids for batch in batches for e in rows(batch)]
@@ -235,12 +235,12 @@ def test_in_half_precision_the_trained_weights_stay_whole_and_sampling_follows_t
     kept, retain = kept_and_retained()
     prompts = [one.prompt for one in kept]
     sampler, settings = Generate(max_new_tokens=8), Sft(learning_rate=1e-2, warmup=0, schedule="constant")
-    before = sampler.refer(model, prompts, Iteration(0, 9, 0))
+    before = sampler.sample_references(model, prompts, Iteration(0, 9, 0))
     for number in range(60):
         metrics = settings.update(model, kept, retain, Iteration(number, 60, number))
     assert metrics["collapse_loss"] < 0.5
     assert {p.dtype for p in model.module.parameters()} == {torch.float32}
     assert model.module.get_input_embeddings().weight.grad is None
-    after = sampler.refer(model, prompts, Iteration(0, 9, 0))
+    after = sampler.sample_references(model, prompts, Iteration(0, 9, 0))
     assert after != before
     assert after[0].content.startswith("I do not know.")

@@ -95,10 +95,10 @@ def test_top_k_left_out_is_the_number_that_vllm_takes_for_all(vllm, adapted, que
 
 
 def test_references_are_greedy(vllm, adapted, questions):
-    answers = Vllm(**FEW).refer(adapted, questions[:3], HERE)
+    answers = Vllm(**FEW).sample_references(adapted, questions[:3], HERE)
     [call] = vllm.made[0].generated
     assert [p.temperature for p in call.params] == [0.0] * 3
-    assert answers == Generate(**FEW).refer(adapted, questions[:3], HERE)
+    assert answers == Generate(**FEW).sample_references(adapted, questions[:3], HERE)
 
 
 def test_what_ended_an_answer_is_no_part_of_it(vllm, adapted, questions):
@@ -152,9 +152,9 @@ def test_the_engine_is_made_once_a_model(vllm, adapted, load, tiny_directory, qu
 def test_the_engine_holds_what_the_model_was_taught(vllm, load, questions, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     taught = load(teach=Teach(epochs=1, learning_rate=5e-3))
-    answers = Vllm(**FEW).refer(taught, questions[:4], HERE)
-    assert answers == Generate(**FEW).refer(taught, questions[:4], HERE)
-    assert answers != Generate(**FEW).refer(load(), questions[:4], HERE)
+    answers = Vllm(**FEW).sample_references(taught, questions[:4], HERE)
+    assert answers == Generate(**FEW).sample_references(taught, questions[:4], HERE)
+    assert answers != Generate(**FEW).sample_references(load(), questions[:4], HERE)
 
 
 @pytest.mark.parametrize(("rank", "allowed"), [(1, 1), (9, 16), (16, 16), (300, 320)])

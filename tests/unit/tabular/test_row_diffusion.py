@@ -125,9 +125,11 @@ def test_a_taught_model_keeps_its_promises(table):
     check_loader(small(teach={"steps": 20}), table)
 
 
-@pytest.mark.parametrize("settings", [{}, {"steps": 5, "batch_size": 4}, {"unsaid": 0.5, "twins": True}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"steps": 5, "batch_size": 4}, {"condition_dropout": 0.5, "paired_references": True}]
+)
 def test_a_row_is_drawn_the_same_whatever_is_drawn_beside_it(settings, table, model):
-    model.keep_original()
+    model.keep_reference()
     check_sampler(DrawRows(**settings), model, list(table.load("forget"))[:4])
 
 
@@ -139,15 +141,18 @@ def test_the_batch_size_changes_no_draw(table, model):
 
 def test_a_twin_is_the_same_row_until_the_model_is_trained(table, model):
     prompts, retain = list(table.load("forget")), list(table.load("retain"))
-    DrawRows(twins=True).refer(model, prompts, FIRST)
-    before = DrawRows(twins=True).sample(model, prompts, 2, FIRST)
-    assert all(c.content == c.twin for group in before for c in group.completions)
+    DrawRows(paired_references=True).sample_references(model, prompts, FIRST)
+    before = DrawRows(paired_references=True).sample(model, prompts, 2, FIRST)
+    assert all(c.content == c.paired_reference for group in before for c in group.completions)
     kept = [Group(p, numbered([retain[0].target]), (1.0,)).keep(0) for p in prompts]
     RowDenoising(steps=20, learning_rate=5e-3, warmup=0).update(model, kept, retain, FIRST)
-    after = DrawRows(twins=True).sample(model, prompts, 2, FIRST)
-    twins = [[replace(c, twin=None, content=c.twin) for c in group.completions] for group in after]
-    assert twins == [[replace(c, twin=None) for c in group.completions] for group in before]
-    assert any(c.content != c.twin for group in after for c in group.completions)
+    after = DrawRows(paired_references=True).sample(model, prompts, 2, FIRST)
+    twins = [
+        [replace(c, paired_reference=None, content=c.paired_reference) for c in group.completions]
+        for group in after
+    ]
+    assert twins == [[replace(c, paired_reference=None) for c in group.completions] for group in before]
+    assert any(c.content != c.paired_reference for group in after for c in group.completions)
 
 
 def test_a_candidate_may_answer_more_freely_but_a_reference_may_not(table, model):
@@ -155,14 +160,16 @@ def test_a_candidate_may_answer_more_freely_but_a_reference_may_not(table, model
     strict, free = (
         [
             c.content["town"]
-            for g in DrawRows(unsaid=u).sample(model, prompts, 2, FIRST)
+            for g in DrawRows(condition_dropout=u).sample(model, prompts, 2, FIRST)
             for c in g.completions
         ]
         for u in (0.0, 0.9)
     )
     assert strict.count("south") < 12
     assert free.count("south") > 30
-    assert DrawRows(unsaid=0.9).refer(model, prompts, FIRST) == DrawRows().refer(model, prompts, FIRST)
+    assert DrawRows(condition_dropout=0.9).sample_references(
+        model, prompts, FIRST
+    ) == DrawRows().sample_references(model, prompts, FIRST)
 
 
 def test_training_is_repeatable_and_goes_on_from_a_checkpoint(table):
@@ -184,7 +191,7 @@ def test_an_iteration_that_keeps_nothing_trains_on_what_is_retained(table, model
 
 def test_an_exported_model_draws_the_same(tmp_path, model):
     model.export(tmp_path)
-    again = open_exported(tmp_path, model.unsaid, torch.device("cpu"))
+    again = open_exported(tmp_path, model.condition_dropout, torch.device("cpu"))
     said = [{"trade": "baker", "town": "north"}] * 20
     assert draw(again, said, range(20), DrawRows()) == draw(model, said, range(20), DrawRows())
     begun = RowDiffusion(path=str(tmp_path), teach=None, device="cpu").load(None, 0)
@@ -217,7 +224,7 @@ def test_what_is_kept_answers_the_whole_prompt_and_moves_no_other(table):
     def watch(module, given):
         seen.append(given[2])
 
-    model = small(unsaid=0.9, teach={"steps": 5}).load(table, 0)
+    model = small(condition_dropout=0.9, teach={"steps": 5}).load(table, 0)
     model.module.register_forward_pre_hook(watch)
     kept = [Group(Prompt("f/0", whole), numbered([row]), (1.0,)).keep(0)]
     RowDenoising(steps=1, batch_size=64).update(

@@ -139,7 +139,7 @@ def test_variety_is_the_mean_squared_distance_of_two_rows_over_that_of_real_ones
 
 
 def test_a_subgroup_with_conditions_is_judged_by_its_own_columns(table):
-    found = measured(small(unsaid=0.5).load(table, 0), table)
+    found = measured(small(condition_dropout=0.5).load(table, 0), table)
     assert found["judge_accuracy"] == 100
     assert found["forgotten_share"] > 85
     assert found["unasked_share"] == pytest.approx(25, abs=12), "a quarter of all people are in it"
@@ -233,7 +233,7 @@ CONTROLS = {
 }
 
 
-FORGETTING_ALONE = ["evaluate.beside={}", "evaluate.with=[{use: table-forgetting, num_rows: 200}]"]
+FORGETTING_ALONE = ["evaluate.baselines={}", "evaluate.with=[{use: table-forgetting, num_rows: 200}]"]
 
 
 @pytest.mark.parametrize("control", CONTROLS)

@@ -124,6 +124,6 @@ def test_no_share_grows_faster_than_the_number_of_candidates() -> None:
     run = simulate(nearly_the_best, [2], shares)[0]
     for before, after in pairwise(run):
         for name, share in before.items():
-            ceiling = min(1.0, 3 * share)
-            assert after[name] <= ceiling + 4 * sqrt(ceiling * (1 - ceiling) / DRAWS)
-    assert run[1]["no idea"] > 2.5 * run[0]["no idea"], "the ceiling is nearly reached by what is rare"
+            upper_bound = min(1.0, 3 * share)
+            assert after[name] <= upper_bound + 4 * sqrt(upper_bound * (1 - upper_bound) / DRAWS)
+    assert run[1]["no idea"] > 2.5 * run[0]["no idea"], "the upper_bound is nearly reached by what is rare"

@@ -27,9 +27,9 @@ def measure_relearning(settings: TextRelearning, model: Model, data: Dataset, se
         taught = source.sample(retain, min(len(taught), len(retain)))
     metrics: dict[str, Metric] = {}
     examples: list[Mapping[str, Any]] = []
-    pupil = copy_of(model)
-    for number in relearn(settings, pupil, taught, derive_seed(seed, "relearn")):
-        found = remembered(pupil, asked, f"forget, {number} steps on", settings.max_new_tokens, seed)
+    copy_ = copy_of(model)
+    for number in relearn(settings, copy_, taught, derive_seed(seed, "relearn")):
+        found = remembered(copy_, asked, f"forget, {number} steps on", settings.max_new_tokens, seed)
         metrics |= {f"relearned_{name}_{number}": metric for name, metric in found.metrics.items()}
         examples += found.examples
     return Evaluation(metrics, examples)
@@ -53,34 +53,34 @@ def divide(prompts: list[Prompt], share: float, seed: int) -> tuple[list[Prompt]
 
 
 def relearn(
-    settings: TextRelearning, pupil: LanguageModel, taught: Sequence[Prompt], seed: int
+    settings: TextRelearning, copy_: LanguageModel, taught: Sequence[Prompt], seed: int
 ) -> Iterator[int]:
-    """Train the pupil in place, stopping after each number of steps at which it is to be asked."""
-    examples = [pupil.encoder.example(prompt.content, prompt.target) for prompt in taught]
+    """Train the copy in place, stopping after each number of steps at which it is to be asked."""
+    examples = [copy_.encoder.example(prompt.content, prompt.target) for prompt in taught]
     batches = itertools.chain.from_iterable(
         shuffled_batches(examples, settings.batch_size, derive_seed(seed, epoch))
         for epoch in itertools.count()
     )
-    optimizer = torch.optim.AdamW(pupil.module.parameters(), weight_decay=0.0)
+    optimizer = torch.optim.AdamW(copy_.module.parameters(), weight_decay=0.0)
     done = 0
     for until in sorted(set(settings.steps)):
         for number in range(done, until):
             with seeded(derive_seed(seed, "dropout", number)):
                 _learn(
-                    pupil, optimizer, next(batches), settings.learning_rate, Iteration(number, until, seed)
+                    copy_, optimizer, next(batches), settings.learning_rate, Iteration(number, until, seed)
                 )
         done = until
         yield until
 
 
 def _learn(
-    pupil: LanguageModel,
+    copy_: LanguageModel,
     optimizer: torch.optim.Optimizer,
     batch: Sequence[Example],
     rate: float,
     moment: Iteration,
 ) -> None:
-    with pupil.for_training() as module:
-        loss = torch.cat(token_losses(module, batch, pupil.device)).mean()
+    with copy_.for_training() as module:
+        loss = torch.cat(token_losses(module, batch, copy_.device)).mean()
         loss.backward()  # type: ignore[no-untyped-call]
     step(optimizer, loss.item(), rate, 1.0, moment)
