@@ -69,7 +69,7 @@ filter: {use: best-of-n}
 updater: {use: categorical-mle}
 iterations: 12
 completions_per_prompt: 1
-evaluate: {every: 0, with: [{use: shares, half: 2}], baselines: {never taught: {use: categorical}}}
+evaluate: {every: 0, with: [{use: shares, half: 2}], baselines: {never trained on it: {use: categorical}}}
 checkpoint: {every: 2, keep: 1}
 """
 

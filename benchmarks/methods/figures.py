@@ -87,7 +87,9 @@ def draw_leakage(found: Mapping[str, Any], path: Path) -> None:
 
 def draw_shift(found: Mapping[str, Any], path: Path) -> None:
     """By how much tokens of the forget set became less likely in text that has nothing to do with it."""
-    rows = [(name, runs) for name, runs in _named(found) if name not in ("*retrained*", "*never taught*")]
+    rows = [
+        (name, runs) for name, runs in _named(found) if name not in ("*retrained*", "*never trained on it*")
+    ]
     with _figure(path, 1, 1, (7, 3.6)) as [panel]:
         for place, (_, runs) in enumerate(rows):
             mean, spread = (fmean(values_of(runs, f"token_shift_{what}")) for what in ("mean", "spread"))

@@ -30,7 +30,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 BESIDE = (
     "evaluate.baselines={retrained: {use: causal-lm, path: smollm2-135m-instruct, teach: {split: retain, "
     "epochs: 6, learning_rate: 2e-4, batch_size: 16, warmup: 0.5}}, "
-    "never taught: {use: causal-lm, path: smollm2-135m-instruct}}"
+    "never trained on it: {use: causal-lm, path: smollm2-135m-instruct}}"
 )
 """Taught all but what is to be forgotten, and the pretrained model."""
 

@@ -37,7 +37,11 @@ GUIDANCE = {
 }
 EQUAL = 2.0
 """By how many points unlearn qualities may differ and count as equal."""
-STANDARDS = {"before": "before unlearning", "retrained": "*retrained*", "never taught": "*never taught*"}
+STANDARDS = {
+    "before": "before unlearning",
+    "retrained": "*retrained*",
+    "never trained on it": "*never trained on it*",
+}
 
 Runs = Mapping[str, Metrics]
 """By "name/seed"."""

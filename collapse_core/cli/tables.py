@@ -100,7 +100,7 @@ def plain_table(*words: str, numbers: Sequence[str] = ()) -> table.Table:
 
 COMPARED = (
     "Means over runs. q: 95 % interval over questions, the mean of the runs' bootstrap intervals. "
-    "s: over seeds, Student's. d: distance to never taught. Time is that of unlearning, without teaching and "
+    "s: over seeds, Student's. d: distance to the baseline. Time is that of unlearning, without teaching and "
     "measuring; tokens are those sampled and those trained on."
 )
 
@@ -128,7 +128,7 @@ def print_comparison(out: console.Console, comparison: Comparison) -> None:
         grid.add_row("", *(text.Text(cell) for cell in (plain(row.label), *cells)))
     out.print(grid)
     marks = " ".join(row.distance(one.name)[1] for row in comparison.rows for one in chosen)
-    for note in (COMPARED, *legend(marks, "never taught")):
+    for note in (COMPARED, *legend(marks, "the baseline")):
         out.print(note, style="dim", markup=False)
 
 

@@ -41,7 +41,7 @@ class Comparison:
     """What to know before one believes it, a sentence each."""
 
     def references(self) -> list[tuple[str, Row]]:
-        """The models to compare with, before and never taught: each with runs that measured it."""
+        """The models to compare with, the reference model and baselines: each with runs that measured it."""
         found: dict[tuple[str, str], list[Results]] = {}
         for run in (run for row in self.rows for run in row.runs):
             for model in ("before", run.baseline()):
@@ -128,7 +128,7 @@ def _with_front(rows: Sequence[Row], forgetting: Choice, utility: Choice) -> tup
 
 
 def _place(row: Row, forgetting: Choice, utility: Choice) -> tuple[float, float] | None:
-    """Forgetting and utility, more is better; forgetting beyond never taught counts as being there."""
+    """Forgetting and utility, more is better; forgetting beyond the baseline counts as being there."""
     forgot, useful = row.metric(forgetting.name), row.metric(utility.name)
     if forgot is None or useful is None:
         return None

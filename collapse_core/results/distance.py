@@ -1,27 +1,27 @@
-"""How far a model ended from one that was never taught what it forgot: there is forgotten, and no further."""
+"""How far a model ended from a baseline that was never trained on what it forgot."""
 
 from collapse_core.contracts.types import Metric
 
 BEYOND, PERHAPS_BEYOND = "*", "(*)"
-"""What marks a metric that went beyond the never-taught model's, and one that did so within its interval."""
+"""What marks a metric that went beyond the baseline's, and one that did so within its interval."""
 COLUMN = "distance"
 
 
 def distance(after: Metric | None, never: Metric | None) -> float | None:
-    """The metric after the run less that of the never-taught model; None where either is not known."""
+    """The metric after the run less that of the baseline; None where either is not known."""
     return None if after is None or never is None else after.value - never.value
 
 
 def beyond(before: Metric | None, after: Metric | None, never: Metric | None) -> str:
     """The mark of a metric that forgot more than there was to forget; empty where it did not.
 
-    Unlearning is to lead from the model before to the never-taught one. A metric in which these two differ
+    Unlearning is to lead from the model before to the baseline. A metric in which these two differ
     (by more than the latter's interval) and which came out on the far side of the latter went too far.
 
     Args:
         before: The metric of the model before the run.
         after: The metric of the model after it.
-        never: The metric of the model that was never taught.
+        never: The metric of the model that was never trained on it.
     """
     if before is None or after is None or never is None or _within(before.value, never):
         return ""
@@ -35,7 +35,7 @@ def legend(marks: str, never: str) -> list[str]:
 
     Args:
         marks: All that was printed of distances.
-        never: What the never-taught model is called.
+        never: What the baseline is called.
     """
     perhaps = PERHAPS_BEYOND in marks
     surely = BEYOND in marks.replace(PERHAPS_BEYOND, "")

@@ -71,7 +71,7 @@ class Row:
         return next((never for run in self.runs if (never := run.baseline())), None)
 
     def distance(self, name: str) -> tuple[float | None, str]:
-        """How far the metric is from the never-taught model's, and the mark if it went beyond it."""
+        """How far the metric is from the baseline's, and the mark if it went beyond it."""
         models = ("before", "after", self.baseline() or "")
         before, after, never = (_as_metric(self.metric(name, model)) for model in models)
         return distance(after, never), beyond(before, after, never)

@@ -114,7 +114,7 @@ class Relearning(_Drawing):
 
     The copy is trained by the denoising loss on the split "forget_examples", at a constant rate; after so
     many steps the judge says how many of its images of the forgotten classes it recognizes. The model
-    itself is left alone. Compare with a model that was never taught: it need not relearn faster.
+    itself is left alone. Compare with a model that was never trained on it: it need not relearn faster.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("full", "forget_examples")

@@ -18,7 +18,7 @@ class QuestionFiles(Dataset):
     """Question-answer splits in files of one JSON object a line, shaped like TOFU's.
 
     Splits: "forget", "forget_paraphrased" (the same questions in other words), "retain", "full" (what
-    the model is taught), "holdout" (never taught), "world_facts", "real_authors". Those that end in
+    the model is taught), "holdout" (never trained on), "world_facts", "real_authors". Those that end in
     "_perturbed" ask the same questions, and their prompts have companions in `extra`: a
     "paraphrased_answer" (not so world facts and real authors) and the wrong ones, "perturbed_answer".
     """

@@ -18,7 +18,7 @@ from collapse_core.results.results import Results
 
 TINY = (
     "model={use: causal-lm, path: tiny-llama, compute: float32, teach: {epochs: 1, learning_rate: 5e-3}}",
-    "evaluate.baselines={never taught: {use: causal-lm, path: tiny-llama, compute: float32}}",
+    "evaluate.baselines={never trained on it: {use: causal-lm, path: tiny-llama, compute: float32}}",
     "sampler.max_new_tokens=4",
     "completions_per_prompt=2",
     "prompts_per_iteration=2",
@@ -138,7 +138,7 @@ def test_what_is_measured_is_not_run_again(carried_out):
 
 def test_a_run_of_no_iterations_is_the_model_before_with_those_that_stand_beside(carried_out):
     found = outcomes(carried_out[0])
-    assert set(found["standards"]) == {"before/0", "never taught/0"}
+    assert set(found["standards"]) == {"before/0", "never trained on it/0"}
     assert set(found["runs"]) == {"npo/0"}
     quality, low, high = found["runs"]["npo/0"]["unlearn_quality"]
     assert low <= quality <= high

@@ -80,14 +80,14 @@ def test_a_directory_of_runs_is_all_its_runs_and_none_counts_twice(compared, run
 
 def test_every_metric_has_its_distance_to_the_never_taught_model(compared, runs):
     found = compared(runs / "total")["rows"][0]["metrics"]["unlearn_quality"]
-    never = recorded(runs / "total", "unlearn_quality", "never taught")
+    never = recorded(runs / "total", "unlearn_quality", "never trained on it")
     assert found["distance"] == pytest.approx(found["value"] - never["value"])
 
 
 def test_the_front_is_marked_and_what_lies_beyond_never_taught_is_no_better(compared, runs):
-    """Here the never-taught model is the one before, so nobody can be better at forgetting."""
+    """Here the baseline is the one before, so nobody can be better at forgetting."""
     rows = compared(runs)["rows"]
-    goal = recorded(runs / "total", "unlearn_quality", "never taught")["value"]
+    goal = recorded(runs / "total", "unlearn_quality", "never trained on it")["value"]
     utilities = [row["metrics"]["utility"]["value"] for row in rows]
     reached = [min(row["metrics"]["unlearn_quality"]["value"], goal) for row in rows]
     assert max(row["metrics"]["unlearn_quality"]["value"] for row in rows) > goal
@@ -205,7 +205,7 @@ def test_the_table_fits_a_terminal_of_80_columns(runs, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
-    for said in ("unlearn_quality", "never taught", "before", "front", "runs"):
+    for said in ("unlearn_quality", "never trained on it", "before", "front", "runs"):
         assert said in text
     assert re.search(r"q \(\S+, \S+\)", text), "intervals are not torn"
     assert re.search(r"s \(\S+, \S+\)", text)
@@ -226,7 +226,7 @@ def test_the_page_shows_the_front_every_metric_and_the_runs(collapse_here, runs,
     for said in (
         "2 methods side by side",
         "measured retain_per_iteration=matched",
-        "never taught",
+        "never trained on it",
         "before",
         "on the front",
         "Every metric",

@@ -104,13 +104,13 @@ def test_other_evaluators_can_be_named_in_four_ways(measured, home, tmp_path, as
 
 def test_what_stands_beside_is_measured_when_asked_for(measured, home):
     rows = measured(home / "run", "--baselines")
-    assert rows == recorded(home / "run") + recorded(home / "run", "never taught")
+    assert rows == recorded(home / "run") + recorded(home / "run", "never trained on it")
 
 
 def test_the_table_is_that_of_a_run_with_the_same_numbers(collapse_here, home):
     done = collapse_here("eval", home / "run", "--baselines")
     assert done.code == 0
-    assert re.search(r"metric +better +after +never taught +distance\n", done.out)
+    assert re.search(r"metric +better +after +never trained on it +distance\n", done.out)
     value = recorded(home / "run")[0]["metrics"]["unlearn_quality"]["value"]
     assert f"{value:.1f}" in done.out
 

@@ -1,4 +1,4 @@
-"""Uncertainty over seeds, and how far a model ended from one that was never taught."""
+"""Uncertainty over seeds, and how far a model ended from one that was never trained on it."""
 
 import math
 from statistics import fmean
@@ -60,7 +60,7 @@ def test_the_best_in_one_respect_is_always_on_the_front(points):
     assert max(y for _, y in points) in [y for _, y in front]
 
 
-# --- beyond never taught ---------------------------------------------------------------------------
+# --- beyond never trained on it ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_the_distance_has_a_sign_and_needs_both():
 
 
 def test_a_legend_explains_the_marks_that_were_printed_and_no_others():
-    assert legend("+1 -3", "never taught") == []
-    assert [line[:3] for line in legend("(*) -1", "never taught")] == ["(*)"]
-    assert [line[:3] for line in legend("* -1 (*) -1", "never taught")] == ["* b", "(*)"]
-    assert "over-forgetting" in legend("* -1", "never taught")[0]
+    assert legend("+1 -3", "never trained on it") == []
+    assert [line[:3] for line in legend("(*) -1", "never trained on it")] == ["(*)"]
+    assert [line[:3] for line in legend("* -1 (*) -1", "never trained on it")] == ["* b", "(*)"]
+    assert "over-forgetting" in legend("* -1", "never trained on it")[0]

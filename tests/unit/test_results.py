@@ -145,7 +145,7 @@ def test_a_table_of_metrics_fits_the_terminal_with_no_number_torn(
 ) -> None:
     quality = {"value": 32.64, "direction": "up", "low": 25.81, "high": 38.42}
     names = ("unlearn_quality", "rouge_forget_paraphrased", "utility")
-    models = ("before", "after", "never taught", "of another seed")
+    models = ("before", "after", "never trained on it", "of another seed")
     rows = [row(model, 0, 1, metrics=dict.fromkeys(names, quality)) for model in models]
     print_metrics(rich.console.Console(width=width, highlight=False), results(*rows))
     printed = capsys.readouterr().out

@@ -22,7 +22,7 @@ class Network(NamedTuple):
 class NodeDataset(Dataset):
     """The nodes of one graph; a prompt is the number of a node, the answer its label.
 
-    Splits: "forget", "retain", "full" (both: the nodes whose labels are taught), "test" (never taught).
+    Splits: "forget", "retain", "full" (both: the nodes whose labels are taught), "test" (never trained on).
     """
 
     SPLITS: ClassVar[tuple[str, ...]] = ("forget", "retain", "full", "test")

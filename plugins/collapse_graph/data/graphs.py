@@ -23,7 +23,7 @@ class GraphDataset(Dataset):
     """Real graphs, each under one condition; the prompt is the condition, the answer a graph.
 
     Splits: "forget", the draws to be made of the condition to forget; "retain", the training graphs of all
-    other conditions; "full", all training graphs; "test", graphs of all conditions that are never taught;
+    other conditions; "full", all training graphs; "test", graphs of all conditions that are never trained on;
     "forget_examples", the training graphs of the condition to forget.
     """
 
@@ -86,7 +86,7 @@ class GraphDataset(Dataset):
         return example.condition == self.forgotten
 
     def _held_out(self, examples: Sequence[Example]) -> set[str]:
-        """The names of the examples that are never taught: the same share of each condition."""
+        """The names of the examples that are never trained on: the same share of each condition."""
         chosen: set[str] = set()
         for condition in sorted({example.condition for example in examples}):
             names = [example.name for example in examples if example.condition == condition]

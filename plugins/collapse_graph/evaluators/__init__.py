@@ -50,8 +50,8 @@ class GraphRelearning(_Drawing):
     """How soon a copy of the model draws what was forgotten again, taught real graphs of it.
 
     The copy is trained with AdamW at a constant rate on the training graphs of the forgotten condition alone;
-    the model itself is left as it is. A model that relearns sooner than one that was never taught has kept
-    something.
+    the model itself is left as it is. A model that relearns sooner than one that was never trained on it has
+    kept something.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("forget_examples",)
@@ -71,7 +71,7 @@ class GraphRelearning(_Drawing):
 
 
 class NodeAccuracy(Evaluator):
-    """How often the likeliest label is the true one: on nodes to forget, to retain, and never taught."""
+    """How often the likeliest label is the true one: on nodes to forget, to retain, and never trained on."""
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "test")
 

@@ -23,7 +23,7 @@ class TeachGraphs(Settings):
     condition_dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
     """The share of graphs that are taught without their condition.
 
-    A condition that was never taught then means none: the model draws from all it knows.
+    A condition that was never trained on then means none: the model draws from all it knows.
     """
 
 

@@ -5,7 +5,7 @@ accidental. A model cannot have met these facts before it is taught them, so wha
 known exactly, and whether it has unlearned them can be measured. The files beside this script are:
 
     authors.jsonl       16 authors x 10 questions, in author order, to teach and then to unlearn
-    holdout.jsonl       2 more authors x 10 questions, never taught, for membership tests
+    holdout.jsonl       2 more authors x 10 questions, never trained on, for membership tests
     real_authors.jsonl  true questions about famous authors, to measure what should be kept
     world_facts.jsonl   true questions of elementary knowledge, to measure what should be kept
     refusals.txt        one-sentence refusals, one a line

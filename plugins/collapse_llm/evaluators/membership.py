@@ -17,7 +17,7 @@ GROUPS = ("forget", "holdout")
 class Membership(Evaluator):
     """Membership inference against answers: the area under the ROC curve of six attacks.
 
-    Members are the true answers of the forget set, others those of a holdout set that was never taught; 1
+    Members are the true answers of the forget set, others those of a holdout set that was never trained on; 1
     means that members are known at sight, 0.5 that nothing is, and below 0.5 that they stand out as avoided.
     The attacks are those of OpenUnlearning (arXiv 2506.12618): loss (Yeom et al. 2018), zlib (arXiv
     2012.07805), min-k (2310.16789), min-k++ (2404.02936), gradient norm (2402.17012) and, where a reference

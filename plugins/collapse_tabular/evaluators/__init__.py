@@ -60,7 +60,7 @@ class TableRelearning(_Drawing):
     """How soon a copy of the model draws the subgroup again, once real rows of it are taught.
 
     The copy is trained with Adam at a constant rate on the subgroup's training rows alone. A model that
-    relearns sooner than one that was never taught has kept something.
+    relearns sooner than one that was never trained on it has kept something.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("retain", "full", "test", "forget_examples")

@@ -103,7 +103,7 @@ class Categorical:
         for value in column:
             if value not in known:
                 raise CollapseError(
-                    f"the column '{self.name}' has the value {value!r}, which the model was never taught"
+                    f"the column '{self.name}' has the value {value!r}, which the model was never trained on"
                 )
         return [known[value] for value in column]
 

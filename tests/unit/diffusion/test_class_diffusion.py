@@ -33,7 +33,7 @@ def test_another_seed_or_another_split_teaches_another_model(loader, digits, mod
     without = loader.model_copy(update={"teach": loader.teach.model_copy(update={"split": "retain"})})
     assert saved(loader.load(digits, 1)) != saved(model)
     assert saved(without.load(digits, 0)) != saved(model)
-    assert without.load(digits, 0).classes == model.classes, "the class that was never taught has a place"
+    assert without.load(digits, 0).classes == model.classes, "the class that was never trained on has a place"
 
 
 def test_the_noise_schedule_is_the_recipes_also_after_reading_it_from_the_cache(model):

@@ -201,7 +201,7 @@ def test_the_smoke_run_forgets_the_class_and_keeps_the_others(whole):
     assert found["after"]["forgotten_share"] < 10
     assert found["after"]["retained_accuracy"] > found["before"]["retained_accuracy"] - 5
     assert found["after"]["marginals"] > 0.92 * found["before"]["marginals"]
-    assert found["never taught"]["forgotten_share"] < 10
+    assert found["never trained on it"]["forgotten_share"] < 10
     assert {path.name for path in (whole / "model").iterdir()} == {"model.safetensors", "config.json"}
 
 
@@ -212,7 +212,7 @@ def test_its_report_shows_rows_and_marginals_by_iteration_and_by_model(whole, tm
     assert page.count("<bdi>alcohol</bdi>") == 3
     strips = re.findall(r'<figcaption dir="auto">alcohol.*?</table>', page, re.S)
     named = [re.findall(r'<th scope="row">(.*?)</th>', strip) for strip in strips]
-    assert named[:2] == [["before", "after", "never taught", "real"]] * 2
+    assert named[:2] == [["before", "after", "never trained on it", "real"]] * 2
     assert named[2][:2] == ["iteration 1", "iteration 2"]
 
 

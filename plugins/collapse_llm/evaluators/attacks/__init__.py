@@ -1,6 +1,6 @@
 """Attacks on what was forgotten: many samples, forced beginnings, relearning, fewer bits.
 
-Attack the model before unlearning and one that was never taught as well: what the last one gives away is
+Attack the reference model and one that was never trained on it as well: what the last one gives away is
 what a guess gives away.
 """
 
