@@ -41,7 +41,7 @@ class Rubric:
             )
             for scores in zip(*breakdown.values(), strict=True)
         ) or (0.0,) * len(group.completions)
-        return replace(group, rewards=totals, breakdown=breakdown, maximum=self.maximum)
+        return replace(group, rewards=totals, breakdown=breakdown, maximum=self.maximum, reference=reference)
 
     def _ask(
         self, name: str, reward: Reward, group: Group, reference: Completion | None

@@ -7,9 +7,9 @@ from typing import Any
 
 from rich import console, markup, status
 
-from collapse_core import complaints
 from collapse_core.cli.tables import print_metrics, stdout
 from collapse_core.contracts.interfaces import Callback
+from collapse_core.parts.guard import describe
 from collapse_core.results.results import Results, load_results, plain
 
 NUM_EXAMPLES = 3
@@ -94,7 +94,7 @@ def warnings(guard: Mapping[str, Any]) -> Iterator[str]:
     """What the guard found in an iteration and does about it; `guard` is its part of the journal's line."""
     for kind in ("nothing_passes", "less_passes"):
         if prompts := guard.get(kind):
-            yield complaints.trouble(kind, prompts, guard["patience"]) + ACTIONS.get(guard["did"], "")
+            yield describe(kind, prompts, guard["patience"]) + ACTIONS.get(guard["did"], "")
 
 
 def print_examples(out: console.Console, results: Results) -> None:

@@ -71,7 +71,7 @@ def examine(target: str, recipe: Recipe, *, baselines: bool = False) -> Iterator
         yield {"model": AFTER, "iteration": iteration} | row
     if baselines:
         for name, loader in recipe.evaluate.baselines.items():
-            for row in evaluate(recipe, loader.load(recipe.data, recipe.seed)):
+            for row in evaluate(recipe, recipe.load_model(loader)):
                 yield {"model": name, "iteration": None} | row
 
 
@@ -123,7 +123,7 @@ def _of_run(directory: Path) -> tuple[Model, int]:
     found = checkpoints(directory)
     if not found:
         raise complaints.no_checkpoint(directory)
-    model = recipe.model.load(recipe.data, recipe.seed)
+    model = recipe.load_model()
     model.restore(found[-1])
     return model, files.read_json(found[-1] / "state.json")["iteration"]
 
@@ -134,7 +134,7 @@ def _of_path(path: str, recipe: Recipe) -> Model:
     if "path" not in fields:
         raise complaints.not_openable(path, recipe.model.use)
     instead: dict[str, Any] = {"path": path} | ({"teach": None} if "teach" in fields else {})
-    return recipe.model.model_copy(update=instead).load(recipe.data, recipe.seed)
+    return recipe.load_model(recipe.model.model_copy(update=instead))
 
 
 # --- evaluators ------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from safetensors.torch import load_file, save_file
 
-from collapse_core import complaints, errors
+from collapse_core import errors
 from collapse_core.contracts.interfaces import Model
 from collapse_core.contracts.types import Iteration
 from collapse_core.runtime import processes
@@ -36,7 +36,6 @@ class TorchModel(Model):
         self._saved_moments: dict[str, torch.Tensor] = {}
         self.sharded = False
         """Whether this process holds but its part of the parameters."""
-        self._original: dict[str, torch.Tensor] = {}
 
     @abstractmethod
     def export(self, directory: Path) -> None:
@@ -74,31 +73,9 @@ class TorchModel(Model):
         shard_(self.module, self.device)
         self.sharded = True
 
-    def keep_reference(self) -> None:
-        """Remember the weights as they are now, before unlearning; called by `sample_references`."""
-        self._original = {name: tensor.clone() for name, tensor in self._changing().items()}
-
-    @contextmanager
-    def original(self) -> Iterator[None]:
-        """Run a block with the weights that `keep_reference` kept, and put back those of now.
-
-        Raises:
-            CollapseError: None were kept.
-        """
-        if not self._original:
-            raise complaints.no_reference()
-        now = {name: tensor.clone() for name, tensor in self._changing().items()}
-        self._become(self._original)
-        try:
-            yield
-        finally:
-            self._become(now)
-
     def save(self, directory: Path) -> None:
         """Write weights.safetensors (what is trained, and buffers) and moments.safetensors."""
         saved = {"weights": self._changing(), "moments": self._moments()}
-        if self._original:
-            saved["original"] = self._original
         for name, tensors in saved.items():
             collected = {key: full_tensor(tensor) for key, tensor in tensors.items()}
             if processes.current().is_main:
@@ -107,8 +84,6 @@ class TorchModel(Model):
     def restore(self, directory: Path) -> None:
         """Read what `save` wrote; the optimizer's moments are taken up when it is next used."""
         self._become(load_file(directory / "weights.safetensors"))
-        original = directory / "original.safetensors"
-        self._original = load_file(original) if original.exists() else {}
         self._optimizer = None
         self._saved_moments = load_file(directory / "moments.safetensors")
         if self.sharded:

@@ -3,7 +3,6 @@
 import random
 from abc import abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -41,10 +40,6 @@ class DiffusionModel(TorchModel):
         Returns:
             A float array of shape (images, height, width, channels) in [0, 1].
         """
-
-    @abstractmethod
-    def as_before(self) -> AbstractContextManager[None]:
-        """Within this context the network is what it was before unlearning, also after a resumption."""
 
 
 def deal(examples: Sequence[Example], num: int, size: int, seed: int) -> list[Batch]:

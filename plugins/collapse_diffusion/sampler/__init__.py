@@ -1,7 +1,7 @@
 """How images are drawn from a diffusion model."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le
 
@@ -29,8 +29,10 @@ class Denoise(Sampler, Drawing):
     `batch_size` changes speed and memory, and floating point aside no draw. The reference is a single draw.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("image-diffusion",)
+
     paired_references: bool = False
-    """Also draw, from the same noise, what the model drew before unlearning; `same-noise-distance` asks."""
+    """Also draw, from the same noise, what the reference model draws; `same-noise-distance` needs it."""
 
     def sample(
         self,

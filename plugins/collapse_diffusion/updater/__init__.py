@@ -1,7 +1,7 @@
 """How a diffusion model is trained on what was kept."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt
 
@@ -16,6 +16,8 @@ class Denoising(Updater):
     iteration takes `steps` steps whatever was kept: with a filter that keeps nothing it trains on retain
     data alone, for as long.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("image-diffusion",)
 
     learning_rate: Annotated[float, Gt(0)] = 5e-4
     """The peak learning rate of AdamW."""

@@ -14,6 +14,8 @@ from collapse_llm.sentences import Sentences, read_sentences
 class Given(Sampler):
     """Gives answers that the model has no part in, so that it need not be asked."""
 
+    works_on: ClassVar[tuple[str, ...]] = ("language-model",)
+
     max_new_tokens: Annotated[int, Ge(0)] = 0
     """The longest of the model's own first answers, for rewards that compare with them; 0 asks for none."""
 
