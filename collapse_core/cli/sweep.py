@@ -12,7 +12,7 @@ import click
 
 from collapse_core import complaints, errors
 from collapse_core.cli.tables import print_members, stdout
-from collapse_core.recipe.document import split_override, yaml_value
+from collapse_core.recipe.overrides import split_override, yaml_value
 from collapse_core.runtime.processes import StoppedGently
 from collapse_core.sweep.launchers import submit
 from collapse_core.sweep.members import Member, Standing, members

@@ -11,9 +11,11 @@ from collapse_core import complaints, errors
 from collapse_core.contracts.interfaces import Evaluator, Model
 from collapse_core.errors import Problem, RecipeError
 from collapse_core.evaluation.during import evaluate
-from collapse_core.recipe.document import Document, read_file, split_at_commas, yaml_value
-from collapse_core.recipe.loading import parse_recipe, stored_document
+from collapse_core.recipe.document import Document, read_file
+from collapse_core.recipe.loading import parse_recipe
+from collapse_core.recipe.overrides import split_at_commas, yaml_value
 from collapse_core.recipe.recipe import EvaluateWhen, Recipe
+from collapse_core.recipe.stored import stored_document
 from collapse_core.run.run import checkpoints
 from collapse_core.runtime import files
 

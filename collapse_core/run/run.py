@@ -280,7 +280,7 @@ def checkpoints(directory: Path) -> list[Path]:
 
 
 def open_run(directory: Path, recipe: Recipe) -> Run:
-    """Open an existing run, to go on with it; see `loading.load_stored` for its recipe.
+    """Open an existing run, to go on with it; see `stored.load_stored` for its recipe.
 
     Raises:
         CollapseError: It is finished, or another process works on it.

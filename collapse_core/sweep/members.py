@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from collapse_core import complaints
 from collapse_core.errors import Problem, RecipeError
-from collapse_core.recipe.document import split_at_commas, split_override
 from collapse_core.recipe.loading import load_recipe
+from collapse_core.recipe.overrides import split_at_commas, split_override
 from collapse_core.runtime import files
 from collapse_core.runtime.digests import digest, text_digest
 

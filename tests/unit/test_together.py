@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from collapse_core import CollapseError, cached, load_recipe, processes
 from collapse_core.cli.launching import _command, _verdict
-from collapse_core.recipe.loading import load_stored
 from collapse_core.recipe.recipe import Launch
+from collapse_core.recipe.stored import load_stored
 from collapse_core.runtime.processes import FailedElsewhereError, Processes
 
 
