@@ -16,7 +16,7 @@ from collapse_core.recipe.loading import parse_recipe
 from collapse_core.recipe.overrides import split_at_commas, yaml_value
 from collapse_core.recipe.recipe import EvaluateWhen, Recipe
 from collapse_core.recipe.stored import stored_document
-from collapse_core.run.run import checkpoints
+from collapse_core.run.checkpoints import checkpoints
 from collapse_core.runtime import files
 
 Row = dict[str, Any]

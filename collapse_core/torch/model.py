@@ -13,6 +13,7 @@ from collapse_core import complaints, errors
 from collapse_core.contracts.interfaces import Model
 from collapse_core.contracts.types import Iteration
 from collapse_core.runtime import processes
+from collapse_core.torch.processes import join
 from collapse_core.torch.sharding import as_part_of, asks_for_shards, full_tensor, shard_
 
 MakeOptimizer = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
@@ -213,5 +214,6 @@ def pick_device(name: str = "auto") -> torch.device:
         return torch.device(name)
     from accelerate import PartialState
 
-    processes.current()  # knows how several processes meet
+    if processes.num_launched() > 1:
+        join()  # else PartialState would join them in its own way
     return torch.device(PartialState().device)

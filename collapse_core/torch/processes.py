@@ -1,7 +1,8 @@
-"""Several processes, met through accelerate: gloo between CPUs, nccl between GPUs."""
+"""Several processes, joined through accelerate: gloo between CPUs, nccl between GPUs."""
 
 import os
 from datetime import timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -9,7 +10,7 @@ from accelerate import PartialState
 from accelerate.utils import InitProcessGroupKwargs, gather_object
 
 from collapse_core import errors
-from collapse_core.runtime.processes import Processes
+from collapse_core.runtime.processes import Processes, set_joined
 from collapse_core.torch.sharding import asks_for_fsdp
 
 Item = TypeVar("Item")
@@ -39,8 +40,9 @@ class AcceleratedProcesses(Processes):
         return gathered
 
 
+@cache
 def join() -> Processes:
-    """Join the other processes.
+    """Join the other processes, once; `processes.current()` gives them from then on.
 
     Raises:
         CollapseError: The launcher asks for DeepSpeed or another way that is not supported.
@@ -57,4 +59,6 @@ def join() -> Processes:
     os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     on_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
     patient = InitProcessGroupKwargs(timeout=PATIENCE).to_kwargs()
-    return AcceleratedProcesses(PartialState(cpu=on_cpu or not torch.accelerator.is_available(), **patient))
+    state = PartialState(cpu=on_cpu or not torch.accelerator.is_available(), **patient)
+    set_joined(joined := AcceleratedProcesses(state))
+    return joined
