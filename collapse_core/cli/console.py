@@ -10,7 +10,8 @@ from rich import console, markup, status
 from collapse_core import complaints
 from collapse_core.cli.tables import print_metrics, stdout
 from collapse_core.contracts.interfaces import Callback
-from collapse_core.results.results import Results, load_results, plain
+from collapse_core.results.formatting import plain
+from collapse_core.results.results import Results, load_results
 
 NUM_EXAMPLES = 3
 

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any, TypeAlias
 
 from collapse_core.contracts.pictures import Cells, Picture, Pixels, Place, Sketch
-from collapse_core.results.results import plain
+from collapse_core.results.formatting import plain
 
 LARGEST = 512
 """The longest side of an image, in pixels."""

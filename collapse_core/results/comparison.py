@@ -190,7 +190,7 @@ def _row_json(row: Row) -> dict[str, Any]:
         "seeds": row.seeds,
         "on_front": row.on_front,
         "metrics": {
-            name: found | {COLUMN: row.distance(name)[0], "beyond": row.distance(name)[1]}
+            name: found | {COLUMN: row.distance(name).value, "beyond": row.distance(name).mark}
             for name, found in _metrics_json(row, "after").items()
         },
         "seconds": row.seconds().to_json(),
