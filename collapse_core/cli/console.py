@@ -7,7 +7,7 @@ from typing import Any
 
 from rich import console, markup, status
 
-from collapse_core import complaints
+from collapse_core import errors
 from collapse_core.cli.tables import print_metrics, stdout
 from collapse_core.contracts.interfaces import Callback
 from collapse_core.results.formatting import plain
@@ -98,7 +98,7 @@ def warnings(guard: Mapping[str, Any]) -> Iterator[str]:
     """What the guard found in an iteration and does about it; `guard` is its part of the journal's line."""
     for kind in ("nothing_passes", "less_passes"):
         if prompts := guard.get(kind):
-            yield complaints.trouble(kind, prompts, guard["patience"]) + ACTIONS.get(guard["did"], "")
+            yield errors.trouble(kind, prompts, guard["patience"]) + ACTIONS.get(guard["did"], "")
 
 
 def print_examples(out: console.Console, results: Results) -> None:

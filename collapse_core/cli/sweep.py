@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from collapse_core import complaints, errors
+from collapse_core import errors
 from collapse_core.cli.tables import print_members, stdout
+from collapse_core.errors import CollapseError
 from collapse_core.recipe.overrides import split_override, yaml_value
 from collapse_core.runtime.processes import StoppedGently
 from collapse_core.sweep.local import OnEnd, Stop, carry_out_here
@@ -80,7 +81,10 @@ def command(
         click.echo("Stopped; go on with the same command", err=True)
         raise StoppedGently
     if num_failed := sum(state != "done" for state in states.values()):
-        raise complaints.members_failed(num_failed, len(found), directory)
+        raise CollapseError(
+            f"{num_failed} of {len(found)} members failed; see {directory / 'logs'}, then sweep again, which "
+            "goes on with them"
+        )
     click.echo(f"compare them with:\n  collapse compare {directory}", err=True)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt
 from pydantic import SerializeAsAny, model_validator
 
-from collapse_core import complaints
+from collapse_core import errors
 from collapse_core.contracts.component import Settings
 from collapse_core.contracts.interfaces import Bound, Filter, Model, Sampler
 from collapse_core.contracts.state import State, Trouble, Watch
@@ -94,7 +94,7 @@ class Guard(Settings):
         """
         for trouble in (NOTHING, LESS):
             if self.then == "stop" and (prompts := _in_trouble(watched, trouble)):
-                raise complaints.guard_stops(iteration.finished, trouble, prompts, self.patience)
+                raise errors.guard_stops(iteration.finished, trouble, prompts, self.patience)
 
     def _counts(self, groups: Sequence[Group]) -> dict[str, tuple[int, int]]:
         """By content: how many completions passed, of how many."""

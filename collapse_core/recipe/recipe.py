@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from annotated_types import Ge
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, WithJsonSchema, field_validator
 
-from collapse_core import complaints, errors
+from collapse_core import errors
 from collapse_core.contracts.component import Settings
 from collapse_core.contracts.interfaces import (
     Dataset,
@@ -144,7 +144,7 @@ class Recipe(Settings):
     def _has_what_it_raises(cls, value: Guard, info: ValidationInfo) -> Guard:
         sampler = info.data.get("sampler")
         if value.then == "raise-temperature" and sampler and TEMPERATURE not in type(sampler).model_fields:
-            raise ValueError(complaints.no_temperature(sampler.use))
+            raise ValueError(errors.no_temperature(sampler.use))
         return value
 
     @cached_property

@@ -1,9 +1,11 @@
 """The recipe of a run that is there already, and whether it has changed since."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from collapse_core import errors
+from collapse_core.errors import Problem, RecipeError
 from collapse_core.recipe.document import Document, read_document
 from collapse_core.recipe.loading import parse_recipe
 from collapse_core.recipe.recipe import Recipe
@@ -23,7 +25,7 @@ def load_stored(directory: Path) -> Recipe:
     stored = resolved["recipe"]
     changed = _changed(stored, recipe.resolved()) + _changed(stored, _as_written(directory, resolved))
     if changed:
-        raise errors.recipe_changed(directory, list(dict.fromkeys(changed)))
+        raise _has_changed(directory, list(dict.fromkeys(changed)))
     return recipe
 
 
@@ -50,7 +52,12 @@ def _check_plugin_files(directory: Path) -> None:
         if not Path(name).is_file() or file_digest(Path(name)) != known
     ]
     if changed:
-        raise errors.recipe_changed(directory, [f"plugins ({name})" for name in changed])
+        raise _has_changed(directory, [f"plugins ({name})" for name in changed])
+
+
+def _has_changed(directory: Path, keys: Sequence[str]) -> RecipeError:
+    what = "differs from the recipe that this run began with; start a new run"
+    return RecipeError([Problem(str(directory), 0, 0, key, what) for key in keys])
 
 
 def _as_written(directory: Path, resolved: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from collapse_core import complaints, errors
+from collapse_core import errors
 from collapse_core.contracts.types import Metric
+from collapse_core.errors import CollapseError
 from collapse_core.results.distance import COLUMN
 from collapse_core.results.formatting import plain
 from collapse_core.runtime import files
@@ -142,7 +143,7 @@ def load_results(directory: Path) -> Results:
         recipe = recipe["recipe"]
         name = recipe["name"]
     except (KeyError, TypeError):
-        raise complaints.broken_run(directory / "resolved.json", "it names no recipe") from None
+        raise _broken(directory / "resolved.json", "it names no recipe") from None
     return Results(directory, name, journal, evaluations, timings, recipe, status, environment)
 
 
@@ -151,7 +152,11 @@ def _json(path: Path) -> Any:
     try:
         return files.read_json(path) if path.exists() else {}
     except ValueError as error:
-        raise complaints.broken_run(path, f"it is no JSON ({error})") from None
+        raise _broken(path, f"it is no JSON ({error})") from None
+
+
+def _broken(path: Path, why: str) -> CollapseError:
+    return CollapseError(f"{path} is broken: {why}; restore it from a copy, or leave the run out")
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from collapse_core import errors
+from collapse_core.errors import CollapseError
 from collapse_core.recipe.recipe import Recipe
 from collapse_core.run.joining import join
 from collapse_core.run.run import Run
@@ -41,13 +41,22 @@ def _lay_out(recipe: Recipe, source: str, manifest: Mapping[str, Any], directory
         began = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
         directory = Path("runs") / recipe.name / f"{began}-{digest(resolved)[:8]}"
     if directory.exists() and any(directory.iterdir()):
-        raise errors.directory_in_use(directory)
+        raise _in_use(directory)
     for name in ("checkpoints", "completions"):
         (directory / name).mkdir(parents=True, exist_ok=True)
     files.write_text(directory / "recipe.yaml", source)
     files.write_json(directory / "environment.json", manifest)
     files.write_json(directory / "resolved.json", {"digest": digest(resolved), "recipe": resolved})
     return directory
+
+
+def _in_use(directory: Path) -> CollapseError:
+    if (directory / "resolved.json").exists():
+        return CollapseError(
+            f"{directory} already holds a run; give another --run-dir, or continue it with "
+            f"'collapse resume {directory}'"
+        )
+    return CollapseError(f"{directory} is not empty, and holds no run; empty it or give another --run-dir")
 
 
 def open_run(directory: Path, recipe: Recipe) -> Run:
@@ -58,7 +67,7 @@ def open_run(directory: Path, recipe: Recipe) -> Run:
     """
     status = directory / "status.json"
     if status.exists() and files.read_json(status)["status"] == "finished":
-        raise errors.already_finished(directory)
+        raise CollapseError(f"{directory} is finished; read its report with 'collapse report {directory}'")
     return _opened(directory, recipe, join())
 
 
@@ -68,7 +77,9 @@ def _opened(directory: Path, recipe: Recipe, processes: Processes) -> Run:
 
     def open_() -> None:
         if not directory.is_dir():
-            raise errors.not_shared(directory)
+            raise CollapseError(
+                f"{directory} is not there on every machine; put the run on a disk that all of them share"
+            )
         opened.append(Run(directory, recipe, processes))
 
     processes.gather(open_)

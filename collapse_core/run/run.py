@@ -9,10 +9,10 @@ from functools import wraps
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
-from collapse_core import errors
 from collapse_core.contracts.interfaces import Callback, Model
 from collapse_core.contracts.state import State
 from collapse_core.contracts.types import Group, Iteration, Kept, PromptSet
+from collapse_core.errors import CollapseError
 from collapse_core.recipe.recipe import Recipe
 from collapse_core.run.checkpoints import Checkpoints, to_fill
 from collapse_core.run.journal import completion_rows, journal_line
@@ -202,5 +202,7 @@ def _lock(directory: Path) -> IO[str]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
-        raise errors.run_is_locked(directory) from None
+        raise CollapseError(
+            f"{directory} is being worked on by another process; wait for it or stop it first"
+        ) from None
     return file

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from collapse_core.runtime import files, processes, progress
 
 
@@ -61,6 +59,8 @@ def _make(home: Path, make: Callable[[Path], None]) -> None:
 @contextmanager
 def _locked(path: Path, waiting: str) -> Iterator[None]:
     """Hold a lock, which the operating system releases when its process ends; says so if it has to wait."""
+    from filelock import FileLock, Timeout
+
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:

@@ -59,7 +59,8 @@ class Processes:
 
     def lost(self) -> CollapseError:
         """A process that ended without a word, such as by a kill; only the main one speaks of it."""
-        return (CollapseError if self.is_main else FailedElsewhereError)(errors.PROCESS_LOST)
+        kind = CollapseError if self.is_main else FailedElsewhereError
+        return kind("another process of this run failed or was killed; see what it said, if anything")
 
     def agree(self, flag: bool) -> bool:
         """Whether any process says yes."""
@@ -101,7 +102,7 @@ class Processes:
             result = work()
         except Exception as error:
             mine = error
-        outcomes = self.exchange(_Outcome(result, mine and errors.describe(mine)))
+        outcomes = self.exchange(_Outcome(result, mine and _described(mine)))
         failed = next((index for index, outcome in enumerate(outcomes) if outcome.failure), None)
         if failed is None:
             return [outcome.result for outcome in outcomes]
@@ -115,6 +116,13 @@ class _Outcome:
     result: Any
     failure: Any = None
     """The sentence and the exit code, where the work failed."""
+
+
+def _described(error: Exception) -> tuple[str, int]:
+    """The sentence and the exit code that other processes get of an error."""
+    if isinstance(error, CollapseError):
+        return str(error), error.exit_code
+    return (errors.system_error(error) if isinstance(error, OSError) else errors.unexpected(error)), 1
 
 
 def _interleaved(shares: Sequence[Sequence[Item]]) -> list[Item]:

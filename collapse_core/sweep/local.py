@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from collapse_core import complaints
 from collapse_core.runtime import files
 from collapse_core.sweep.members import Member, Standing
 
@@ -89,7 +88,7 @@ def carry_out(member: Member, stop: Stop, environment: Mapping[str, str] = {}) -
         with stop.watching(process):
             code = _ended(process)
         if code < 0:
-            log.write(f"{complaints.ended_by(-code)}\n".encode())
+            log.write(f"its process was ended by signal {-code}\n".encode())
     state = member.state()
     return "failed" if code not in (0, 130) and state in ("new", "begun", "interrupted") else state
 

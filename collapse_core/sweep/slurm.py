@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from collapse_core import complaints, errors
+from collapse_core import errors
+from collapse_core.errors import CollapseError
 from collapse_core.sweep.local import OnEnd, Stop, carry_out, is_at_work
-from collapse_core.sweep.members import Member, Standing
+from collapse_core.sweep.members import SAID_NOTHING, Member, Standing
 
 POLL_SECONDS = 0.2
 TIMEOUT_MINUTES = 240
@@ -82,7 +83,8 @@ def _submit(todo: Sequence[Member], folder: Path, settings: dict[str, Any]) -> d
         with executor.batch():
             return {member: executor.submit(Job(member)) for member in todo}
     except REFUSALS as error:
-        raise complaints.launcher_refuses("submitit", error) from error
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise CollapseError(f"submitit refuses: {what}; change --launcher-set") from error
 
 
 def _import_submitit() -> Any:
@@ -108,8 +110,8 @@ def _outcome(member: Member, job: Any, stop: Stop) -> Standing:
     state = member.state()
     if state in ("done", "another", "failed") or stop.asked:
         return state
-    why = " ".join(str(job.exception() or "").split()) or complaints.SAID_NOTHING
+    why = " ".join(str(job.exception() or "").split()) or SAID_NOTHING
     member.log.parent.mkdir(parents=True, exist_ok=True)
     with member.log.open("a", encoding="utf-8") as log:
-        log.write(complaints.job_ended(job.job_id, why) + "\n")
+        log.write(f"its job {job.job_id} ended before its run: {why}\n")
     return "failed"
