@@ -10,7 +10,8 @@ from rich import console, markup, status
 from collapse_core.cli.tables import print_metrics, stdout
 from collapse_core.contracts.interfaces import Callback
 from collapse_core.parts.guard import describe
-from collapse_core.results.results import Results, load_results, plain
+from collapse_core.results.formatting import plain
+from collapse_core.results.results import Results, load_results
 
 NUM_EXAMPLES = 3
 
@@ -32,7 +33,10 @@ class Console(Callback):
         self._show(name)
 
     def progress(self, label: str, done: int, total: int) -> None:
-        """Show how far the phase has come."""
+        """Show how far the phase has come; an announcement, which has no total, is a line that stays."""
+        if total == 0:
+            self.talk.print(f"[dim]{self._clock()}[/dim] {markup.escape(label)}")
+            return
         self._show(f"{label} {done}/{total}")
 
     def on_iteration(self, line: Mapping[str, Any], total: int) -> None:

@@ -330,7 +330,9 @@ class Evaluator(Component, ABC):
         Raises:
             CollapseError: This evaluator reads no logs, or not these, or needs further ones.
         """
-        raise errors.no_logs(self.use or type(self).__name__)
+        raise errors.CollapseError(
+            f"the evaluator '{self.use or type(self).__name__}' reads no logs; it measures a model"
+        )
 
 
 class Callback:

@@ -9,10 +9,11 @@ from typing import ClassVar, Literal
 import torch
 from safetensors.torch import load_file, save_file
 
-from collapse_core import errors
 from collapse_core.contracts.interfaces import Model
 from collapse_core.contracts.types import Iteration
+from collapse_core.errors import CollapseError
 from collapse_core.runtime import processes
+from collapse_core.torch.processes import join
 from collapse_core.torch.sharding import as_part_of, asks_for_shards, full_tensor, shard_
 
 MakeOptimizer = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
@@ -68,7 +69,10 @@ class TorchModel(Model):
         if self.sharded or not asks_for_shards():
             return
         if not self.can_shard:
-            raise errors.cannot_shard(type(self).__name__)
+            raise CollapseError(
+                f"{type(self).__name__} cannot be sharded by FSDP; launch plain processes (distributed_type: "
+                "MULTI_GPU in accelerate's config file)"
+            )
         self.replicate()
         shard_(self.module, self.device)
         self.sharded = True
@@ -159,7 +163,10 @@ def step(
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     norm = full_tensor(torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm or float("inf")))
     if not torch.isfinite(norm) or loss != loss:
-        raise errors.loss_not_finite(iteration.number, float(loss))
+        raise CollapseError(
+            f"the loss became {float(loss)} in iteration {iteration.number}; nothing was saved from it. "
+            "Lower the updater's learning_rate and resume from the last checkpoint"
+        )
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
     optimizer.step()
@@ -188,5 +195,6 @@ def pick_device(name: str = "auto") -> torch.device:
         return torch.device(name)
     from accelerate import PartialState
 
-    processes.current()  # knows how several processes meet
+    if processes.num_launched() > 1:
+        join()  # else PartialState would join them in its own way
     return torch.device(PartialState().device)
