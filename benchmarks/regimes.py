@@ -17,7 +17,7 @@ import numpy as np
 
 from collapse_core import Recipe, load_recipe
 from collapse_tabular.data import Table, require_table
-from collapse_tabular.vectors import Vectors
+from collapse_tabular.data.vectors import Vectors
 
 ROOT = Path(__file__).parent.parent
 SEEDS = range(3)

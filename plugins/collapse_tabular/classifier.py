@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from collapse_tabular.data import Table
-from collapse_tabular.vectors import Vectors
+from collapse_tabular.data.vectors import Vectors
 
 Row = Mapping[str, Any]
 Family = Literal["logistic", "neighbors", "forest"]

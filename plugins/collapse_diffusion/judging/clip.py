@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import normalize
 
 from collapse_core import Content, errors
-from collapse_diffusion.images import to_array
+from collapse_diffusion.data.images import to_array
 from collapse_diffusion.model.sources import local_directory
 
 ASKED_AT_ONCE = 64

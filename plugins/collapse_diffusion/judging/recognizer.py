@@ -10,7 +10,7 @@ from torch import nn
 
 from collapse_core import Content, Dataset, cached, derive_seed, digest, environment, progress
 from collapse_core.torch import scheduled_rate, seeded
-from collapse_diffusion.images import to_tensor
+from collapse_diffusion.data.images import to_tensor
 from collapse_diffusion.judging import Classifier
 
 BATCH = 64

@@ -10,15 +10,15 @@ from typing import Any
 import torch
 
 from collapse_core import CollapseError, Content, files, progress
-from collapse_diffusion.images import to_tensor
+from collapse_diffusion.data.images import to_tensor
 from collapse_diffusion.model import pipeline
 from collapse_diffusion.model.diffusion_model import (
     DiffusionModel,
     Example,
     random_streams,
 )
+from collapse_diffusion.model.drawing import Drawing
 from collapse_diffusion.model.objectives import NoisePrediction, make_scheduler
-from collapse_diffusion.sampler import Drawing
 
 OWN_SCHEDULER = "DDIMScheduler"
 """What draws unless a recipe says otherwise, and what is exported."""

@@ -10,7 +10,7 @@ import torch
 
 from collapse_core import CollapseError, Content, Model, derive_seed
 from collapse_core.torch import TorchModel
-from collapse_diffusion.sampler import Drawing
+from collapse_diffusion.model.drawing import Drawing
 
 Example = tuple[Content, Content]
 """A condition, such as a class or a caption, and an image."""

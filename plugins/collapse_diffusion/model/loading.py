@@ -9,7 +9,7 @@ import torch
 
 from collapse_core import Content, Dataset, cached, derive_seed, digest, files
 from collapse_core.torch import pick_device, seeded
-from collapse_diffusion.images import to_tensor
+from collapse_diffusion.data.images import to_tensor
 from collapse_diffusion.model import ClassDiffusion
 from collapse_diffusion.model.class_diffusion import ClassDiffusionModel
 from collapse_diffusion.model.sources import own_source

@@ -11,16 +11,16 @@ import torch
 
 from collapse_core import CollapseError, Content, derive_seed, errors, progress
 from collapse_core.torch import pick_device, seeded
-from collapse_diffusion.images import to_tensor
+from collapse_diffusion.data.images import to_tensor
 from collapse_diffusion.model import Lora, TextToImage
 from collapse_diffusion.model.diffusion_model import (
     DiffusionModel,
     Example,
     random_streams,
 )
+from collapse_diffusion.model.drawing import Drawing
 from collapse_diffusion.model.objectives import make_scheduler, objective_of
 from collapse_diffusion.model.sources import local_directory
-from collapse_diffusion.sampler import Drawing
 
 NETWORKS = ("unet", "transformer")
 """What pipelines call their denoising network."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from collapse_core import Completion, Content, Group, Iteration, Model, Prompt, derive_seed
-from collapse_diffusion.images import to_contents
+from collapse_diffusion.data.images import to_contents
 from collapse_diffusion.model.diffusion_model import require_diffusion
 from collapse_diffusion.sampler import Denoise
 

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from collapse_graph.content import Graph, from_networkx, is_connected
+from collapse_graph.data.content import Graph, from_networkx, is_connected
 from collapse_graph.data.graphs import Example, GraphDataset
-from collapse_graph.motifs import count_copies
+from collapse_graph.data.motifs import count_copies
 
 CONDITIONS = ("triangle-free", "triangle", "K4")
 
@@ -50,7 +50,7 @@ class Atlas(GraphDataset):
 
     def identities(self, graphs: Sequence[Graph]) -> list[Hashable]:
         """Numbers of isomorphism classes."""
-        from collapse_graph.measures import isomorphism_classes
+        from collapse_graph.data.isomorphism import isomorphism_classes
 
         return list(isomorphism_classes(graphs))
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, NamedTuple
 from annotated_types import Ge, Gt, Lt
 
 from collapse_core import CollapseError, Dataset, Model, Prompt, PromptSet, Sketch, derive_seed, errors
-from collapse_graph.content import Graph
+from collapse_graph.data.content import Graph
 
 
 class Example(NamedTuple):
@@ -78,7 +78,7 @@ class GraphDataset(Dataset):
 
     def picture(self, content: Graph) -> Sketch | None:
         """The graph, laid out by its shortest paths."""
-        from collapse_graph.layout import sketch
+        from collapse_graph.data.layout import sketch
 
         return sketch(content)
 

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from collapse_core import CollapseError, Sketch, environment, errors
-from collapse_graph.content import Graph
+from collapse_graph.data.content import Graph
 from collapse_graph.data.graphs import Example, GraphDataset
 
 BANNED, ALLOWED = "banned", "allowed"
@@ -54,7 +54,7 @@ class Molecules(GraphDataset):
 
     def condition(self, graph: Graph) -> str:
         """Whether the molecule holds the substructure; what is no molecule is "invalid"."""
-        from collapse_graph.chemistry import holds, to_molecule
+        from collapse_graph.data.chemistry import holds, to_molecule
 
         molecule = to_molecule(graph)
         if molecule is None:
@@ -63,19 +63,19 @@ class Molecules(GraphDataset):
 
     def is_valid(self, graph: Graph) -> bool:
         """Whether RDKit takes it for one molecule: valences hold, and it is connected."""
-        from collapse_graph.chemistry import to_molecule
+        from collapse_graph.data.chemistry import to_molecule
 
         return to_molecule(graph) is not None
 
     def identities(self, graphs: Sequence[Graph]) -> list[Hashable]:
         """Canonical SMILES; what is no molecule is like nothing else."""
-        from collapse_graph.chemistry import to_smiles
+        from collapse_graph.data.chemistry import to_smiles
 
         return [to_smiles(graph) or ("invalid", number) for number, graph in enumerate(graphs)]
 
     def picture(self, content: Graph) -> Sketch | None:
         """The structural formula, as RDKit lays it out."""
-        from collapse_graph.layout import formula
+        from collapse_graph.data.layout import formula
 
         return formula(content)
 
@@ -89,7 +89,7 @@ class Molecules(GraphDataset):
 def _read(path: Path, banned: str, most: int | None) -> list[Example]:
     import gzip
 
-    from collapse_graph.chemistry import from_smiles, holds, to_molecule
+    from collapse_graph.data.chemistry import from_smiles, holds, to_molecule
 
     try:
         raw = path.read_bytes()

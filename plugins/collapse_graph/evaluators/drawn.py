@@ -5,10 +5,10 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric
-from collapse_graph.content import Graph
+from collapse_graph.data.content import Graph
 from collapse_graph.data.graphs import GraphDataset, require, require_graphs
 from collapse_graph.evaluators import GraphForgetting, GraphQuality, _Drawing
-from collapse_graph.measures import DESCRIPTORS, mmd_squared
+from collapse_graph.evaluators.distances import DESCRIPTORS, mmd_squared
 from collapse_graph.model.network import GraphModel
 from collapse_graph.sampler.drawing import draw
 

@@ -8,7 +8,7 @@ import torch
 
 from collapse_core import Iteration, derive_seed, progress
 from collapse_core.torch import TorchModel, scheduled_rate, seeded, step
-from collapse_graph.content import Graph
+from collapse_graph.data.content import Graph
 from collapse_graph.model import TeachGraphs
 from collapse_graph.model.network import GraphModel
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from collapse_graph.content import Graph, graph, is_connected, loads, neighbors, renumbered
+from collapse_graph.data.content import Graph, graph, is_connected, loads, neighbors, renumbered
 
 Order = Literal["breadth-first", "given"]
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from collapse_graph.content import ORDERS
+from collapse_graph.data.content import ORDERS
 from collapse_graph.model.vocabulary import END, Vocabulary
 
 

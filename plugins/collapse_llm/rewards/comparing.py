@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import SerializeAsAny
 
 from collapse_core import Completion, Dataset, Features, Prompt, Reward, part
-from collapse_llm.embedding import SentenceEmbedding
+from collapse_llm.rewards.embedding import SentenceEmbedding
 from collapse_llm.rewards.rouge import rouge_f1
 
 Space = Annotated[SerializeAsAny[Features], part("features")]

@@ -2,15 +2,12 @@
 
 import importlib.util
 from collections.abc import Sequence
-from typing import Annotated
-
-from annotated_types import Ge, Gt, Le
 
 from collapse_core import Bound, CollapseError, Completion, Group, Iteration, Model, Prompt
-from collapse_llm.sampler import Sampling
+from collapse_llm.sampler.vllm_settings import VllmSampling
 
 
-class Vllm(Sampling):
+class Vllm(VllmSampling):
     """Draw answers with vLLM, beside the model in training; the model must have `lora`.
 
     The engine is made once and keeps the frozen weights; each policy reaches it as a LoRA adapter. Full
@@ -24,13 +21,6 @@ class Vllm(Sampling):
         CollapseError: vLLM is missing or the model has no `lora`. A recipe may be meant for another machine,
             so it is valid all the same, and this is said when the run first asks for an answer.
     """
-
-    temperature: Annotated[float, Ge(0.01), Le(2)] = 1.0
-    """Logits are divided by it; vLLM takes no more than 2 and raises what is less than 0.01."""
-    gpu_memory_utilization: Annotated[float, Gt(0), Le(1)] = 0.3
-    """The share of the GPU's memory that the engine may take, beside what training holds."""
-    sleep: bool = True
-    """While the model is trained, move the engine's weights to the CPU and drop its cache."""
 
     def sample(
         self,

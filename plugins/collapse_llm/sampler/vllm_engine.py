@@ -14,7 +14,7 @@ import torch
 
 from collapse_core import CollapseError, Completion, Group, Iteration, Model, Prompt, derive_seed
 from collapse_llm.model.language_model import LanguageModel
-from collapse_llm.sampler.vllm import Vllm
+from collapse_llm.sampler.vllm_settings import VllmSampling
 
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM takes for `max_lora_rank`."""
@@ -24,7 +24,11 @@ _engines: "WeakKeyDictionary[LanguageModel, Engine]" = WeakKeyDictionary()
 
 
 def sample_answers(
-    settings: Vllm, model: Model, prompts: Sequence[Prompt], num_completions: int, iteration: Iteration
+    settings: VllmSampling,
+    model: Model,
+    prompts: Sequence[Prompt],
+    num_completions: int,
+    iteration: Iteration,
 ) -> list[Group]:
     """Groups of answers, in the order of the prompts."""
     choice = {
@@ -55,7 +59,7 @@ def sample_answers(
 
 
 def greedy_answers(
-    settings: Vllm, model: Model, prompts: Sequence[Prompt], iteration: Iteration
+    settings: VllmSampling, model: Model, prompts: Sequence[Prompt], iteration: Iteration
 ) -> list[str]:
     """The likeliest answer to each prompt, token by token; a temperature of 0 is vLLM's word for that."""
     greedy = [[{"temperature": 0.0}] for _ in prompts]
@@ -63,7 +67,7 @@ def greedy_answers(
 
 
 def _answers(
-    settings: Vllm,
+    settings: VllmSampling,
     model: Model,
     prompts: Sequence[Prompt],
     choices: Sequence[Sequence[Mapping[str, Any]]],
@@ -107,7 +111,7 @@ def _require_adapter(model: LanguageModel) -> None:
         )
 
 
-def _engine(settings: Vllm, model: LanguageModel) -> "Engine":
+def _engine(settings: VllmSampling, model: LanguageModel) -> "Engine":
     torch.cuda.empty_cache()  # else training's allocator keeps what the engine needs
     if model not in _engines:
         _engines[model] = Engine(settings, model)
@@ -117,7 +121,7 @@ def _engine(settings: Vllm, model: LanguageModel) -> "Engine":
 class Engine:
     """A vLLM engine that holds the frozen weights of one model; it must not hold the model itself."""
 
-    def __init__(self, settings: Vllm, model: LanguageModel) -> None:
+    def __init__(self, settings: VllmSampling, model: LanguageModel) -> None:
         """Start it on the weights that the model was opened from, in the precision it computes in."""
         from vllm import LLM
 

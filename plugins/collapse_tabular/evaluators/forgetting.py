@@ -7,10 +7,10 @@ import numpy as np
 
 from collapse_core import Dataset, Evaluation, Metric, Model, derive_seed, mean_metric
 from collapse_tabular.data import Table, require_table
+from collapse_tabular.data.vectors import Vectors
 from collapse_tabular.evaluators import TableForgetting
 from collapse_tabular.evaluators.judging import Judge, Row, as_text, beside_real, draw_for, spread
 from collapse_tabular.model.row_model import require_rows
-from collapse_tabular.vectors import Vectors
 
 NUM_DESTINATIONS = 5
 NUM_EXAMPLES = 100

@@ -9,12 +9,12 @@ import torch
 from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric
 from collapse_core.torch import seeded
 from collapse_tabular.data import Table, all_hold, require_table
+from collapse_tabular.data.vectors import Vectors, nearest
 from collapse_tabular.evaluators import TablePrivacy
 from collapse_tabular.evaluators.judging import draw_for, spread
 from collapse_tabular.evaluators.quality import retained
 from collapse_tabular.model.diffusion import losses
 from collapse_tabular.model.row_model import RowModel, require_rows
-from collapse_tabular.vectors import Vectors, nearest
 
 Array = npt.NDArray[np.float64]
 RESAMPLES = 1000

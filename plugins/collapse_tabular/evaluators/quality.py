@@ -7,11 +7,11 @@ from typing import Any
 from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric
 from collapse_tabular.classifier import classifier
 from collapse_tabular.data import Table, all_hold, require_table
+from collapse_tabular.data.vectors import Vectors
 from collapse_tabular.evaluators import TableQuality
 from collapse_tabular.evaluators.judging import Judge, as_text, beside_real, draw_for
 from collapse_tabular.evaluators.marginals import marginals
 from collapse_tabular.model.row_model import RowModel, require_rows
-from collapse_tabular.vectors import Vectors
 
 Row = Mapping[str, Any]
 LEAST_DRAWS = 50

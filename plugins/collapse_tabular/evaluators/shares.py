@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from collapse_core import CollapseError, Dataset, Evaluation, Metric, Model, derive_seed, mean_metric
 from collapse_tabular.data import Row, require_table
+from collapse_tabular.data.vectors import Vectors
 from collapse_tabular.evaluators import TableShares
 from collapse_tabular.evaluators.judging import draw_for
 from collapse_tabular.model.row_model import require_rows
-from collapse_tabular.vectors import Vectors
 
 
 def measure_shares(settings: TableShares, model: Model, data: Dataset, seed: int) -> Evaluation:

@@ -13,9 +13,10 @@ import torch
 from collapse_core import CollapseError, Iteration, Prompt
 from collapse_core.contracts.types import Group
 from collapse_core.testing import check_loader, check_updater, numbered, saved
-from collapse_diffusion.images import to_contents, to_tensor
+from collapse_diffusion.data.images import to_contents, to_tensor
+from collapse_diffusion.model.drawing import Drawing
 from collapse_diffusion.model.objectives import FlowMatching, NoisePrediction, Task, make_scheduler
-from collapse_diffusion.sampler import Denoise, Drawing
+from collapse_diffusion.sampler import Denoise
 from collapse_diffusion.updater import Denoising
 
 FEW = Drawing(steps=4)

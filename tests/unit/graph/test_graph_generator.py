@@ -17,9 +17,9 @@ from collapse_core.testing import (
     check_updater,
     numbered,
 )
-from collapse_graph.content import is_connected
+from collapse_graph.data.content import is_connected
+from collapse_graph.data.isomorphism import isomorphism_classes
 from collapse_graph.evaluators import GraphForgetting, GraphQuality, GraphRelearning
-from collapse_graph.measures import isomorphism_classes
 from collapse_graph.model import GraphGenerator, NodeClassifier, TeachGraphs
 from collapse_graph.model.network import GraphModel
 from collapse_graph.model.training import mean_loss, passes

@@ -3,7 +3,7 @@
 from functools import partial
 
 from collapse_core import Sketch
-from collapse_graph.content import NODE, ORDERS, Graph, to_networkx
+from collapse_graph.data.content import NODE, ORDERS, Graph, to_networkx
 
 MOST_NODES = 100
 """How many nodes a graph may have; the drawing of a larger one says nothing."""
@@ -24,7 +24,7 @@ def sketch(content: Graph) -> Sketch | None:
 
 def formula(content: Graph) -> Sketch | None:
     """A molecule in RDKit's coordinates, its carbon unnamed; what is none, as any other graph."""
-    from collapse_graph.chemistry import to_molecule
+    from collapse_graph.data.chemistry import to_molecule
 
     if not 0 < len(content["nodes"]) <= MOST_NODES:
         return None

@@ -5,7 +5,7 @@ from math import exp, log
 from typing import Any
 
 from collapse_core import Content
-from collapse_diffusion.judging.distances import mean_pairwise_distance
+from collapse_diffusion.evaluators.distances import mean_pairwise_distance
 from collapse_diffusion.judging.recognizer import Recognizer
 
 

@@ -8,7 +8,7 @@ from pydantic import PrivateAttr
 from collapse_core import CollapseError, Content, Dataset, Features
 
 if TYPE_CHECKING:
-    from collapse_tabular.vectors import Vectors
+    from collapse_tabular.data.vectors import Vectors
 
 
 class RowFeatures(Features):
@@ -21,7 +21,7 @@ class RowFeatures(Features):
 
     def prepare(self, data: Dataset) -> None:
         """Learn means and deviations from the retain rows, and from no other."""
-        from collapse_tabular.vectors import Vectors
+        from collapse_tabular.data.vectors import Vectors
 
         self._vectors = Vectors.fit([prompt.target for prompt in data.load("retain")])
 

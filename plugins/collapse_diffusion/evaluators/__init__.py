@@ -8,7 +8,7 @@ from annotated_types import Ge, Gt
 
 from collapse_core import Content, Dataset, Evaluation, Evaluator, Metric, Model, derive_seed, mean_metric
 from collapse_diffusion.judging import Classifier
-from collapse_diffusion.sampler import Drawing
+from collapse_diffusion.model.drawing import Drawing
 
 
 class _Drawing(Evaluator):
@@ -21,7 +21,7 @@ class _Drawing(Evaluator):
 
     def _draw(self, model: Model, names: Sequence[Content], num: int, seed: int) -> list[Content]:
         """Images of each class, one class after the other."""
-        from collapse_diffusion.images import to_contents
+        from collapse_diffusion.data.images import to_contents
         from collapse_diffusion.model.diffusion_model import require_diffusion
 
         seeds = [derive_seed(seed, str(name), number) for name in names for number in range(num)]
@@ -51,7 +51,7 @@ class Recognition(_Drawing):
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Draw, and ask the judge."""
-        from collapse_diffusion.judging.verdicts import Verdicts
+        from collapse_diffusion.evaluators.verdicts import Verdicts
 
         judge = self._judge(data)
         forgotten, retained = _forgotten_and_retained(data)
@@ -91,7 +91,7 @@ class ImageDistance(_Drawing):
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Draw as many of each class, and compare with the retained classes of the split "test"."""
-        from collapse_diffusion.judging.distances import frechet_distance, kernel_distance
+        from collapse_diffusion.evaluators.distances import frechet_distance, kernel_distance
 
         judge = self._judge(data)
         _, retained = _forgotten_and_retained(data)
@@ -130,8 +130,8 @@ class Relearning(_Drawing):
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Teach a copy, and draw now and then."""
-        from collapse_diffusion.judging.relearning import relearn
-        from collapse_diffusion.judging.verdicts import Verdicts
+        from collapse_diffusion.evaluators.relearning import relearn
+        from collapse_diffusion.evaluators.verdicts import Verdicts
 
         judge = self._judge(data)
         forgotten, _ = _forgotten_and_retained(data)
@@ -168,7 +168,7 @@ class ConceptSimilarity(Evaluator):
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Draw each prompt once, and compare with the text."""
-        from collapse_diffusion.images import to_contents
+        from collapse_diffusion.data.images import to_contents
         from collapse_diffusion.judging.clip import Clip
         from collapse_diffusion.model.diffusion_model import require_diffusion
 

@@ -8,7 +8,7 @@ from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
 from collapse_core import CollapseError
-from collapse_graph.content import Graph, graph, is_connected
+from collapse_graph.data.content import Graph, graph, is_connected
 
 BONDS = {"-": Chem.BondType.SINGLE, "=": Chem.BondType.DOUBLE, "#": Chem.BondType.TRIPLE}
 ELEMENTS = frozenset(Chem.GetPeriodicTable().GetElementSymbol(number) for number in range(1, 119))

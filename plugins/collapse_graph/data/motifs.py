@@ -1,6 +1,6 @@
 """Motifs in graphs: which there are, and how often a graph holds one."""
 
-from collapse_graph.content import Graph, neighbors
+from collapse_graph.data.content import Graph, neighbors
 
 MOTIFS = {
     "triangle": [(0, 1), (0, 2), (1, 2)],
