@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, TypeAlias
 
-from collapse_core import Bound, Completion, Group, Iteration, Model, Prompt, Sampler, derive_seed
-from collapse_toy.model import Categorical, Gaussian, require
+from collapse_core import Bound, Completion, Group, Iteration, Model, Prompt, Sampler, derive_seed, require
+from collapse_toy.model import Categorical, Gaussian
 
 Draw: TypeAlias = Callable[[random.Random], Any]
 

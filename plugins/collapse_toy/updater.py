@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from collapse_core import CollapseError, Iteration, Kept, Model, Prompt, Updater
-from collapse_toy.model import Categorical, Gaussian, answers, require
+from collapse_core import CollapseError, Iteration, Kept, Model, Prompt, Updater, require
+from collapse_toy.model import Categorical, Gaussian, answers
 
 
 class CategoricalMle(Updater):

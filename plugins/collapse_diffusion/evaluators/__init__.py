@@ -6,7 +6,17 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt
 
-from collapse_core import Content, Dataset, Evaluation, Evaluator, Metric, Model, derive_seed, mean_metric
+from collapse_core import (
+    Content,
+    Dataset,
+    Evaluation,
+    Evaluator,
+    Metric,
+    Model,
+    derive_seed,
+    mean_metric,
+    require,
+)
 from collapse_diffusion.judging import Classifier
 from collapse_diffusion.model.drawing import Drawing
 
@@ -22,10 +32,12 @@ class _Drawing(Evaluator):
     def _draw(self, model: Model, names: Sequence[Content], num: int, seed: int) -> list[Content]:
         """Images of each class, one class after the other."""
         from collapse_diffusion.data.images import to_contents
-        from collapse_diffusion.model.diffusion_model import require_diffusion
+        from collapse_diffusion.model.diffusion_model import DiffusionModel
 
         seeds = [derive_seed(seed, str(name), number) for name in names for number in range(num)]
-        return to_contents(require_diffusion(model, self.use).draw(_each(names, num), seeds, self.drawing))
+        return to_contents(
+            require(model, DiffusionModel, self.use).draw(_each(names, num), seeds, self.drawing)
+        )
 
     def _judge(self, data: Dataset) -> Any:
         from collapse_diffusion.judging.recognizer import recognizer
@@ -170,7 +182,7 @@ class ConceptSimilarity(Evaluator):
         """Draw each prompt once, and compare with the text."""
         from collapse_diffusion.data.images import to_contents
         from collapse_diffusion.judging.clip import Clip
-        from collapse_diffusion.model.diffusion_model import require_diffusion
+        from collapse_diffusion.model.diffusion_model import DiffusionModel
 
         clip = Clip(self.path, self.revision)
         metrics, rows = {}, []
@@ -178,7 +190,7 @@ class ConceptSimilarity(Evaluator):
             prompts = list(data.load(split, targets=False))[:num]
             seeds = [derive_seed(seed, prompt.id) for prompt in prompts]
             captions = [prompt.content for prompt in prompts]
-            drawn = require_diffusion(model, self.use).draw(captions, seeds, self.drawing)
+            drawn = require(model, DiffusionModel, self.use).draw(captions, seeds, self.drawing)
             texts = [self.concept if split == "forget" else caption for caption in captions]
             images = to_contents(drawn)
             fits = clip.similarities(images, texts).diagonal().clamp(min=0).tolist()

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from collapse_core import Completion, Content, Group, Iteration, Model, Prompt, derive_seed
+from collapse_core import Completion, Content, Group, Iteration, Model, Prompt, derive_seed, require
 from collapse_diffusion.data.images import to_contents
-from collapse_diffusion.model.diffusion_model import require_diffusion
+from collapse_diffusion.model.diffusion_model import DiffusionModel
 from collapse_diffusion.sampler import Denoise
 
 
@@ -17,7 +17,7 @@ def draw_groups(
         return []
     conditions = [prompt.content for prompt, _ in asked]
     seeds = [derive_seed(iteration.seed, prompt.id, number) for prompt, number in asked]
-    diffusion = require_diffusion(model, "denoise")
+    diffusion = require(model, DiffusionModel, "denoise")
     images = to_contents(diffusion.draw(conditions, seeds, settings))
     paired_references: list[Content] = [None] * len(images)
     if settings.paired_references:

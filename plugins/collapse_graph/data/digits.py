@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, NamedTuple
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from collapse_core import CollapseError, Dataset, Prompt, PromptSet, derive_seed, errors
+from collapse_core import Dataset, Prompt, PromptSet, derive_seed, errors
 
 
 class Network(NamedTuple):
@@ -103,17 +103,3 @@ def _nearest_neighbors(num: int) -> Network:
     rows, columns = kneighbors_graph(features, num).nonzero()
     pairs = {(max(i, j), min(i, j)) for i, j in zip(rows.tolist(), columns.tolist(), strict=True)}
     return Network(features, sorted(pairs), labels)
-
-
-def require_nodes(data: Dataset, part: str) -> NodeDataset:
-    """The data set, known to be the nodes of one graph.
-
-    Raises:
-        CollapseError: The recipe pairs a part of nodes with other data.
-    """
-    if not isinstance(data, NodeDataset):
-        raise CollapseError(
-            f"'{part}' needs the labeled nodes of one graph, not {type(data).__name__}; "
-            "choose 'digits-graph' under data:"
-        )
-    return data

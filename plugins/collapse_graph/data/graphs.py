@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, NamedTuple
 
 from annotated_types import Ge, Gt, Lt
 
-from collapse_core import CollapseError, Dataset, Model, Prompt, PromptSet, Sketch, derive_seed, errors
+from collapse_core import Dataset, Prompt, PromptSet, Sketch, derive_seed, errors
 from collapse_graph.data.content import Graph
 
 
@@ -93,30 +93,3 @@ class GraphDataset(Dataset):
             source = random.Random(derive_seed(self.split_seed, "test", condition))
             chosen |= set(source.sample(names, round(self.test_share * len(names))))
         return chosen
-
-
-def require_graphs(data: Dataset, part: str) -> GraphDataset:
-    """The data set, known to be one of graphs.
-
-    Raises:
-        CollapseError: The recipe pairs a part of graphs with other data.
-    """
-    if not isinstance(data, GraphDataset):
-        raise CollapseError(
-            f"'{part}' needs a data set of graphs, not {type(data).__name__}; "
-            "choose 'graph-atlas' or 'molecules' under data:"
-        )
-    return data
-
-
-def require(model: Model, kind: str, part: str) -> None:
-    """Check that a model is of a kind.
-
-    Raises:
-        CollapseError: The recipe pairs a part with a model that it was not made for.
-    """
-    if type(model).__name__ != kind:
-        raise CollapseError(
-            f"'{part}' works on a model of the kind {kind}, not {type(model).__name__}; "
-            "choose another under model:"
-        )

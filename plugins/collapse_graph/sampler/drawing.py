@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from collapse_core import Completion, Group, Iteration, Model, Prompt, derive_seed, progress
-from collapse_graph.data.graphs import require
+from collapse_core import Completion, Group, Iteration, Model, Prompt, derive_seed, progress, require
 from collapse_graph.model.network import GraphModel
 from collapse_graph.model.vocabulary import END
 from collapse_graph.sampler import DrawGraphs
@@ -18,12 +17,11 @@ def sample_graphs(
     settings: DrawGraphs, model: Model, prompts: Sequence[Prompt], num: int, iteration: Iteration
 ) -> list[Group]:
     """A group of `num` graphs for each prompt."""
-    require(model, GraphModel.__name__, "draw-graphs")
-    assert isinstance(model, GraphModel)
+    generator = require(model, GraphModel, "draw-graphs")
     rows = [(prompt, number) for prompt in prompts for number in range(num)]
     conditions = [prompt.content for prompt, _ in rows]
     seeds = [derive_seed(iteration.seed, prompt.id, number) for prompt, number in rows]
-    graphs = iter(draw(model, conditions, seeds, settings.temperature, settings.batch_size))
+    graphs = iter(draw(generator, conditions, seeds, settings.temperature, settings.batch_size))
     return [
         Group(prompt, tuple(Completion(next(graphs), number, iteration.number) for number in range(num)))
         for prompt in prompts

@@ -3,8 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from collapse_core import Completion, Group, Iteration, Model, Prompt, derive_seed
-from collapse_graph.data.graphs import require
+from collapse_core import Completion, Group, Iteration, Model, Prompt, derive_seed, require
 from collapse_graph.model.classifier import NodeModel
 from collapse_graph.sampler import DrawLabels
 
@@ -33,7 +32,6 @@ def likeliest_labels(model: Model, nodes: Sequence[int]) -> list[int]:
 
 
 def _probabilities(model: Model, nodes: Sequence[int], temperature: float) -> list[list[float]]:
-    require(model, NodeModel.__name__, "draw-labels")
-    assert isinstance(model, NodeModel)
-    shares: list[list[float]] = model.probabilities(nodes, temperature).tolist()
+    classifier = require(model, NodeModel, "draw-labels")
+    shares: list[list[float]] = classifier.probabilities(nodes, temperature).tolist()
     return shares

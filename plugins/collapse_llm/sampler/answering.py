@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from collapse_core import Bound, Completion, Group, Iteration, Model, Prompt, derive_seed
+from collapse_core import Bound, Completion, Group, Iteration, Model, Prompt, derive_seed, require
 from collapse_llm.model.encoding import Encoder
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.sampler import Generate
@@ -20,21 +20,21 @@ def sample_answers(
     bound: Bound | None = None,
 ) -> list[Group]:
     """Groups of answers, in the order of the prompts."""
-    assert isinstance(model, LanguageModel)
+    language = require(model, LanguageModel, settings.use)
     groups = []
     for prompt in prompts:
         seeds = [derive_seed(iteration.seed, prompt.id, number) for number in range(num_completions)]
-        groups.append(_rows(model.encoder, prompt, seeds, settings.max_new_tokens))
+        groups.append(_rows(language.encoder, prompt, seeds, settings.max_new_tokens))
         if bound and settings.prune:
-            _stop_early(groups[-1], prompt, bound, model.encoder)
+            _stop_early(groups[-1], prompt, bound, language.encoder)
     choice = Nucleus(settings.temperature, settings.top_p, settings.top_k, settings.min_p)
-    _decode(model, groups, choice, settings.batch_size)
+    _decode(language, groups, choice, settings.batch_size)
     return [
         Group(
             prompt,
             tuple(
                 Completion(
-                    model.encoder.text(row.answer),
+                    language.encoder.text(row.answer),
                     number,
                     iteration.number,
                     not row.dropped,
@@ -51,10 +51,10 @@ def greedy_answers(
     model: Model, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 256
 ) -> list[str]:
     """The likeliest answer to each prompt, token by token."""
-    assert isinstance(model, LanguageModel)
-    groups = [_rows(model.encoder, prompt, [0], max_new_tokens) for prompt in prompts]
-    _decode(model, groups, Greedy(), batch_size)
-    return [model.encoder.text(row.answer) for [row] in groups]
+    language = require(model, LanguageModel, "greedy answers")
+    groups = [_rows(language.encoder, prompt, [0], max_new_tokens) for prompt in prompts]
+    _decode(language, groups, Greedy(), batch_size)
+    return [language.encoder.text(row.answer) for [row] in groups]
 
 
 def _rows(encoder: Encoder, prompt: Prompt, seeds: Sequence[int], max_new_tokens: int) -> list[Row]:

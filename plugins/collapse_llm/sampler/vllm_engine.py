@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from collapse_core import CollapseError, Completion, Group, Iteration, Model, Prompt, derive_seed
+from collapse_core import CollapseError, Completion, Group, Iteration, Model, Prompt, derive_seed, require
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.sampler.vllm_settings import VllmSampling
 
@@ -74,23 +74,23 @@ def _answers(
     iteration: Iteration,
 ) -> list[tuple[str, int]]:
     """One answer a choice with its number of tokens, the choices of a prompt after one another."""
-    assert isinstance(model, LanguageModel)
-    _require_adapter(model)
+    language = require(model, LanguageModel, settings.use)
+    _require_adapter(language)
     from vllm import SamplingParams
 
     asked, params = [], []
     for prompt, own in zip(prompts, choices, strict=True):
-        ids = model.encoder.prompt(prompt.content)
+        ids = language.encoder.prompt(prompt.content)
         common = {
-            "max_tokens": min(settings.max_new_tokens, _room(model, prompt, ids)),
-            "stop_token_ids": sorted(model.end_ids),
+            "max_tokens": min(settings.max_new_tokens, _room(language, prompt, ids)),
+            "stop_token_ids": sorted(language.end_ids),
             "detokenize": False,
         }
         asked += [{"prompt_token_ids": ids} for _ in own]
         params += [SamplingParams(**common, **choice) for choice in own]
-    answers = _engine(settings, model).generate(model, asked, params, iteration.number) if asked else []
-    said = [[id_ for id_ in ids if id_ not in model.end_ids] for ids in answers]
-    return [(model.encoder.text(ids), len(ids)) for ids in said]
+    answers = _engine(settings, language).generate(language, asked, params, iteration.number) if asked else []
+    said = [[id_ for id_ in ids if id_ not in language.end_ids] for ids in answers]
+    return [(language.encoder.text(ids), len(ids)) for ids in said]
 
 
 def _room(model: LanguageModel, prompt: Prompt, ids: Sequence[int]) -> int:

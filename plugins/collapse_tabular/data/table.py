@@ -104,13 +104,6 @@ class Table(Dataset):
         return {"rows": len(rows), "digest": digest([dict(row) for row in rows])}
 
 
-def require_table(data: Dataset, part: str) -> Table:
-    """The data set, as the table that a part needs."""
-    if not isinstance(data, Table):
-        raise CollapseError(f"'{part}' needs a table; the data set '{data.use}' is none")
-    return data
-
-
 def _only(columns: Sequence[str], row: Row) -> dict[str, Any]:
     return {column: row[column] for column in columns}
 

@@ -59,7 +59,7 @@ class TablePrivacy(_Drawing):
 class TableRelearning(_Drawing):
     """How soon a copy of the model draws the subgroup again, once real rows of it are taught.
 
-    The copy is trained with Adam at a constant rate on the subgroup's training rows alone. A model that
+    The copy is trained with AdamW at a constant rate on the subgroup's training rows alone. A model that
     relearns sooner than one that was never trained on it has kept something.
     """
 
@@ -68,7 +68,7 @@ class TableRelearning(_Drawing):
     after: list[Annotated[int, Ge(1)]] = [5, 10, 20, 40, 80]
     """After how many steps the copy is asked."""
     learning_rate: Annotated[float, Gt(0)] = 5e-4
-    """The rate of Adam."""
+    """The rate of AdamW."""
     batch_size: Annotated[int, Ge(1)] = 128
     """Rows a step, drawn with replacement."""
 

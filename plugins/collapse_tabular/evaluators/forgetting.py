@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from collapse_core import Dataset, Evaluation, Metric, Model, derive_seed, mean_metric
-from collapse_tabular.data import Table, require_table
+from collapse_core import Dataset, Evaluation, Metric, Model, derive_seed, mean_metric, require
+from collapse_tabular.data import Table
 from collapse_tabular.data.vectors import Vectors
 from collapse_tabular.evaluators import TableForgetting
 from collapse_tabular.evaluators.judging import Judge, Row, as_text, beside_real, draw_for, spread
-from collapse_tabular.model.row_model import require_rows
+from collapse_tabular.model.row_model import RowModel
 
 NUM_DESTINATIONS = 5
 NUM_EXAMPLES = 100
@@ -19,7 +19,7 @@ NUM_EXAMPLES = 100
 
 def measure_forgetting(settings: TableForgetting, model: Model, data: Dataset, seed: int) -> Evaluation:
     """Shares in percent, with intervals over draws."""
-    rows_model, table = require_rows(model, "table-forgetting"), require_table(data, "table-forgetting")
+    rows_model, table = require(model, RowModel, "table-forgetting"), require(data, Table, "table-forgetting")
     judge = Judge(table, derive_seed(seed, "judge"))
     asked = spread(table.load("forget", targets=False), settings.num_rows)
     rows = draw_for(settings, rows_model, asked, derive_seed(seed, "forget"))

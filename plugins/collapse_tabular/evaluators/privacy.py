@@ -6,15 +6,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric
+from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric, require
 from collapse_core.torch import seeded
-from collapse_tabular.data import Table, all_hold, require_table
+from collapse_tabular.data import Table, all_hold
 from collapse_tabular.data.vectors import Vectors, nearest
 from collapse_tabular.evaluators import TablePrivacy
 from collapse_tabular.evaluators.judging import draw_for, spread
 from collapse_tabular.evaluators.quality import retained
 from collapse_tabular.model.diffusion import losses
-from collapse_tabular.model.row_model import RowModel, require_rows
+from collapse_tabular.model.row_model import RowModel
 
 Array = npt.NDArray[np.float64]
 RESAMPLES = 1000
@@ -26,7 +26,7 @@ MOST_RECORDS = 5000
 
 def measure_privacy(settings: TablePrivacy, model: Model, data: Dataset, seed: int) -> Evaluation:
     """Of retained prompts: distance to the closest record. Of the subgroup: membership inference."""
-    rows_model, table = require_rows(model, "table-privacy"), require_table(data, "table-privacy")
+    rows_model, table = require(model, RowModel, "table-privacy"), require(data, Table, "table-privacy")
     return Evaluation(
         _closeness(settings, rows_model, table, seed) | _membership(settings, rows_model, table, seed)
     )

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric
+from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric, require
 from collapse_tabular.classifier import classifier
-from collapse_tabular.data import Table, all_hold, require_table
+from collapse_tabular.data import Table, all_hold
 from collapse_tabular.data.vectors import Vectors
 from collapse_tabular.evaluators import TableQuality
 from collapse_tabular.evaluators.judging import Judge, as_text, beside_real, draw_for
 from collapse_tabular.evaluators.marginals import marginals
-from collapse_tabular.model.row_model import RowModel, require_rows
+from collapse_tabular.model.row_model import RowModel
 
 Row = Mapping[str, Any]
 LEAST_DRAWS = 50
@@ -24,7 +24,7 @@ NUM_WORST = 3
 
 def measure_quality(settings: TableQuality, model: Model, data: Dataset, seed: int) -> Evaluation:
     """Obedience, marginals and usefulness, with what real rows reach beside them."""
-    rows_model, table = require_rows(model, "table-quality"), require_table(data, "table-quality")
+    rows_model, table = require(model, RowModel, "table-quality"), require(data, Table, "table-quality")
     judge = Judge(table, derive_seed(seed, "judge"))
     retain, held_out = table.load("retain"), retained(table)
     asked = [dict(p.content) for p in _as_many(retain, settings.num_rows)]

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from collapse_core import CollapseError, Dataset, Evaluation, Metric, Model, derive_seed, mean_metric
-from collapse_tabular.data import Row, require_table
+from collapse_core import CollapseError, Dataset, Evaluation, Metric, Model, derive_seed, mean_metric, require
+from collapse_tabular.data import Row, Table
 from collapse_tabular.data.vectors import Vectors
 from collapse_tabular.evaluators import TableShares
 from collapse_tabular.evaluators.judging import draw_for
-from collapse_tabular.model.row_model import require_rows
+from collapse_tabular.model.row_model import RowModel
 
 
 def measure_shares(settings: TableShares, model: Model, data: Dataset, seed: int) -> Evaluation:
@@ -16,7 +16,7 @@ def measure_shares(settings: TableShares, model: Model, data: Dataset, seed: int
     Raises:
         CollapseError: The label is not drawn.
     """
-    rows_model, table = require_rows(model, "table-shares"), require_table(data, "table-shares")
+    rows_model, table = require(model, RowModel, "table-shares"), require(data, Table, "table-shares")
     label = table.label()
     if label not in table.drawn():
         raise CollapseError(

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from collapse_core import Completion, Group, Iteration, Model, Prompt, derive_seed
+from collapse_core import Completion, Group, Iteration, Model, Prompt, derive_seed, require
 from collapse_tabular.model.diffusion import denoise
-from collapse_tabular.model.row_model import RowModel, require_rows
+from collapse_tabular.model.row_model import RowModel
 from collapse_tabular.sampler import DrawRows
 
 
@@ -17,7 +17,7 @@ def sample_rows(
     settings: DrawRows, model: Model, prompts: Sequence[Prompt], num_completions: int, iteration: Iteration
 ) -> list[Group]:
     """Draw rows for each prompt, seeded by (iteration.seed, prompt.id, completion number)."""
-    rows_model = require_rows(model, "draw-rows")
+    rows_model = require(model, RowModel, "draw-rows")
     seeds = [derive_seed(iteration.seed, p.id, n) for p in prompts for n in range(num_completions)]
     asked = [prompt.content for prompt in prompts for _ in range(num_completions)]
     contents = [
@@ -40,7 +40,7 @@ def sample_rows(
 
 def keep_reference(model: Model) -> None:
     """Have the model remember how it is now, for paired_references to be drawn from."""
-    require_rows(model, "draw-rows").keep_reference()
+    require(model, RowModel, "draw-rows").keep_reference()
 
 
 def _said(content: Mapping[str, Any], seed: int, condition_dropout: float) -> dict[str, Any]:

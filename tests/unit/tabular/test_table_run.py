@@ -147,7 +147,7 @@ def test_a_subgroup_with_conditions_is_judged_by_its_own_columns(table):
 
 
 def test_only_tables_and_models_of_rows_are_measured(model):
-    with pytest.raises(CollapseError, match="needs a table"):
+    with pytest.raises(CollapseError, match="needs the class Table; choose another under data:"):
         TableForgetting().evaluate(model, load_recipe(RECIPES / "toy" / "no_collapse.yaml").data, 0)
 
 

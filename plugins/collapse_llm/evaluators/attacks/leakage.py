@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric
+from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric, require
 from collapse_llm.evaluators.attacks import Leakage
 from collapse_llm.evaluators.attacks.leaks import (
     Truth,
@@ -25,7 +25,7 @@ Case = tuple[Opened, Truth]
 
 def measure_leakage(settings: Leakage, model: Model, data: Dataset, seed: int) -> Evaluation:
     """The metrics of each attack, and of each question the answer that gives away most."""
-    assert isinstance(model, LanguageModel)
+    language = require(model, LanguageModel, settings.use)
     questions = _chosen(list(data.load("forget")), settings.num_questions, derive_seed(seed, "questions"))
     facts = (
         _facts(questions, data)
@@ -34,8 +34,8 @@ def measure_leakage(settings: Leakage, model: Model, data: Dataset, seed: int) -
     )
     metrics: dict[str, Metric] = {}
     examples = []
-    for name, cases in _attacks(settings, model.encoder, questions, facts):
-        answers = sample_continuations(settings, model, [asked for asked, _ in cases], seed)
+    for name, cases in _attacks(settings, language.encoder, questions, facts):
+        answers = sample_continuations(settings, language, [asked for asked, _ in cases], seed)
         scores = [
             [rouge_recall(truth.text, answer) for answer in said]
             for (_, truth), said in zip(cases, answers, strict=True)
