@@ -4,14 +4,18 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
 from string import Formatter
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from collapse_core import CollapseError, Completion, Content, Dataset, Prompt, Reward
-from collapse_llm.rewards.endpoint import Endpoint, UnreachableError, UnreadableError
+from collapse_core import CollapseError, Completion, Content, Dataset, Prompt, Reward, errors
+
+if TYPE_CHECKING:
+    from collapse_llm.rewards.endpoint import Endpoint
 
 KNOWN = ("question", "completion", "reference")
 
@@ -114,20 +118,33 @@ class Judge(Reward):
         asked = [self.template.format(**told, completion=one.content) for one in completions]
         finished = [text for text, one in zip(asked, completions, strict=True) if one.finished]
         new = [text for text in dict.fromkeys(finished) if text not in self._known]
-        with ThreadPoolExecutor(self.at_once) as threads:
-            for text, verdict in zip(new, threads.map(self._verdict, new), strict=True):
-                if verdict is not None:
-                    self._known[text] = verdict
+        if new:
+            self._ask_about(new)
         return [self._known.get(text) for text in asked]
 
     def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
         """Nothing below zero, even if it abstains."""
         return 0.0
 
-    def _verdict(self, text: str) -> float | None:
-        """The judge's verdict on one completion; None if it is to be done without."""
+    def _ask_about(self, new: Sequence[str]) -> None:
         try:
-            verdict, said = self._ask(text)
+            from collapse_llm.rewards.endpoint import Endpoint
+        except ImportError:
+            raise errors.missing_extra("httpx2", "llm", "the reward 'judge'") from None
+        with (
+            closing(Endpoint(self.url, self.timeout, self.retries, self.wait, self._key())) as endpoint,
+            ThreadPoolExecutor(self.at_once) as threads,
+        ):
+            for text, verdict in zip(new, threads.map(partial(self._verdict, endpoint), new), strict=True):
+                if verdict is not None:
+                    self._known[text] = verdict
+
+    def _verdict(self, endpoint: "Endpoint", text: str) -> float | None:
+        """The judge's verdict on one completion; None if it is to be done without."""
+        from collapse_llm.rewards.endpoint import UnreachableError
+
+        try:
+            verdict, said = self._ask(endpoint, text)
         except UnreachableError as error:
             verdict, what, key = None, f"does not answer ({error})", "if_unreachable"
         else:
@@ -139,9 +156,10 @@ class Judge(Reward):
             )
         return verdict
 
-    def _ask(self, text: str) -> tuple[float | None, str]:
+    def _ask(self, endpoint: "Endpoint", text: str) -> tuple[float | None, str]:
         """The number in what the judge says, if there is one, and what it says last."""
-        endpoint = Endpoint(self.url, self.timeout, self.retries, self.wait, self._key())
+        from collapse_llm.rewards.endpoint import UnreadableError
+
         opening, said = [{"role": "user", "content": text}], ""
         more: list[dict[str, str]] = []
         for _ in range(self.retries + 1):
