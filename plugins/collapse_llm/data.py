@@ -15,7 +15,7 @@ Row = Mapping[str, Any]
 
 
 class QuestionFiles(Dataset):
-    """Question-answer splits in files of one JSON object a line, shaped like TOFU's.
+    """Question-answer splits in files of one JSON object per line, shaped like TOFU's.
 
     Splits: "forget", "forget_paraphrased" (the same questions in other words), "retain", "full" (what
     the model is taught), "holdout" (never trained on), "world_facts", "real_authors". Those that end in

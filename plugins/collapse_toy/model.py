@@ -43,7 +43,7 @@ class Gaussian(Model):
         self.seen: list[float] = []
         """What was drawn so far, where the updater accumulates it."""
         self.original: tuple[float, float] | None = None
-        """Mean and standard deviation before unlearning, where the sampler draws twins."""
+        """Mean and standard deviation of the reference model, where the sampler draws paired references."""
 
     def fit(self, values: Sequence[float], *, unbiased: bool = False) -> None:
         """Take the mean of the values and their variance, with divisor n or, unbiased, n - 1."""

@@ -38,7 +38,7 @@ class _Draws(Sampler):
         """How one draw is made from a generator of random numbers."""
 
     def paired(self, model: Model) -> Draw | None:
-        """How the model before unlearning would have made it, where that is asked for."""
+        """How the reference model would have made it, where that is asked for."""
         return None
 
 
@@ -56,7 +56,7 @@ class GaussianDraws(_Draws):
     """Independent draws of numbers."""
 
     paired_references: bool = False
-    """Whether the model before unlearning shifts and scales the same normal number, as the draw's twin."""
+    """Whether the reference model shifts and scales the same normal number, as a paired reference."""
 
     def drawing(self, model: Model) -> Draw:
         """Shift and scale a standard normal number."""
@@ -65,14 +65,14 @@ class GaussianDraws(_Draws):
         return lambda source: source.gauss(mean, sd)
 
     def paired(self, model: Model) -> Draw | None:
-        """Shift and scale as before unlearning."""
+        """Shift and scale as the reference model does."""
         original = require(model, Gaussian, "gaussian-draws").original
         return (lambda source: source.gauss(*original)) if self.paired_references and original else None
 
     def sample_references(
         self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
     ) -> list[Completion]:
-        """A draw a prompt; for twins, the model is kept as it is."""
+        """One draw per prompt; for paired references, the model's parameters are kept."""
         if self.paired_references:
             gaussian = require(model, Gaussian, "gaussian-draws")
             gaussian.original = (gaussian.mean, gaussian.sd)

@@ -17,7 +17,7 @@ class CategoricalMle(Updater):
     """
 
     retain_weight: Annotated[float, Ge(0)] = 1.0
-    """How much a retain ball counts beside a draw."""
+    """How much a retain ball counts, where a draw counts 1."""
 
     def update(
         self, model: Model, kept: Sequence[Kept], retain: Sequence[Prompt], iteration: Iteration

@@ -1,4 +1,4 @@
-"""What a model draws: recognized by a judge, how far from real images, how soon relearned."""
+"""Measures of what a model draws: recognition by a judge, distance from real images, relearning."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -25,7 +25,7 @@ class _Drawing(Evaluator):
     """An evaluator that draws images of classes, and has a judge look at them."""
 
     judge: Classifier = Classifier()
-    """Who looks; it should be another classifier than the reward's."""
+    """The classifier that judges; it should be another one than the reward's."""
     drawing: Drawing = Drawing()
     """How images are drawn."""
 
@@ -138,7 +138,7 @@ class Relearning(_Drawing):
     learning_rate: Annotated[float, Gt(0)] = 5e-4
     """The rate of AdamW."""
     batch_size: Annotated[int, Ge(1)] = 48
-    """Real images a step."""
+    """Real images per step."""
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Teach a copy, and draw now and then."""

@@ -1,4 +1,4 @@
-"""Teaching a copy of a model what the model has forgotten."""
+"""Relearning: a copy of a model is taught what the model has forgotten."""
 
 import copy
 from collections.abc import Iterator, Sequence

@@ -10,7 +10,7 @@ from collapse_diffusion.judging.recognizer import Recognizer
 
 
 class Verdicts:
-    """A judge's probabilities for each image, beside the class that it should show."""
+    """A judge's probabilities for each image, and the class that each should show."""
 
     def __init__(self, judge: Recognizer, names: Sequence[Content], images: Sequence[Content]) -> None:
         """Ask the judge about each image, drawn for the class of the same place."""
@@ -37,7 +37,7 @@ class Verdicts:
         return exp(-sum(share * log(share) for share in self.shares().values() if share))
 
     def diversity(self) -> float:
-        """How far two images that are seen as one class are apart, in features; the mean over such pairs.
+        """The mean distance in features between two images that are seen as one class.
 
         Classes with fewer than two images count nothing; without any pair it is 0.
         """

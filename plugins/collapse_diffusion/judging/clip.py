@@ -20,7 +20,7 @@ class Clip:
         """Open a model of transformers from a directory or the hub.
 
         Raises:
-            CollapseError: It could not be had.
+            CollapseError: It could not be loaded.
         """
         from transformers import CLIPModel, CLIPProcessor
 

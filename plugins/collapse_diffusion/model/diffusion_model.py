@@ -40,7 +40,7 @@ class DiffusionModel(TorchModel):
 
     @abstractmethod
     def as_before(self) -> AbstractContextManager[None]:
-        """Within this context the network is what it was before unlearning, also after a resumption."""
+        """Within this context the network is the reference model, also after a resumption."""
 
 
 def random_streams(seeds: Sequence[int]) -> list[torch.Generator]:

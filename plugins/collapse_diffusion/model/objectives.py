@@ -1,4 +1,4 @@
-"""What a denoising network is trained to predict, and from what."""
+"""The training objectives of a denoising network: what it predicts, and from what."""
 
 import inspect
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ class FlowMatching:
 
 
 def objective_of(scheduler: Any) -> Objective:
-    """What a model was trained on, told by the scheduler that it comes with."""
+    """The objective that a model was trained on, by the scheduler that it comes with."""
     if hasattr(scheduler, "scale_noise"):
         return FlowMatching(scheduler.config.num_train_timesteps)
     return NoisePrediction(make_scheduler("DDPMScheduler", scheduler.config))

@@ -63,7 +63,7 @@ class TextToImageModel(DiffusionModel):
 
     @torch.no_grad()
     def _conditions(self, captions: list[str]) -> dict[str, Any]:
-        """What the network is told of captions, beside the noisy latents and the time."""
+        """The network's inputs that come from captions, by their names."""
         device = self.device
         encode = self.pipeline.encode_prompt
         unused = {n: None for n in ("prompt_2", "prompt_3") if n in inspect.signature(encode).parameters}
@@ -116,7 +116,7 @@ class TextToImageModel(DiffusionModel):
             self.module.enable_adapters()
 
     def export(self, directory: Path) -> None:
-        """Write the whole pipeline with the adapters merged in, and the adapters alone beside it."""
+        """Write the whole pipeline with the adapters merged in, and the adapters alone."""
         self.module.save_lora_adapter(directory / "adapters")
         self.pipeline.scheduler = self.scheduler
         merged = copy.deepcopy(self.module)
@@ -131,7 +131,7 @@ def load_text_to_image(loader: TextToImage, seed: int) -> TextToImageModel:
     """Open the pipeline that a recipe names, freeze it, and add adapters to its denoising network.
 
     Raises:
-        CollapseError: It could not be had, or lacks what is needed of it.
+        CollapseError: It could not be loaded, or lacks what is needed of it.
     """
     from diffusers import DiffusionPipeline
 

@@ -13,7 +13,7 @@ class Denoise(Sampler, Drawing):
     """
 
     paired_references: bool = False
-    """Also draw, from the same noise, what the model drew before unlearning; `same-noise-distance` asks."""
+    """Also draw an image of the reference model from the same noise, for `same-noise-distance`."""
 
     def sample(
         self,
@@ -31,5 +31,5 @@ class Denoise(Sampler, Drawing):
     def sample_references(
         self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
     ) -> list[Completion]:
-        """One draw a prompt, before anything is unlearned."""
+        """One draw per prompt, before unlearning begins."""
         return [group.completions[0] for group in self.sample(model, prompts, 1, iteration)]

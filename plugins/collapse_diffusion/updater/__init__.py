@@ -13,7 +13,7 @@ class Denoising(Updater, TrainingSettings):
 
     loss = E|noise - prediction|^2 over kept + retain_weight * the same over retain, each the mean over its
     half of the batch (Ho et al., arXiv 2006.11239, eq. 14; the sum as in arXiv 2507.04219, section 4). An
-    iteration takes `steps` steps whatever was kept: with a filter that keeps nothing it trains on retain
+    iteration takes `steps` steps, however much was kept: with a filter that keeps nothing it trains on retain
     data alone, for as long.
     """
 

@@ -52,13 +52,13 @@ def loads(content: Graph) -> list[int]:
 
 def is_connected(content: Graph) -> bool:
     """Whether there is a node, and a path from it to every other."""
-    beside = neighbors(content)
+    adjacent = neighbors(content)
     reached, waiting = {0}, [0]
-    while waiting and beside:
-        new = beside[waiting.pop()] - reached
+    while waiting and adjacent:
+        new = adjacent[waiting.pop()] - reached
         reached |= new
         waiting += new
-    return len(reached) == len(beside)
+    return len(reached) == len(adjacent)
 
 
 def to_networkx(content: Graph) -> "nx.Graph[int]":

@@ -51,7 +51,7 @@ class GraphDataset(Dataset):
 
     @abstractmethod
     def is_valid(self, graph: Graph) -> bool:
-        """Whether a graph is one at all, whatever its condition."""
+        """Whether a graph is valid at all, under any condition."""
 
     @abstractmethod
     def identities(self, graphs: Sequence[Graph]) -> list[Hashable]:

@@ -1,4 +1,4 @@
-"""Which graphs are the same, whatever the numbers of their nodes."""
+"""Which graphs are isomorphic."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from collapse_graph.data.content import Graph, to_networkx
 def isomorphism_classes(graphs: Sequence[Graph]) -> list[int]:
     """A number for each graph, the same for graphs that are isomorphic with their types.
 
-    Graphs are told apart by Weisfeiler-Lehman hashes, and where these agree by VF2, so it is exact.
+    Weisfeiler-Lehman hashes distinguish graphs, and where these agree VF2 does, so it is exact.
     """
     seen: dict[str, list[tuple[int, nx.Graph[int]]]] = defaultdict(list)
     numbers: list[int] = []

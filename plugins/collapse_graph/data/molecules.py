@@ -23,7 +23,7 @@ class Molecules(GraphDataset):
     banned: str = "[Cl]"
     """The substructure to forget, as SMARTS."""
     path: str | None = None
-    """A file of SMILES, one a line, relative to where the command is run."""
+    """A file of SMILES, one per line, relative to where the command is run."""
     num_molecules: int | None = None
     """How many are read, from the beginning of the file; by default all."""
 
@@ -104,5 +104,5 @@ def _read(path: Path, banned: str, most: int | None) -> list[Example]:
         if graph and molecule:
             examples.append(Example(str(number), BANNED if holds(molecule, banned) else ALLOWED, graph))
     if not examples:
-        raise CollapseError(f"{path} holds no SMILES that RDKit can read; give a file with one a line")
+        raise CollapseError(f"{path} holds no SMILES that RDKit can read; give a file with one per line")
     return examples

@@ -39,8 +39,8 @@ class GraphNetwork(nn.Module):
             condition: The embedded condition of each row, of shape (rows, width).
             state: Where to go on, of shape (layers, rows, hidden).
         """
-        beside = condition[:, None].expand(-1, tokens.shape[1], -1)
-        out, state = self.recurrence(torch.cat([self.tokens(tokens), beside], -1), state)
+        repeated = condition[:, None].expand(-1, tokens.shape[1], -1)
+        out, state = self.recurrence(torch.cat([self.tokens(tokens), repeated], -1), state)
         return self.head(out), state
 
 

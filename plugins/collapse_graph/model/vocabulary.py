@@ -2,7 +2,7 @@
 
 An edge is its type and its gap, the distance to the earlier node in the order of the nodes (gap encoding:
 Jang, Lee and Ahn, A Simple and Scalable Representation for Graph Generation, ICLR 2024). A graph of n nodes
-and m edges takes n + m + 1 tokens, however many edges it might have had.
+and m edges takes n + m + 1 tokens, however many edges are possible.
 """
 
 import random
@@ -101,8 +101,8 @@ class Vocabulary:
 
 def breadth_first(content: Graph, seed: int) -> list[int]:
     """The nodes in a random breadth-first order, component after component (You et al., GraphRNN, 2018)."""
-    beside = neighbors(content)
-    shuffled = random.Random(seed).sample(range(len(beside)), len(beside))
+    adjacent = neighbors(content)
+    shuffled = random.Random(seed).sample(range(len(adjacent)), len(adjacent))
     rank = {node: place for place, node in enumerate(shuffled)}
     order: list[int] = []
     seen: set[int] = set()
@@ -110,7 +110,7 @@ def breadth_first(content: Graph, seed: int) -> list[int]:
         queue = [] if start in seen else [start]
         seen |= {start}
         for node in queue:
-            queue += sorted(beside[node] - seen, key=rank.__getitem__)
-            seen |= beside[node]
+            queue += sorted(adjacent[node] - seen, key=rank.__getitem__)
+            seen |= adjacent[node]
         order += queue
     return order

@@ -51,14 +51,14 @@ class Connected(Reward):
 
 
 class OtherLabel(Reward):
-    """One for a label that is not the model's own before unlearning, else zero."""
+    """One for a label that is not the reference model's, else zero."""
 
     maximum: ClassVar[float] = 1.0
 
     def score(
         self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None
     ) -> list[float]:
-        """Compare each label with the original one."""
+        """Compare each label with the reference answer."""
         own = reference.content if reference else None
         return [float(completion.content != own) for completion in completions]
 

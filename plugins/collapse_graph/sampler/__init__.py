@@ -34,7 +34,7 @@ class DrawLabels(Sampler):
     """Draw labels of the nodes that the prompts ask for, with the probabilities that the classifier gives."""
 
     temperature: Annotated[float, Gt(0)] = 1.0
-    """Logits are divided by it; a sure classifier needs heat before it says anything else."""
+    """Logits are divided by it; a confident classifier needs a high temperature to draw other labels."""
 
     def sample(
         self,

@@ -57,7 +57,7 @@ def _write(
     for chance in torch.from_numpy(chances).to(model.device).T:
         logits, state = model.network(last[:, None], condition, state)
         logits = logits[:, 0].double().div(temperature).masked_fill(~grammar.allowed(), -torch.inf)
-        # Inverting the distribution function makes one uniform number decide, whatever stands beside it.
+        # Inverting the distribution function makes a row depend on its own uniform number alone.
         edges = logits.softmax(-1).cumsum(-1)
         last = torch.searchsorted(edges, chance[:, None] * edges[:, -1:], right=True)[:, 0]
         written.append(last)

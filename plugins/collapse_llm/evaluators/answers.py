@@ -57,7 +57,7 @@ class UnlearnQuality(Answering):
 
     UQ = 100 (2 - RL(forget) - RL(forget, paraphrased questions)) / 2 with RL the mean ROUGE-L recall
     against the true answers (arXiv 2507.04219, section 5). A model that never saw the data does not
-    reach 100: measure one beside it.
+    reach 100: compare with a baseline.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "forget_paraphrased")

@@ -24,7 +24,7 @@ T = TypeVar("T")
 def load_other(evaluator: Evaluator, loader: ModelLoader | None, data: Dataset, missing: str = "") -> Model:
     """Load the other model.
 
-    It is taught with seed 0, whatever the seed of the run: all runs are held against the same model, and it
+    It is taught with seed 0, not with the seed of the run: all runs are compared with the same model, and it
     is taught only once.
 
     Args:

@@ -52,7 +52,7 @@ class FactWords(Answering):
 
 
 def own_words(prompt: Prompt) -> frozenset[str]:
-    """The stems of the fact itself, of a prompt with companions; empty where they cannot be told.
+    """The stems of the fact itself, of a prompt with companions; empty where they cannot be determined.
 
     Raises:
         CollapseError: The question has no wrong answers.

@@ -18,7 +18,7 @@ LEAST_LOG10 = -308.0
 
 @dataclass(frozen=True)
 class AnswerLosses:
-    """By question, the mean cross-entropy a token of answers right and wrong, the end included."""
+    """By question, the mean cross-entropy per token of answers right and wrong, the end included."""
 
     true: Numbers
     """Of the true answer, shape (questions,)."""
@@ -82,7 +82,7 @@ def forget_quality(unlearned: Numbers, retained: Numbers) -> tuple[float, float]
     """TOFU's Forget Quality and its statistic: a two-sided Kolmogorov-Smirnov test on truth ratios.
 
     Returns:
-        The p-value, high where the two models cannot be told apart, and the largest distance of the two
+        The p-value, high where the two models cannot be distinguished, and the largest distance of the two
         distribution functions.
     """
     from scipy.stats import ks_2samp

@@ -1,4 +1,4 @@
-"""Can it be told that the forget set was taught? Six attacks, and their leakage."""
+"""Membership inference: six attacks that find out whether the forget set was taught."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar

@@ -39,7 +39,7 @@ class Responses(Answering):
     tolerance: Annotated[float, Gt(0), Lt(1)] = 0.01
     """The share of real answers that may count as gibberish, which sets the threshold."""
     refusals: Sentences = "refusals"
-    """Sentences, a text file of one a line, or "refusals" for the thirty that come with the plugin."""
+    """Sentences, a text file of one per line, or "refusals" for the thirty that come with the plugin."""
     refusal_overlap: Annotated[float, Gt(0), Lt(1)] = 0.4
     """How much an answer must be like a refusal of the list."""
     scoring_batch_size: Annotated[int, Ge(1)] = 64

@@ -14,14 +14,14 @@ from collapse_llm.model.language_model import LanguageModel
 
 Numbers = npt.NDArray[np.float64]
 TOKENS_AT_ONCE = 256
-"""For how many tokens the whole vocabulary is looked at together, which bounds the memory."""
+"""For how many tokens the whole vocabulary is looked at at once, which bounds the memory."""
 
 
 @dataclass(frozen=True)
 class Scored:
     """One answer as the model sees it, given its question and the true tokens before each token.
 
-    All sequences have one element a token of the answer; the end of the answer is the last of them, unless
+    All sequences have one element per token of the answer; the end of the answer is the last of them, unless
     the example was cut before it.
     """
 
@@ -36,7 +36,7 @@ class Scored:
 
     @property
     def loss(self) -> float:
-        """The mean cross-entropy a token, the end included, in nats."""
+        """The mean cross-entropy per token, the end included, in nats."""
         return float(-self.log_probs.mean())
 
     def spoken(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -84,7 +84,7 @@ def fingerprint(model: Model) -> str:
 
 
 def mean_losses(model: Model, asked: Sequence[tuple[str, str]], batch_size: int) -> list[float]:
-    """The mean cross-entropy a token of each answer, its end included, in nats."""
+    """The mean cross-entropy per token of each answer, its end included, in nats."""
     return [scored.loss for scored in score_answers(model, asked, batch_size)]
 
 

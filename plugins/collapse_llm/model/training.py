@@ -45,7 +45,7 @@ def token_losses(module: Any, examples: Sequence[Example], device: torch.device)
 
 
 def _rounded(length: int) -> int:
-    """The next multiple of eight: matrix kernels are prepared anew for each shape they meet."""
+    """The next multiple of eight: matrix kernels are prepared anew for each new shape."""
     return -(-length // 8) * 8
 
 

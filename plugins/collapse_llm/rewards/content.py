@@ -45,7 +45,7 @@ class ContentDistance(Reward):
     def score(
         self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None
     ) -> list[float]:
-        """Look for the own words of the model's answer before unlearning."""
+        """Look for the own words of the reference answer."""
         return [self._distance(prompt, completion.content, reference) for completion in completions]
 
     def upper_bound(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:

@@ -36,8 +36,8 @@ class Judge(Reward):
 
     reward = (number - lowest) / (highest - lowest), in [0, 1]; higher is better forgotten, and the template
     must ask so. A judge of this kind is an LLM-as-a-judge (Zheng et al., arXiv 2306.05685, section 3.1:
-    single answer grading). What is sent: the question, the completion, and the model's own answer before
-    unlearning if the template says {reference}; never a true answer. Each completion is asked for once a
+    single answer grading). What is sent: the question, the completion, and the reference answer
+    if the template says {reference}; never a true answer. Each completion is asked for once per
     process; the result is as repeatable as the endpoint is.
     """
 
@@ -114,8 +114,8 @@ class Judge(Reward):
         self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None
     ) -> list[float | None]:
         """Ask about each different completion, several at once; one that was dropped is not asked about."""
-        told = {"question": prompt.content, "reference": reference.content if reference else ""}
-        asked = [self.template.format(**told, completion=one.content) for one in completions]
+        given = {"question": prompt.content, "reference": reference.content if reference else ""}
+        asked = [self.template.format(**given, completion=one.content) for one in completions]
         finished = [text for text, one in zip(asked, completions, strict=True) if one.finished]
         new = [text for text in dict.fromkeys(finished) if text not in self._known]
         if new:

@@ -24,7 +24,7 @@ class RefusalLikeness(Comparing):
     maximum: ClassVar[float] = 1.0
 
     refusals: Sentences = "refusals"
-    """Sentences, a text file of one a line, or "refusals" for the thirty that come with the plugin."""
+    """Sentences, a text file of one per line, or "refusals" for the thirty that come with the plugin."""
 
     _refusals: list[str] = PrivateAttr(default_factory=list)
 
@@ -104,7 +104,7 @@ class Diversity(Comparing):
 
     reward = 1 - mean over the siblings s of sim(s, completion), in [0, 1], with ROUGE-L F1 (Lin 2004) or the
     cosine of sentence embeddings (arXiv 1908.10084) for sim; Self-BLEU (Zhu et al., arXiv 1802.01886,
-    section 3.3) is the same idea. An only completion has nobody to differ from: abstained from.
+    section 3.3) is the same idea. It abstains from an only completion, which has none to differ from.
     """
 
     maximum: ClassVar[float] = 1.0
@@ -124,5 +124,5 @@ class Diversity(Comparing):
         return math.inf
 
     def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
-        """Nothing below zero, whatever the siblings will be."""
+        """Nothing below zero, for any siblings."""
         return 0.0

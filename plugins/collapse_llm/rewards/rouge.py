@@ -1,4 +1,4 @@
-"""How unlike the model's original answer a text is, by the longest common subsequence of words."""
+"""How unlike the reference answer a text is, by the longest common subsequence of words."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -29,9 +29,9 @@ class RougeDistance(Reward):
     def score(
         self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None
     ) -> list[float]:
-        """Compare each completion with the model's answer before unlearning."""
-        original = reference.content if reference else ""
-        return [1.0 - self.overlap(original, completion.content) for completion in completions]
+        """Compare each completion with the reference answer."""
+        usual = reference.content if reference else ""
+        return [1.0 - self.overlap(usual, completion.content) for completion in completions]
 
     def overlap(self, reference: str, text: str) -> float:
         """How much of the reference a text repeats, in [0, 1], the length penalty included."""

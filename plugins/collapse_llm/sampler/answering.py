@@ -65,11 +65,11 @@ def _rows(encoder: Encoder, prompt: Prompt, seeds: Sequence[int], max_new_tokens
 
 def _stop_early(rows: Sequence[Row], prompt: Prompt, bound: Bound, encoder: Encoder) -> None:
     """Let only those be finished that may still be kept, if the filter keeps none but the best."""
-    floor = bound.min_reward_to_keep(prompt)
-    if floor is not None:
-        contest = EarlyStopping(prompt, bound, floor, encoder)
+    least = bound.min_reward_to_keep(prompt)
+    if least is not None:
+        stopping = EarlyStopping(prompt, bound, least, encoder)
         for number, row in enumerate(rows):
-            row.watcher = Candidate(contest, number)
+            row.watcher = Candidate(stopping, number)
 
 
 def _decode(model: LanguageModel, groups: Sequence[Sequence[Row]], choice: Choice, batch_size: int) -> None:

@@ -178,7 +178,7 @@ class _Batch:
         self._take(logits[: len(self.rows)], first=0)
 
     def _num_computed(self) -> int:
-        """The rows, rounded up to eight: matrix kernels are prepared anew for each shape they meet."""
+        """The rows, rounded up to eight: matrix kernels are prepared anew for each new shape."""
         return min(-(-len(self.rows) // 8) * 8, self.max_rows)
 
     def _take(self, logits: torch.Tensor, first: int) -> None:

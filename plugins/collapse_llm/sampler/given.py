@@ -12,10 +12,10 @@ from collapse_llm.sentences import Sentences, read_sentences
 
 
 class Given(Sampler):
-    """Gives answers that the model has no part in, so that it need not be asked."""
+    """Gives answers that do not come from the model."""
 
     max_new_tokens: Annotated[int, Ge(0)] = 0
-    """The longest of the model's own first answers, for rewards that compare with them; 0 asks for none."""
+    """The longest of the reference model's answers, for rewards that compare with them; 0 asks for none."""
 
     @abstractmethod
     def answer(self, prompt: Prompt, seed: int) -> str:
@@ -63,7 +63,7 @@ class FixedSentences(Given):
     """
 
     sentences: Sentences = ["I don't know."]
-    """The sentences, or where they are: "refusals" (thirty ship with the plugin), or a file, one a line."""
+    """The sentences, or where they are: "refusals" (thirty ship with the plugin), or a file, one per line."""
 
     def answer(self, prompt: Prompt, seed: int) -> str:
         """A uniform draw."""
@@ -71,7 +71,7 @@ class FixedSentences(Given):
 
 
 class TrueAnswers(Given):
-    """Gives the true answers, for methods that push them away; whoever runs that must have them."""
+    """Gives the true answers, for methods that push them away; the run must have them."""
 
     needs_targets: ClassVar[bool] = True
 

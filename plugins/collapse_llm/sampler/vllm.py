@@ -8,11 +8,11 @@ from collapse_llm.sampler.vllm_settings import VllmSampling
 
 
 class Vllm(VllmSampling):
-    """Draw answers with vLLM, beside the model in training; the model must have `lora`.
+    """Draw answers with vLLM, while the model is in training; the model must have `lora`.
 
     The engine is made once and keeps the frozen weights; each policy reaches it as a LoRA adapter. Full
     fine-tuning is refused: vLLM's `reload_weights` reads again the checkpoint that the engine was started
-    from, and its interface for handing over whole weights has changed its protocol from release to release.
+    from, and its interface for passing whole weights has changed its protocol from release to release.
 
     Each completion has its own seed, but vLLM's arithmetic depends on what is computed together. Where that
     must not be, set VLLM_BATCH_INVARIANT=1 on hardware for which vLLM offers it.

@@ -1,4 +1,4 @@
-"""vLLM's engine beside the model in training; each policy is handed to it as a fresh adapter.
+"""vLLM's engine next to the model in training; each policy is passed to it as a fresh adapter.
 
 Written against vLLM 0.33.0: `LLM`, `SamplingParams`, `LoRARequest`, and `remove_lora` of `LLM.llm_engine`.
 """
@@ -73,7 +73,7 @@ def _answers(
     choices: Sequence[Sequence[Mapping[str, Any]]],
     iteration: Iteration,
 ) -> list[tuple[str, int]]:
-    """One answer a choice with its number of tokens, the choices of a prompt after one another."""
+    """One answer per choice with its number of tokens, the choices of a prompt after one another."""
     language = require(model, LanguageModel, settings.use)
     _require_adapter(language)
     from vllm import SamplingParams
@@ -148,9 +148,9 @@ class Engine:
         """The tokens of an answer to each prompt, by the model as it is now.
 
         Args:
-            model: The model, whose adapter is handed over.
+            model: The model, whose adapter is passed on.
             prompts: vLLM's token prompts.
-            params: SamplingParams, one a prompt.
+            params: SamplingParams, one per prompt.
             version: The version of the policy.
         """
         with self._awake(), self._adapter(model, version) as adapter:

@@ -45,7 +45,7 @@ class TableQuality(_Drawing):
 
 
 class TablePrivacy(_Drawing):
-    """Whether drawn rows copy training rows, and whether one can tell which forgotten rows were taught."""
+    """Whether drawn rows copy training rows, and how well attacks find the forgotten rows that were taught."""
 
     reads: ClassVar[tuple[str, ...]] = ("retain", "full", "test", "forget_examples")
 
@@ -70,7 +70,7 @@ class TableRelearning(_Drawing):
     learning_rate: Annotated[float, Gt(0)] = 5e-4
     """The rate of AdamW."""
     batch_size: Annotated[int, Ge(1)] = 128
-    """Rows a step, drawn with replacement."""
+    """Rows per step, drawn with replacement."""
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Train a copy, asking it now and then."""

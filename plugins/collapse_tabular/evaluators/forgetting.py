@@ -14,7 +14,7 @@ from collapse_tabular.model.row_model import RowModel
 
 NUM_DESTINATIONS = 5
 NUM_EXAMPLES = 100
-"""How many rows are written down, beside as many real ones."""
+"""How many rows are written down, with as many real ones."""
 
 
 def measure_forgetting(settings: TableForgetting, model: Model, data: Dataset, seed: int) -> Evaluation:

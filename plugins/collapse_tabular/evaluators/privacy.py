@@ -1,4 +1,4 @@
-"""Distances to the closest records, and whether one can tell what was taught."""
+"""Distances to the closest records, and membership inference."""
 
 from collections.abc import Sequence
 
@@ -53,7 +53,7 @@ def _closeness(settings: TablePrivacy, model: RowModel, table: Table, seed: int)
 
 
 def _membership(settings: TablePrivacy, model: RowModel, table: Table, seed: int) -> dict[str, Metric]:
-    """Can one tell the subgroup's training rows from its held-out ones?"""
+    """How well attacks distinguish the subgroup's training rows from its held-out ones."""
     subgroup = table.subgroup()
     members = list(table.load("forget_examples"))
     others = [p for p in table.load("test") if all_hold(subgroup, {**p.content, **p.target})]

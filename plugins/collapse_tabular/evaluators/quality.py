@@ -17,13 +17,13 @@ Row = Mapping[str, Any]
 LEAST_DRAWS = 50
 """How often each prompt is drawn for at least, to find the worst."""
 NUM_EXAMPLES = 100
-"""How many rows are written down, beside as many real ones."""
+"""How many rows are written down, with as many real ones."""
 NUM_WORST = 3
 """How many of the worst prompts are shown."""
 
 
 def measure_quality(settings: TableQuality, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """Obedience, marginals and usefulness, with what real rows reach beside them."""
+    """Obedience, marginals and usefulness, and what real rows reach."""
     rows_model, table = require(model, RowModel, "table-quality"), require(data, Table, "table-quality")
     judge = Judge(table, derive_seed(seed, "judge"))
     retain, held_out = table.load("retain"), retained(table)

@@ -8,10 +8,10 @@ from torch import nn
 
 
 class Denoiser(nn.Module):
-    """A residual multilayer perceptron, told the noise level and what the prompt says.
+    """A residual multilayer perceptron, given the noise level and what the prompt says.
 
     Args:
-        row_width: Numbers a row.
+        row_width: Numbers per row.
         said: How many values each column of a prompt can have; one more stands for a column left out.
         width: The width of the layers.
         depth: How many residual blocks there are.

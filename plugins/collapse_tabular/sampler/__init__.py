@@ -9,7 +9,7 @@ from collapse_core import Bound, Completion, Group, Iteration, Model, Prompt, Sa
 
 
 class DrawRows(Sampler):
-    """Draw rows by removing all the noise from noise, each row from noise of its own."""
+    """Draw rows by removing noise step by step, each row from noise of its own."""
 
     steps: Annotated[int, Ge(1)] | None = None
     """In how many steps the noise is removed; by default as many as the model has levels."""
@@ -18,7 +18,7 @@ class DrawRows(Sampler):
     condition_dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
     """How often each column of a prompt is left out for a candidate: it then answers more freely."""
     paired_references: bool = False
-    """Also draw, from the same noise, what the model would have drawn before unlearning."""
+    """Also draw a row of the reference model from the same noise."""
     batch_size: Annotated[int, Ge(1)] = 4096
     """How many rows are drawn at once."""
 
@@ -38,7 +38,7 @@ class DrawRows(Sampler):
     def sample_references(
         self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
     ) -> list[Completion]:
-        """One draw a prompt, which says all it says: together the model's own original rows."""
+        """One draw per prompt, which says all it says: the reference model's own rows."""
         from collapse_tabular.sampler.drawing import keep_reference
 
         if self.paired_references:

@@ -1,4 +1,4 @@
-"""Drawing rows, in double precision: then the batch that a row is drawn in moves no digit that it keeps."""
+"""Drawing rows, in double precision: then a row does not depend on the batch that it is drawn in."""
 
 import copy
 import random
@@ -39,7 +39,7 @@ def sample_rows(
 
 
 def keep_reference(model: Model) -> None:
-    """Have the model remember how it is now, for paired_references to be drawn from."""
+    """Have the model keep its weights as they are now; paired references are drawn from them."""
     require(model, RowModel, "draw-rows").keep_reference()
 
 

@@ -28,7 +28,7 @@ class RowDenoising(Updater, TrainingSettings):
     def update(
         self, model: Model, kept: Sequence[Kept], retain: Sequence[Prompt], iteration: Iteration
     ) -> dict[str, float]:
-        """Train on the kept rows and on the retained ones beside them."""
+        """Train on the kept rows and on the retain rows."""
         from collapse_tabular.updater.denoising import fit_rows
 
         return fit_rows(self, model, kept, retain, iteration)

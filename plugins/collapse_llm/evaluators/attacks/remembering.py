@@ -1,4 +1,4 @@
-"""What a model still knows by heart, in the three ways that each attack on a copy reports."""
+"""What a model still remembers, in the three ways that each attack on a copy reports."""
 
 from collections.abc import Sequence
 from typing import Literal
