@@ -7,7 +7,7 @@ from typing import Annotated
 from annotated_types import Ge, Gt
 from pydantic import model_validator
 
-from collapse_core import CollapseError, Dataset, Prompt, PromptSet, derive_seed
+from collapse_core import Dataset, Prompt, PromptSet, derive_seed, errors
 
 SPLITS = ("forget", "retain", "full")
 
@@ -107,4 +107,4 @@ def _draws(num: int) -> PromptSet:
 
 def _check(split: str, name: str) -> None:
     if split not in SPLITS:
-        raise CollapseError(f"the data set '{name}' has no split '{split}'; known: {', '.join(SPLITS)}")
+        raise errors.no_split(name, split, SPLITS)

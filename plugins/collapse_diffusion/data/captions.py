@@ -7,7 +7,7 @@ from typing import Annotated
 from annotated_types import Ge
 from pydantic import Field
 
-from collapse_core import CollapseError, Content, Prompt, PromptSet, environment, files
+from collapse_core import CollapseError, Content, Prompt, PromptSet, environment, errors, files
 from collapse_diffusion.data.images import Images, to_content
 
 
@@ -37,9 +37,7 @@ class Captions(Images):
                 )
             )
         if split not in ("retain", "full"):
-            raise CollapseError(
-                f"the data set '{self.use}' has no split '{split}'; known: forget, retain, full"
-            )
+            raise errors.no_split(self.use, split, ("forget", "retain", "full"))
         return PromptSet(
             tuple(
                 Prompt(name, caption, self._image(name) if targets else None)

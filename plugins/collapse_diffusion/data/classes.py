@@ -47,9 +47,7 @@ class LabeledImages(Images):
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         """Load a split; without targets the classes alone."""
         if split not in SPLITS:
-            raise CollapseError(
-                f"the data set '{self.use}' has no split '{split}'; known: {', '.join(SPLITS)}"
-            )
+            raise errors.no_split(self.use, split, SPLITS)
         if split == "forget":
             return PromptSet(
                 tuple(Prompt(f"{name}/{i}", name) for name in self.forgotten for i in range(self.num_draws))

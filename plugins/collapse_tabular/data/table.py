@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Lt
 
-from collapse_core import Cells, CollapseError, Content, Dataset, Prompt, PromptSet, derive_seed, digest
+from collapse_core import Cells, Content, Dataset, Prompt, PromptSet, derive_seed, digest, errors
 from collapse_tabular.data.conditions import Condition, Row, all_hold
 
 
@@ -55,8 +55,7 @@ class Table(Dataset):
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         """Load a split; the draws of "forget" have no true answer."""
         if split not in self.SPLITS:
-            known = ", ".join(self.SPLITS)
-            raise CollapseError(f"the data set '{self.use}' has no split '{split}'; known: {known}")
+            raise errors.no_split(self.use, split, self.SPLITS)
         if split == "forget":
             return self._draws()
         said, drawn, chosen = self.said(), self.drawn(), self._chosen(split)

@@ -45,7 +45,7 @@ class TableQuality(_Drawing):
 
 
 class TablePrivacy(_Drawing):
-    """Whether drawn rows copy training rows, and how well attacks find the forgotten rows that were taught."""
+    """Whether drawn rows copy training rows, and how well attacks find forgotten rows that were taught."""
 
     reads: ClassVar[tuple[str, ...]] = ("retain", "full", "test", "forget_examples")
 
