@@ -48,11 +48,11 @@ class TorchModel(Model):
         return next(self.module.parameters()).device
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
-        """The parameters that are trained, by name."""
+        """Return the parameters that are trained, by name."""
         return {name: p for name, p in self.module.named_parameters() if p.requires_grad}
 
     def optimizer(self, make: MakeOptimizer) -> torch.optim.Optimizer:
-        """The run's one optimizer, made at its first use and kept from iteration to iteration."""
+        """Return the run's one optimizer, made at its first use and kept from iteration to iteration."""
         if self._optimizer is None:
             self._shard_if_asked()
             self._optimizer = make(self.trainable().values())
@@ -152,7 +152,7 @@ def seeded(seed: int) -> Iterator[None]:
 def scheduled_rate(
     learning_rate: float, schedule: Literal["linear", "constant"], warmup: float, progress: float, total: int
 ) -> float:
-    """The learning rate at a moment of the run; a pure function, so that a resumed run needs no state.
+    """Return the learning rate at a moment of the run; a pure function, so that a resumed run needs no state.
 
     Args:
         learning_rate: The peak.
@@ -208,7 +208,7 @@ def mean_nearest_distance(
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device that a recipe asks for; "auto" is what accelerate finds for this process."""
+    """Return the device that a recipe asks for; "auto" is what accelerate finds for this process."""
     if name != "auto":
         return torch.device(name)
     from accelerate import PartialState

@@ -46,7 +46,7 @@ def _sums(numbers: Sequence[float], device: torch.device) -> list[float]:
 
 
 def _present(parameters: Iterable[torch.Tensor], device: torch.device) -> list[float]:
-    """How many processes have a gradient of each parameter."""
+    """Return how many processes have a gradient of each parameter."""
     return _sums([float(p.grad is not None) for p in parameters], device)
 
 
@@ -82,12 +82,12 @@ def _summed(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def asks_for_shards() -> bool:
-    """Whether there are several processes, and their launcher asks for FSDP."""
+    """Return whether there are several processes, and their launcher asks for FSDP."""
     return processes.current().count > 1 and asks_for_fsdp()
 
 
 def asks_for_fsdp() -> bool:
-    """Whether accelerate's settings, which its launcher hands on in the environment, ask for FSDP."""
+    """Return whether accelerate's settings, which its launcher hands on in the environment, ask for FSDP."""
     return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
 
 
@@ -114,7 +114,7 @@ def full_tensor(tensor: Any) -> torch.Tensor:
 
 
 def as_part_of(tensor: torch.Tensor, like: Any) -> torch.Tensor:
-    """A whole tensor that all processes have, cut and placed as another one is."""
+    """Return a whole tensor that all processes have, cut and placed as another one is."""
     tensor = tensor.to(like.device)
     if not _is_part(like):
         return tensor

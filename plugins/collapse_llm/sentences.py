@@ -15,7 +15,7 @@ REFUSALS = "refusals"
 
 
 def read_sentences(named: Sentences) -> list[str]:
-    """The sentences that a recipe names, in order; empty lines of a file are no sentences.
+    """Return the sentences that a recipe names, in order; empty lines of a file are no sentences.
 
     Raises:
         CollapseError: The file cannot be read, or holds none.

@@ -45,7 +45,7 @@ class Cities(Dataset):
 
     @model_validator(mode="after")
     def _only_known_cities(self) -> "Cities":
-        """A misspelled city would be forgotten without effect."""
+        """Return a misspelled city would be forgotten without effect."""
         unknown = [city for city in self.forget if city not in self.counts]
         if unknown:
             raise ValueError(f"no balls of {', '.join(unknown)}; known: {', '.join(self.counts)}")

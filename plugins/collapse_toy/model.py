@@ -90,5 +90,5 @@ class GaussianLoader(ModelLoader):
 
 
 def answers(prompts: Sequence[Prompt]) -> list[Any]:
-    """The true answers of prompts that were loaded with them: cities or numbers."""
+    """Return the true answers of prompts that were loaded with them: cities or numbers."""
     return [prompt.target for prompt in prompts]

@@ -35,10 +35,10 @@ class _Draws(Sampler):
 
     @abstractmethod
     def drawing(self, model: Model) -> Draw:
-        """How one draw is made from a generator of random numbers."""
+        """Return how one draw is made from a generator of random numbers."""
 
     def paired(self, model: Model) -> Draw | None:
-        """How the reference model would have made it, where that is asked for."""
+        """Return how the reference model would have made it, where that is asked for."""
         return None
 
 
@@ -72,7 +72,7 @@ class GaussianDraws(_Draws):
     def sample_references(
         self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
     ) -> list[Completion]:
-        """One draw per prompt; for paired references, the model's parameters are kept."""
+        """Return one draw per prompt; for paired references, the model's parameters are kept."""
         if self.paired_references:
             gaussian = require(model, Gaussian, "gaussian-draws")
             gaussian.original = (gaussian.mean, gaussian.sd)

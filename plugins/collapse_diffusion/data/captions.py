@@ -64,6 +64,6 @@ class Captions(Images):
             return to_content(np.asarray(image.convert("RGB")))
 
     def provenance(self) -> Mapping[str, object]:
-        """The digest of the captions."""
+        """Return the digest of the captions."""
         file = Path(self.path).expanduser() / "metadata.jsonl"
         return {file.name: environment.file_digest(file)} if file.exists() else {}

@@ -42,7 +42,7 @@ class LabeledImages(Images):
 
     @abstractmethod
     def examples(self, *, test: bool) -> Sequence[Labeled]:
-        """The training images or the held-out ones, with their classes."""
+        """Return the training images or the held-out ones, with their classes."""
 
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         """Load a split; without targets the classes alone."""
@@ -90,7 +90,7 @@ class Digits(LabeledImages):
         ]
 
     def provenance(self) -> Mapping[str, object]:
-        """The release that the images came with."""
+        """Return the release that the images came with."""
         from importlib.metadata import version
 
         return {"digits": f"scikit-learn {version('scikit-learn')}"}
@@ -120,7 +120,7 @@ class FashionMnist(LabeledImages):
         return self.forget
 
     def examples(self, *, test: bool) -> Sequence[Labeled]:
-        """The original split into training and test images."""
+        """Return the original split into training and test images."""
         if self.path is None:
             images, labels = _from_hub(self.revision, "test" if test else "train")
         else:
@@ -136,7 +136,7 @@ class FashionMnist(LabeledImages):
         ]
 
     def provenance(self) -> Mapping[str, object]:
-        """Digests of local files; the revision of the hub's."""
+        """Return digests of local files; the revision of the hub's."""
         if self.path is None:
             return {"hub": "zalando-datasets/fashion_mnist", "revision": self.revision}
         files = [*self._files(test=False), *self._files(test=True)]

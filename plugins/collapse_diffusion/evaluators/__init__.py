@@ -30,7 +30,7 @@ class _Drawing(Evaluator):
     """How images are drawn."""
 
     def _draw(self, model: Model, names: Sequence[Content], num: int, seed: int) -> list[Content]:
-        """Images of each class, one class after the other."""
+        """Return images of each class, one class after the other."""
         from collapse_diffusion.data.images import to_contents
         from collapse_diffusion.model.diffusion_model import DiffusionModel
 
@@ -203,7 +203,7 @@ class ConceptSimilarity(Evaluator):
 
 
 def _forgotten_and_retained(data: Dataset) -> tuple[list[Content], list[Content]]:
-    """The classes to forget, and the others, each in the order in which they come."""
+    """Return the classes to forget, and the others, each in the order in which they come."""
     forgotten, retained = (
         list(dict.fromkeys(prompt.content for prompt in data.load(split, targets=False)))
         for split in ("forget", "retain")
@@ -212,7 +212,7 @@ def _forgotten_and_retained(data: Dataset) -> tuple[list[Content], list[Content]
 
 
 def _each(names: Sequence[Content], num: int) -> list[Content]:
-    """Every name so many times, one after the other."""
+    """Return every name so many times, one after the other."""
     return [name for name in names for _ in range(num)]
 
 

@@ -30,11 +30,11 @@ class Recognizer:
         return self._ask(self.network, contents).softmax(-1)
 
     def features(self, contents: Sequence[Content]) -> torch.Tensor:
-        """What the last hidden layer makes of images, of shape (images, features)."""
+        """Return what the last hidden layer makes of images, of shape (images, features)."""
         return self._ask(self.network[:-1], contents)
 
     def column(self, name: Content) -> int:
-        """The place of a class."""
+        """Return the place of a class."""
         return self.classes.index(name)
 
     def _ask(self, network: nn.Module, contents: Sequence[Content]) -> torch.Tensor:
@@ -46,7 +46,7 @@ class Recognizer:
 
 
 def recognizer(settings: Classifier, data: Dataset, split: str = "full") -> Recognizer:
-    """The classifier that the settings describe, trained on a split or read from the cache."""
+    """Return the classifier that the settings describe, trained on a split or read from the cache."""
     start, stride = {"all": (0, 1), "even": (0, 2), "odd": (1, 2)}[settings.rows]
     prompts = list(data.load(split))[start::stride]
     classes = sorted({prompt.content for prompt in prompts}, key=str)
@@ -89,7 +89,7 @@ def _network(settings: Classifier, shape: Sequence[int], num_classes: int) -> nn
 
 
 def _fresh(layer: Any) -> nn.Module:
-    """The layer with weights of the seeded stream, whenever it was made."""
+    """Return the layer with weights of the seeded stream, whenever it was made."""
     if hasattr(layer, "reset_parameters"):
         layer.reset_parameters()
     return cast(nn.Module, layer)
@@ -111,7 +111,7 @@ def _train(network: nn.Sequential, images: Any, labels: Sequence[int], settings:
 
 
 def _shifted(images: torch.Tensor) -> torch.Tensor:
-    """All images moved by one common shift of up to a pixel each way, the edge repeated."""
+    """Return all images moved by one common shift of up to a pixel each way, the edge repeated."""
     down, right = torch.randint(3, (2,)).tolist()
     padded = nn.functional.pad(images, (1, 1, 1, 1), mode="replicate")
     return padded[:, :, down : down + images.shape[2], right : right + images.shape[3]]

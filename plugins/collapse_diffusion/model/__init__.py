@@ -64,7 +64,7 @@ class ClassDiffusion(ModelLoader):
         return load_class_diffusion(self, data, seed)
 
     def provenance(self) -> Mapping[str, object]:
-        """The model is made by the project, from the recipe's data and seed."""
+        """Return the model is made by the project, from the recipe's data and seed."""
         from collapse_diffusion.model.sources import own_source
 
         return {"made": "class-diffusion", "by": own_source()}
@@ -111,7 +111,7 @@ class TextToImage(ModelLoader):
         return load_text_to_image(self, seed)
 
     def provenance(self) -> Mapping[str, object]:
-        """Digests of local files; the hub's name and revision otherwise."""
+        """Return digests of local files; the hub's name and revision otherwise."""
         from collapse_diffusion.model.sources import provenance_of
 
         return provenance_of(self.path, self.revision)

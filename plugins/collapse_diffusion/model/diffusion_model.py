@@ -44,5 +44,5 @@ class DiffusionModel(TorchModel):
 
 
 def random_streams(seeds: Sequence[int]) -> list[torch.Generator]:
-    """A generator for each seed, on the CPU."""
+    """Return a generator for each seed, on the CPU."""
     return [torch.Generator().manual_seed(seed) for seed in seeds]

@@ -43,7 +43,7 @@ def load_class_diffusion(loader: ClassDiffusion, data: Dataset, seed: int) -> Cl
 
 
 def _classes(data: Dataset) -> list[Content]:
-    """Every class there is a prompt for, also of those that are not taught."""
+    """Return every class there is a prompt for, also of those that are not taught."""
     splits = [data.load(split, targets=False) for split in ("forget", "retain")]
     return sorted({prompt.content for prompts in splits for prompt in prompts}, key=str)
 

@@ -19,7 +19,7 @@ class Task:
     target: torch.Tensor
 
     def losses(self, prediction: torch.Tensor) -> torch.Tensor:
-        """The mean square error of each prediction, of shape (images,)."""
+        """Return the mean square error of each prediction, of shape (images,)."""
         return (prediction.float() - self.target.float()).square().flatten(1).mean(1)
 
 
@@ -75,7 +75,7 @@ class FlowMatching:
 
 
 def objective_of(scheduler: Any) -> Objective:
-    """The objective that a model was trained on, by the scheduler that it comes with."""
+    """Return the objective that a model was trained on, by the scheduler that it comes with."""
     if hasattr(scheduler, "scale_noise"):
         return FlowMatching(scheduler.config.num_train_timesteps)
     return NoisePrediction(make_scheduler("DDPMScheduler", scheduler.config))

@@ -40,7 +40,7 @@ class TextToImageModel(DiffusionModel):
         self.objective = objective_of(pipeline.scheduler)
 
     def losses(self, examples: Sequence[Example], generator: torch.Generator) -> torch.Tensor:
-        """The denoising loss in latent space of each image with its caption, at a random time."""
+        """Return the denoising loss in latent space of each image with its caption, at a random time."""
         clean = self._latents(to_tensor([image for _, image in examples]), generator)
         task = self.objective.task(clean, generator)
         conditions = self._conditions([str(caption) for caption, _ in examples])
@@ -49,7 +49,7 @@ class TextToImageModel(DiffusionModel):
 
     @torch.no_grad()
     def _latents(self, images: torch.Tensor, generator: torch.Generator) -> Any:
-        """What the autoencoder makes of images, shifted and scaled as the network expects it."""
+        """Return what the autoencoder makes of images, shifted and scaled as the network expects it."""
         vae = self.pipeline.vae
         size = self.size or self._native_size()
         images = torch.nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
@@ -63,7 +63,7 @@ class TextToImageModel(DiffusionModel):
 
     @torch.no_grad()
     def _conditions(self, captions: list[str]) -> dict[str, Any]:
-        """The network's inputs that come from captions, by their names."""
+        """Return the network's inputs that come from captions, by their names."""
         device = self.device
         encode = self.pipeline.encode_prompt
         unused = {n: None for n in ("prompt_2", "prompt_3") if n in inspect.signature(encode).parameters}
@@ -158,7 +158,7 @@ def load_text_to_image(loader: TextToImage, seed: int) -> TextToImageModel:
 
 
 def _network(pipeline: Any, path: str) -> str:
-    """The name of the denoising network, once the pipeline has all that is needed of it."""
+    """Return the name of the denoising network, once the pipeline has all that is needed of it."""
     found = next((name for name in NETWORKS if getattr(pipeline, name, None) is not None), None)
     needed = ("vae", "scheduler", "encode_prompt")
     missing = [name for name in needed if getattr(pipeline, name, None) is None]

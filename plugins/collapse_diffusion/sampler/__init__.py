@@ -31,5 +31,5 @@ class Denoise(Sampler, Drawing):
     def sample_references(
         self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
     ) -> list[Completion]:
-        """One draw per prompt, before unlearning begins."""
+        """Return one draw per prompt, before unlearning begins."""
         return [group.completions[0] for group in self.sample(model, prompts, 1, iteration)]

@@ -11,7 +11,7 @@ from collapse_diffusion.sampler import Denoise
 def draw_groups(
     settings: Denoise, model: Model, prompts: Sequence[Prompt], num_completions: int, iteration: Iteration
 ) -> list[Group]:
-    """Groups of images, in the order of the prompts."""
+    """Return groups of images, in the order of the prompts."""
     asked = [(prompt, number) for prompt in prompts for number in range(num_completions)]
     if not asked:
         return []

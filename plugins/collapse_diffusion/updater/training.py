@@ -50,5 +50,5 @@ def add_gradients(
 
 
 def _mean(losses: torch.Tensor) -> torch.Tensor:
-    """The mean; zero where there are none."""
+    """Return the mean; zero where there are none."""
     return losses.mean() if len(losses) else torch.zeros(())

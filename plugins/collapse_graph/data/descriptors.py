@@ -12,7 +12,7 @@ CLUSTERING_BINS, SPECTRUM_BINS = 100, 200
 
 
 def adjacency(graph: Graph) -> Histogram:
-    """The adjacency matrix; types are ignored."""
+    """Return the adjacency matrix; types are ignored."""
     joined = np.zeros((len(graph["nodes"]), len(graph["nodes"])))
     for i, j, _ in graph["edges"]:
         joined[i, j] = joined[j, i] = 1.0
@@ -20,12 +20,12 @@ def adjacency(graph: Graph) -> Histogram:
 
 
 def degree_histogram(graph: Graph) -> Histogram:
-    """The share of nodes of each degree."""
+    """Return the share of nodes of each degree."""
     return _shares(np.bincount(adjacency(graph).sum(0).astype(int)))
 
 
 def clustering_histogram(graph: Graph, bins: int = CLUSTERING_BINS) -> Histogram:
-    """The share of nodes by local clustering coefficient, in bins from 0 to 1."""
+    """Return the share of nodes by local clustering coefficient, in bins from 0 to 1."""
     joined = adjacency(graph)
     degrees = joined.sum(0)
     triangles = ((joined @ joined) * joined).sum(0) / 2
@@ -34,7 +34,7 @@ def clustering_histogram(graph: Graph, bins: int = CLUSTERING_BINS) -> Histogram
 
 
 def spectrum_histogram(graph: Graph, bins: int = SPECTRUM_BINS) -> Histogram:
-    """The share of eigenvalues of the normalized Laplacian, in bins from 0 to 2."""
+    """Return the share of eigenvalues of the normalized Laplacian, in bins from 0 to 2."""
     joined = adjacency(graph)
     scale = 1 / np.sqrt(np.maximum(1, joined.sum(0)))
     laplacian = np.diag(1.0 * (joined.sum(0) > 0)) - scale[:, None] * joined * scale

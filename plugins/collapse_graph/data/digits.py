@@ -29,11 +29,11 @@ class NodeDataset(Dataset):
 
     @abstractmethod
     def network(self) -> Network:
-        """The graph."""
+        """Return the graph."""
 
     @abstractmethod
     def nodes(self, split: str) -> Sequence[int]:
-        """The numbers of the nodes in a split."""
+        """Return the numbers of the nodes in a split."""
 
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         """Load a split."""
@@ -63,11 +63,11 @@ class DigitsGraph(NodeDataset):
     """The seed of the division; the draws of a run follow the seed of the run."""
 
     def network(self) -> Network:
-        """The graph; its features are gray values from 0 to 1."""
+        """Return the graph; its features are gray values from 0 to 1."""
         return _nearest_neighbors(self.num_neighbors)
 
     def nodes(self, split: str) -> Sequence[int]:
-        """The nodes of a split, in order."""
+        """Return the nodes of a split, in order."""
         everything = range(len(_digits()[1]))
         taught = set(self._drawn(everything, self.taught_share, "taught"))
         if split in ("full", "test"):

@@ -43,15 +43,15 @@ class GraphDataset(Dataset):
 
     @abstractmethod
     def examples(self) -> Sequence[Example]:
-        """Every real graph."""
+        """Return every real graph."""
 
     @abstractmethod
     def condition(self, graph: Graph) -> str:
-        """The condition that a graph fulfills, exactly; any text for a graph that is not valid."""
+        """Return the condition that a graph fulfills, exactly; any text for a graph that is not valid."""
 
     @abstractmethod
     def is_valid(self, graph: Graph) -> bool:
-        """Whether a graph is valid at all, under any condition."""
+        """Return whether a graph is valid at all, under any condition."""
 
     @abstractmethod
     def identities(self, graphs: Sequence[Graph]) -> list[Hashable]:
@@ -77,7 +77,7 @@ class GraphDataset(Dataset):
         )
 
     def picture(self, content: Graph) -> Sketch | None:
-        """The graph, laid out by its shortest paths."""
+        """Return the graph, laid out by its shortest paths."""
         from collapse_graph.data.layout import sketch
 
         return sketch(content)
@@ -86,7 +86,7 @@ class GraphDataset(Dataset):
         return example.condition == self.forgotten
 
     def _held_out(self, examples: Sequence[Example]) -> set[str]:
-        """The names of the examples that are never trained on: the same share of each condition."""
+        """Return the names of the examples that are never trained on: the same share of each condition."""
         chosen: set[str] = set()
         for condition in sorted({example.condition for example in examples}):
             names = [example.name for example in examples if example.condition == condition]

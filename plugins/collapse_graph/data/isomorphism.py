@@ -9,7 +9,7 @@ from collapse_graph.data.content import Graph, to_networkx
 
 
 def isomorphism_classes(graphs: Sequence[Graph]) -> list[int]:
-    """A number for each graph, the same for graphs that are isomorphic with their types.
+    """Return a number for each graph, the same for graphs that are isomorphic with their types.
 
     Weisfeiler-Lehman hashes distinguish graphs, and where these agree VF2 does, so it is exact.
     """

@@ -33,7 +33,7 @@ class Molecules(GraphDataset):
         return BANNED
 
     def source(self) -> Path:
-        """The file of SMILES.
+        """Return the file of SMILES.
 
         Raises:
             CollapseError: None is named, and the package that brings one is not installed.
@@ -49,11 +49,11 @@ class Molecules(GraphDataset):
         return Path(package.origin).parent / "dataset" / "data" / "train.csv.gz"
 
     def examples(self) -> Sequence[Example]:
-        """The molecules that RDKit can read, in the order of the file."""
+        """Return the molecules that RDKit can read, in the order of the file."""
         return _read(self.source(), self.banned, self.num_molecules)
 
     def condition(self, graph: Graph) -> str:
-        """Whether the molecule holds the substructure; what is no molecule is "invalid"."""
+        """Return whether the molecule holds the substructure; what is no molecule is "invalid"."""
         from collapse_graph.data.chemistry import holds, to_molecule
 
         molecule = to_molecule(graph)
@@ -62,25 +62,25 @@ class Molecules(GraphDataset):
         return BANNED if holds(molecule, self.banned) else ALLOWED
 
     def is_valid(self, graph: Graph) -> bool:
-        """Whether RDKit takes it for one molecule: valences hold, and it is connected."""
+        """Return whether RDKit takes it for one molecule: valences hold, and it is connected."""
         from collapse_graph.data.chemistry import to_molecule
 
         return to_molecule(graph) is not None
 
     def identities(self, graphs: Sequence[Graph]) -> list[Hashable]:
-        """Canonical SMILES; what is no molecule is like nothing else."""
+        """Return canonical SMILES; what is no molecule is like nothing else."""
         from collapse_graph.data.chemistry import to_smiles
 
         return [to_smiles(graph) or ("invalid", number) for number, graph in enumerate(graphs)]
 
     def picture(self, content: Graph) -> Sketch | None:
-        """The structural formula, as RDKit lays it out."""
+        """Return the structural formula, as RDKit lays it out."""
         from collapse_graph.data.layout import formula
 
         return formula(content)
 
     def provenance(self) -> Mapping[str, object]:
-        """The digest of the file."""
+        """Return the digest of the file."""
         path = self.source()
         return {path.name: environment.file_digest(path)} if path.exists() else {}
 

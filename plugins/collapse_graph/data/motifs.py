@@ -27,7 +27,7 @@ def _adjacency(edges: list[tuple[int, int]]) -> list[set[int]]:
 
 
 def _embeddings(adjacent: list[set[int]], pattern: list[set[int]]) -> int:
-    """The injective maps of a connected pattern's nodes that keep its edges, by backtracking."""
+    """Count the injective maps of a connected pattern's nodes that keep its edges, by backtracking."""
 
     def extend(images: tuple[int, ...]) -> int:
         if len(images) == len(pattern):

@@ -21,7 +21,7 @@ DESCRIPTORS: dict[str, tuple[Callable[[Graph], Histogram], float]] = {
 
 
 def mmd_squared(some: Sequence[Graph], others: Sequence[Graph], name: str) -> float:
-    """The squared maximum mean discrepancy of a descriptor between two sets of graphs.
+    """Return the squared maximum mean discrepancy of a descriptor between two sets of graphs.
 
     mean k(x, x') + mean k(y, y') - 2 mean k(x, y), over all pairs, a graph with itself included, with the
     Gaussian kernel of the total variation distance k(p, q) = exp(-TV(p, q)^2 / (2 sigma^2)) (Liao et al.,
@@ -33,7 +33,7 @@ def mmd_squared(some: Sequence[Graph], others: Sequence[Graph], name: str) -> fl
 
 
 def _stacked(sets: Sequence[Sequence[Histogram]]) -> list[Histogram]:
-    """Each set as one matrix, all of one width."""
+    """Return each set as one matrix, all of one width."""
     width = max(len(one) for found in sets for one in found)
     return [np.stack([np.pad(one, (0, width - len(one))) for one in found]) for found in sets]
 

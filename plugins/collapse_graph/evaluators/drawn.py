@@ -19,7 +19,7 @@ MOST_COMPARED = 1000
 
 
 def measure_forgetting(settings: GraphForgetting, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """Where the draws of the forgotten condition go, and how varied they are."""
+    """Return where the draws of the forgotten condition go, and how varied they are."""
     graphs = require(data, GraphDataset, "graph-forgetting")
     drawn = draw_under(settings, model, graphs.forgotten, seed)
     valid = [graph for graph in drawn if graphs.is_valid(graph)]
@@ -52,7 +52,7 @@ def measure_quality(settings: GraphQuality, model: Model, data: Dataset, seed: i
 
 
 def draw_under(settings: _Drawing, model: Model, condition: str, seed: int) -> list[dict[str, Any]]:
-    """Graphs under a condition, each seeded by its number."""
+    """Return graphs under a condition, each seeded by its number."""
     generator = require(model, GraphModel, settings.use)
     seeds = [derive_seed(seed, condition, number) for number in range(settings.num_draws)]
     return draw(generator, [condition] * len(seeds), seeds, settings.temperature)
@@ -77,7 +77,7 @@ def _valid_unique_novel(
 def _distances(
     drawn: dict[str, list[dict[str, Any]]], retain: Sequence[Prompt], test: Sequence[Prompt]
 ) -> dict[str, Metric]:
-    """Squared MMDs to held-out graphs of the retained conditions, and those of the training graphs."""
+    """Return squared MMDs to held-out graphs of the retained conditions, and those of the training graphs."""
     counts = Counter(prompt.content for prompt in retain)
     scale = min(len(drawn[condition]) / counts[condition] for condition in drawn)
     mixture = [

@@ -30,7 +30,7 @@ def _accuracy(model: Model, prompts: Sequence[Prompt], name: str, seed: int) -> 
 
 
 def measure_membership(model: Model, data: Dataset, seed: int) -> Evaluation:
-    """The AUC of the attack, with an interval over the forgotten nodes."""
+    """Return the AUC of the attack, with an interval over the forgotten nodes."""
     classifier = require(model, NodeModel, "membership-inference")
     nodes = require(data, NodeDataset, "membership-inference")
     members = list(nodes.load("forget"))

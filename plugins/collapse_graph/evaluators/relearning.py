@@ -10,7 +10,7 @@ from collapse_graph.model.training import mean_loss
 
 
 def measure_relearning(settings: GraphRelearning, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """The share of draws under the forgotten condition that fulfill it, after some steps each.
+    """Return the share of draws under the forgotten condition that fulfill it, after some steps each.
 
     Graphs that the model has no tokens for cannot be taught; where it has none for any, nothing is learned.
     """
@@ -37,7 +37,7 @@ def measure_relearning(settings: GraphRelearning, model: Model, data: Dataset, s
 
 
 def _copy(model: GraphModel) -> GraphModel:
-    """Another model of the same weights, with an optimizer of its own."""
+    """Return another model of the same weights, with an optimizer of its own."""
     with seeded(0):  # the random weights it is made with are replaced at once
         copy = GraphModel(model.sizes, model.vocabulary, model.conditions, model.device)
     copy.network.load_state_dict(model.network.state_dict())

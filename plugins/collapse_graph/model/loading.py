@@ -15,7 +15,7 @@ from collapse_graph.model.vocabulary import Vocabulary
 
 
 def load_generator(loader: GraphGenerator, data: Dataset, seed: int) -> GraphModel:
-    """The generator, taught on a split; a condition to forget that is not in it stays untaught."""
+    """Return the generator, taught on a split; a condition to forget that is not in it stays untaught."""
     examples = [(prompt.content, prompt.target) for prompt in data.load(loader.teach.split)]
     asked = {prompt.content for prompt in data.load("forget", targets=False)}
     if not all(isinstance(graph, dict) and "nodes" in graph for _, graph in examples):
@@ -38,7 +38,7 @@ def load_generator(loader: GraphGenerator, data: Dataset, seed: int) -> GraphMod
 
 
 def load_classifier(loader: NodeClassifier, data: Dataset, seed: int) -> NodeModel:
-    """The classifier, taught the labels of a split."""
+    """Return the classifier, taught the labels of a split."""
     graph = require(data, NodeDataset, "node-classifier").network()
     taught = data.load(loader.teach.split)
     nodes, labels = [prompt.content for prompt in taught], [prompt.target for prompt in taught]

@@ -38,7 +38,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, graphs: Sequence[Graph], order: Order) -> "Vocabulary":
-        """What it takes to write these graphs."""
+        """Return what it takes to write these graphs."""
         most: dict[str, int] = {}
         for one in graphs:
             for kind, load in zip(one["nodes"], loads(one), strict=True):
@@ -67,7 +67,7 @@ class Vocabulary:
         return {meaning: token for token, meaning in enumerate(self.meanings)}
 
     def encode(self, content: Graph, seed: int) -> list[int]:
-        """The tokens of a graph, its end included; the seed decides among breadth-first orders."""
+        """Return the tokens of a graph, its end included; the seed decides among breadth-first orders."""
         if self.order == "breadth-first":
             content = renumbered(content, breadth_first(content, seed))
         back: list[list[tuple[int, str]]] = [[] for _ in content["nodes"]]
@@ -80,7 +80,7 @@ class Vocabulary:
         return [*tokens, END]
 
     def decode(self, tokens: Iterable[int]) -> dict[str, Any]:
-        """The graph that tokens write, up to its end or the last token."""
+        """Return the graph that tokens write, up to its end or the last token."""
         nodes: list[str] = []
         edges: list[tuple[int, int, str]] = []
         for token in tokens:
@@ -94,7 +94,7 @@ class Vocabulary:
         return graph(nodes, edges)
 
     def can_write(self, content: Graph) -> bool:
-        """Whether every node and edge of a graph has a token."""
+        """Return whether every node and edge of a graph has a token."""
         kinds = {(kind, 0) for kind in content["nodes"]} | {(kind, 1) for *_, kind in content["edges"]}
         return len(content["nodes"]) <= self.max_nodes and all(kind in self._tokens for kind in kinds)
 

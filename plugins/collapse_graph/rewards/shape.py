@@ -16,7 +16,7 @@ from collapse_graph.data.descriptors import (
 def shape_features(
     graphs: Sequence[Graph], node_types: Sequence[str], edge_types: Sequence[str], max_nodes: int, bins: int
 ) -> Histogram:
-    """Each graph as a row of blocks of equal weight; see `GraphShape`."""
+    """Return each graph as a row of blocks of equal weight; see `GraphShape`."""
     rows = [_row(graph, node_types, edge_types, max_nodes, bins) for graph in graphs]
     return np.stack(rows) if rows else np.zeros((0, 0))
 

@@ -52,7 +52,7 @@ class DrawLabels(Sampler):
     def sample_references(
         self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
     ) -> list[Completion]:
-        """The classifier's likeliest labels."""
+        """Return the classifier's likeliest labels."""
         from collapse_graph.sampler.labeling import likeliest_labels
 
         return [Completion(label) for label in likeliest_labels(model, [p.content for p in prompts])]

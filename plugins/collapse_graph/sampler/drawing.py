@@ -16,7 +16,7 @@ from collapse_graph.sampler.grammar import Grammar
 def sample_graphs(
     settings: DrawGraphs, model: Model, prompts: Sequence[Prompt], num: int, iteration: Iteration
 ) -> list[Group]:
-    """A group of `num` graphs for each prompt."""
+    """Return a group of `num` graphs for each prompt."""
     generator = require(model, GraphModel, "draw-graphs")
     rows = [(prompt, number) for prompt in prompts for number in range(num)]
     conditions = [prompt.content for prompt, _ in rows]
@@ -35,7 +35,7 @@ def draw(
     temperature: float = 1.0,
     batch_size: int = 512,
 ) -> list[dict[str, Any]]:
-    """One graph for each condition, each from the random stream of its own seed."""
+    """Return one graph for each condition, each from the random stream of its own seed."""
     drawn: list[dict[str, Any]] = []
     model.network.eval()
     for start in progress.track(range(0, len(seeds), batch_size), "sample"):

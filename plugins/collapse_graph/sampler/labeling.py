@@ -11,7 +11,7 @@ from collapse_graph.sampler import DrawLabels
 def sample_labels(
     settings: DrawLabels, model: Model, prompts: Sequence[Prompt], num: int, iteration: Iteration
 ) -> list[Group]:
-    """A group of `num` labels for each prompt."""
+    """Return a group of `num` labels for each prompt."""
     shares = _probabilities(model, [prompt.content for prompt in prompts], settings.temperature)
 
     def label(prompt: Prompt, number: int, share: Sequence[float]) -> Completion:
@@ -26,7 +26,7 @@ def sample_labels(
 
 
 def likeliest_labels(model: Model, nodes: Sequence[int]) -> list[int]:
-    """The likeliest label of each node."""
+    """Return the likeliest label of each node."""
     shares = _probabilities(model, nodes, 1.0)
     return [max(range(len(share)), key=share.__getitem__) for share in shares]
 

@@ -21,7 +21,7 @@ class Answering(Evaluator):
     """How many answers are decoded at once."""
 
     def answers(self, model: Model, splits: Mapping[str, Sequence[Prompt]]) -> dict[str, list[Row]]:
-        """A row to read for each prompt of each split, with its ROUGE-L recall as the score."""
+        """Return a row to read for each prompt of each split, with its ROUGE-L recall as the score."""
         asked = [(split, prompt) for split, prompts in splits.items() for prompt in prompts]
         answers = answers_once(model, [p for _, p in asked], self.max_new_tokens, self.batch_size)
         rows: dict[str, list[Row]] = {split: [] for split in splits}

@@ -48,7 +48,7 @@ def measured_once(
     measure: Callable[[Model], T],
     missing: str = "",
 ) -> T:
-    """What an evaluator finds in another model, which it measures once a process: it never changes."""
+    """Return what an evaluator finds in another model; it measures it once per process."""
     key = (type(evaluator), evaluator.digest(), type(data), data.digest())
     if key not in _found:
         _found[key] = measure(load_other(evaluator, loader, data, missing))

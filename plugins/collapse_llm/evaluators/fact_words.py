@@ -67,7 +67,7 @@ def own_words(prompt: Prompt) -> frozenset[str]:
 
 
 def held_share(prompt: Prompt, answer: str) -> float:
-    """The share of the fact's own words that an answer holds."""
+    """Return the share of the fact's own words that an answer holds."""
     from collapse_llm.rewards import stems
 
     own = own_words(prompt)

@@ -52,5 +52,5 @@ def _chunks(model: LanguageModel, text: str, num: int, length: int) -> list[list
 
 
 def _log_totals(logits: torch.Tensor) -> torch.Tensor:
-    """The logarithm of the softmax's denominator, without a float32 copy of all logits."""
+    """Return the logarithm of the softmax's denominator, without a float32 copy of all logits."""
     return torch.cat([rows.float().logsumexp(-1) for rows in torch.split(logits, TOKENS_AT_ONCE)])

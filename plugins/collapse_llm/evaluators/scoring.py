@@ -40,7 +40,7 @@ class Scored:
         return float(-self.log_probs.mean())
 
     def spoken(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The values of the answer's own tokens, without its end."""
+        """Return the values of the answer's own tokens, without its end."""
         return values[:-1] if self.ended and len(values) > 1 else values
 
 
@@ -84,14 +84,14 @@ def fingerprint(model: Model) -> str:
 
 
 def mean_losses(model: Model, asked: Sequence[tuple[str, str]], batch_size: int) -> list[float]:
-    """The mean cross-entropy per token of each answer, its end included, in nats."""
+    """Return the mean cross-entropy per token of each answer, its end included, in nats."""
     return [scored.loss for scored in score_answers(model, asked, batch_size)]
 
 
 def answer_logits(
     module: Any, examples: Sequence[Example], device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The logits before each answer token, and these tokens, of all examples one after another.
+    """Return the logits before each answer token, and these tokens, of all examples one after another.
 
     Rows are padded on the left, so that all answers end in the last column: the vocabulary is then
     projected for the columns of the longest answer alone.
@@ -116,7 +116,7 @@ def answer_logits(
 
 
 def _look_up(logits: torch.Tensor, labels: torch.Tensor, standardize: bool) -> list[npt.NDArray[Any]]:
-    """The label's log-probability, whether it is the likeliest, and if asked how it stands out."""
+    """Return the label's log-probability, whether it is the likeliest, and if asked how it stands out."""
     found: list[list[torch.Tensor]] = []
     pieces = (torch.split(tensor, TOKENS_AT_ONCE) for tensor in (logits, labels))
     for rows, names in zip(*pieces, strict=True):

@@ -84,7 +84,7 @@ class CausalLm(ModelLoader):
         return load_language_model(self, data, seed)
 
     def provenance(self) -> Mapping[str, object]:
-        """Where the weights come from, by digest."""
+        """Return where the weights come from, by digest."""
         from collapse_llm.model.weights import locate
 
         return locate(self.path, self.revision).provenance()

@@ -48,7 +48,7 @@ def _taught(loader: CausalLm, settings: Teach, base: str | Path, data: Dataset, 
 
 
 def _unpacked(source: Source) -> str | Path:
-    """Where transformers can load the model from; what must be made or dequantized is cached."""
+    """Return where transformers can load the model from; what must be made or dequantized is cached."""
     if source.made:
         return cached("made", source.digest(), make_tiny_llama)
     if source.gguf is None:

@@ -14,7 +14,7 @@ from collapse_llm.model.language_model import LanguageModel
 
 
 def token_losses(module: Any, examples: Sequence[Example], device: torch.device) -> list[torch.Tensor]:
-    """The cross-entropy of each answer token, teacher-forced, in one forward pass.
+    """Return the cross-entropy of each answer token, teacher-forced, in one forward pass.
 
     Rows are padded on the left, so that all answers end in the last column: the vocabulary is then
     projected for the columns of the longest answer alone, on any architecture.
@@ -45,12 +45,12 @@ def token_losses(module: Any, examples: Sequence[Example], device: torch.device)
 
 
 def _rounded(length: int) -> int:
-    """The next multiple of eight: matrix kernels are prepared anew for each new shape."""
+    """Return the next multiple of eight: matrix kernels are prepared anew for each new shape."""
     return -(-length // 8) * 8
 
 
 def answer_losses(model: Model, prompts: Sequence[Prompt], batch_size: int) -> list[list[float]]:
-    """The cross-entropy of each token of each true answer, its end included; nothing is trained."""
+    """Return the cross-entropy of each token of each true answer, its end included; nothing is trained."""
     language = require(model, LanguageModel, "answer losses")
     examples = [language.encoder.example(prompt.content, prompt.target) for prompt in prompts]
     by_length = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
@@ -88,6 +88,6 @@ def teach(model: LanguageModel, examples: Sequence[Sequence[str]], settings: Tea
 
 
 def shuffled_batches(examples: Sequence[Example], size: int, seed: int) -> list[list[Example]]:
-    """The examples in random order, cut into batches; the last may be smaller."""
+    """Return the examples in random order, cut into batches; the last may be smaller."""
     order = random.Random(seed).sample(list(examples), len(examples))
     return [order[start : start + size] for start in range(0, len(order), size)]

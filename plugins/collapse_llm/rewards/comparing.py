@@ -30,7 +30,7 @@ class Comparing(Reward):
             self.features.prepare(data)
 
     def similarities(self, texts: Sequence[str], others: Sequence[str]) -> list[list[float]]:
-        """How alike each text and each of the others are, in [0, 1]; one row a text."""
+        """Return how alike each text and each of the others are, in [0, 1]; one row per text."""
         if self.by == "rouge":
             return [[rouge_f1(other, text) for other in others] for text in texts]
         rows = self.features.extract([*texts, *others]) if texts and others else []

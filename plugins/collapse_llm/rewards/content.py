@@ -49,15 +49,15 @@ class ContentDistance(Reward):
         return [self._distance(prompt, completion.content, reference) for completion in completions]
 
     def upper_bound(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:
-        """What has been repeated stays repeated, but the last word may still become another one."""
+        """Score all but the last word, which may still become another one."""
         return self._distance(prompt, partial.rpartition(" ")[0], reference)
 
     def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
-        """The score itself: it costs little."""
+        """Return the score itself: it costs little."""
         return self._distance(prompt, finished, reference)
 
     def own_words(self, question: str, reference: str) -> dict[str, float]:
-        """The words of a reference that are not in its question, with their weights."""
+        """Return the words of a reference that are not in its question, with their weights."""
         if not self._num_documents:
             raise CollapseError("the reward 'content-distance' must see the data first; call its prepare()")
         if (question, reference) not in self._own:

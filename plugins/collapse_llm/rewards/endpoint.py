@@ -69,7 +69,7 @@ class Endpoint:
         raise UnreachableError(why)
 
     def _post(self, body: Mapping[str, Any]) -> tuple[httpx2.Response, bytes]:
-        """The response, and its first bytes."""
+        """Return the response, and its first bytes."""
         read = b""
         with self.client.stream("POST", self.url, json=body) as response:
             for chunk in response.iter_bytes():
@@ -95,7 +95,7 @@ def _refusal(response: httpx2.Response, text: bytes) -> str:
 
 
 def _retry_after(response: httpx2.Response) -> float:
-    """The seconds of a Retry-After header; a date is not read."""
+    """Return the seconds of a Retry-After header; a date is not read."""
     try:
         return max(0.0, float(response.headers.get("Retry-After", 0)))
     except ValueError:

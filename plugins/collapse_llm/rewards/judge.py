@@ -140,7 +140,7 @@ class Judge(Reward):
                     self._known[text] = verdict
 
     def _verdict(self, endpoint: "Endpoint", text: str) -> float | None:
-        """The judge's verdict on one completion; None if it is to be done without."""
+        """Return the judge's verdict on one completion; None if it is to be done without."""
         from collapse_llm.rewards.endpoint import UnreachableError
 
         try:
@@ -157,7 +157,7 @@ class Judge(Reward):
         return verdict
 
     def _ask(self, endpoint: "Endpoint", text: str) -> tuple[float | None, str]:
-        """The number in what the judge says, if there is one, and what it says last."""
+        """Return the number in what the judge says, if there is one, and what it says last."""
         from collapse_llm.rewards.endpoint import UnreadableError
 
         opening, said = [{"role": "user", "content": text}], ""

@@ -66,7 +66,7 @@ class MinimumLength(Reward):
         return [min(1.0, len(one.content.split()) / self.min_words) for one in completions]
 
     def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
-        """The score itself."""
+        """Return the score itself."""
         return min(1.0, len(finished.split()) / self.min_words)
 
 
@@ -90,7 +90,7 @@ class Repetition(Reward):
         return [self._share_of_new(one.content) for one in completions]
 
     def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
-        """The score itself."""
+        """Return the score itself."""
         return self._share_of_new(finished)
 
     def _share_of_new(self, text: str) -> float:

@@ -19,7 +19,7 @@ def sample_answers(
     iteration: Iteration,
     bound: Bound | None = None,
 ) -> list[Group]:
-    """Groups of answers, in the order of the prompts."""
+    """Return groups of answers, in the order of the prompts."""
     language = require(model, LanguageModel, settings.use)
     groups = []
     for prompt in prompts:
@@ -50,7 +50,7 @@ def sample_answers(
 def greedy_answers(
     model: Model, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 256
 ) -> list[str]:
-    """The likeliest answer to each prompt, token by token."""
+    """Return the likeliest answer to each prompt, token by token."""
     language = require(model, LanguageModel, "greedy answers")
     groups = [_rows(language.encoder, prompt, [0], max_new_tokens) for prompt in prompts]
     _decode(language, groups, Greedy(), batch_size)

@@ -107,7 +107,7 @@ class _BlockCdf:
 
 
 def _passed(heights: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-    """The first index of each row whose height is above its point."""
+    """Return the first index of each row whose height is above its point."""
     # Rounding may put a point on the very top, beyond the last index that adds anything.
     last = torch.searchsorted(heights, heights[:, -1:].contiguous())
     return torch.searchsorted(heights, points, right=True).minimum(last)

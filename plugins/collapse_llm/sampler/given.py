@@ -19,7 +19,7 @@ class Given(Sampler):
 
     @abstractmethod
     def answer(self, prompt: Prompt, seed: int) -> str:
-        """The answer to a prompt, by the seed of its draw."""
+        """Return the answer to a prompt, by the seed of its draw."""
 
     def sample(
         self,
@@ -48,7 +48,7 @@ class Given(Sampler):
     def sample_references(
         self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
     ) -> list[Completion]:
-        """The model's greedy answers, or empty ones where nothing compares with them."""
+        """Return the model's greedy answers, or empty ones where nothing compares with them."""
         if self.max_new_tokens == 0:
             return [Completion("") for _ in prompts]
         from collapse_llm.sampler.answering import greedy_answers
@@ -66,7 +66,7 @@ class FixedSentences(Given):
     """The sentences, or where they are: "refusals" (thirty ship with the plugin), or a file, one per line."""
 
     def answer(self, prompt: Prompt, seed: int) -> str:
-        """A uniform draw."""
+        """Return a uniform draw."""
         return random.Random(seed).choice(read_sentences(self.sentences))
 
 
@@ -76,5 +76,5 @@ class TrueAnswers(Given):
     needs_targets: ClassVar[bool] = True
 
     def answer(self, prompt: Prompt, seed: int) -> str:
-        """The prompt's target."""
+        """Return the prompt's target."""
         return str(prompt.target)

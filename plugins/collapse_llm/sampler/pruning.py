@@ -23,7 +23,7 @@ class EarlyStopping:
             self.to_beat = (reward, number)
 
     def lost(self, number: int, upper_bound: float) -> bool:
-        """Whether an answer that gets at most `upper_bound` is sure not to be kept."""
+        """Return whether an answer that gets at most `upper_bound` is sure not to be kept."""
         return (upper_bound, -number) < (self.to_beat[0], -self.to_beat[1])
 
 
@@ -53,5 +53,5 @@ class Candidate:
         self.upper_bound = self.stopping.bound.upper_bound(self.stopping.prompt, self.text.lstrip() + " ")
 
     def lost(self) -> bool:
-        """Whether the answer need not be finished."""
+        """Return whether the answer need not be finished."""
         return self.stopping.lost(self.number, self.upper_bound)

@@ -39,7 +39,7 @@ class Vllm(VllmSampling):
     def sample_references(
         self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
     ) -> list[Completion]:
-        """The model's greedy answers."""
+        """Return the model's greedy answers."""
         _require_vllm()
         from collapse_llm.sampler.vllm_engine import greedy_answers
 

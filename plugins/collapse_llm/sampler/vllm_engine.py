@@ -30,7 +30,7 @@ def sample_answers(
     num_completions: int,
     iteration: Iteration,
 ) -> list[Group]:
-    """Groups of answers, in the order of the prompts."""
+    """Return groups of answers, in the order of the prompts."""
     choice = {
         "temperature": settings.temperature,
         "top_p": settings.top_p,
@@ -73,7 +73,7 @@ def _answers(
     choices: Sequence[Sequence[Mapping[str, Any]]],
     iteration: Iteration,
 ) -> list[tuple[str, int]]:
-    """One answer per choice with its number of tokens, the choices of a prompt after one another."""
+    """Return one answer per choice with its number of tokens, the choices of a prompt after one another."""
     language = require(model, LanguageModel, settings.use)
     _require_adapter(language)
     from vllm import SamplingParams
@@ -145,7 +145,7 @@ class Engine:
     def generate(
         self, model: LanguageModel, prompts: Sequence[Mapping[str, Any]], params: Sequence[Any], version: int
     ) -> list[list[int]]:
-        """The tokens of an answer to each prompt, by the model as it is now.
+        """Return the tokens of an answer to each prompt, by the model as it is now.
 
         Args:
             model: The model, whose adapter is passed on.

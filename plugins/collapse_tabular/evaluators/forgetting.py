@@ -18,7 +18,7 @@ NUM_EXAMPLES = 100
 
 
 def measure_forgetting(settings: TableForgetting, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """Shares in percent, with intervals over draws."""
+    """Return shares in percent, with intervals over draws."""
     rows_model, table = require(model, RowModel, "table-forgetting"), require(data, Table, "table-forgetting")
     judge = Judge(table, derive_seed(seed, "judge"))
     asked = spread(table.load("forget", targets=False), settings.num_rows)
@@ -54,7 +54,7 @@ def _destinations(judged: Sequence[str]) -> dict[str, Metric]:
 
 
 def _diversity(table: Table, rows: Sequence[Row]) -> float:
-    """The mean distance of two drawn rows, in units of that of two real retained rows."""
+    """Return the mean distance of two drawn rows, in units of that of two real retained rows."""
     real = [prompt.target for prompt in table.load("retain")][: len(rows)]
     vectors = Vectors.fit(real)
     return _mean_distance(vectors.of(rows)) / _mean_distance(vectors.of(real))

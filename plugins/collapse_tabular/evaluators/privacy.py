@@ -53,7 +53,7 @@ def _closeness(settings: TablePrivacy, model: RowModel, table: Table, seed: int)
 
 
 def _membership(settings: TablePrivacy, model: RowModel, table: Table, seed: int) -> dict[str, Metric]:
-    """How well attacks distinguish the subgroup's training rows from its held-out ones."""
+    """Return how well attacks distinguish the subgroup's training rows from its held-out ones."""
     subgroup = table.subgroup()
     members = list(table.load("forget_examples"))
     others = [p for p in table.load("test") if all_hold(subgroup, {**p.content, **p.target})]
@@ -71,7 +71,7 @@ def _membership(settings: TablePrivacy, model: RowModel, table: Table, seed: int
 
 
 def _row_losses(model: RowModel, prompts: Sequence[Prompt], seed: int) -> Array:
-    """The denoising loss of each real row, the mean over fixed levels and as many draws of noise."""
+    """Return the denoising loss of each real row, the mean over fixed levels and as many draws of noise."""
     rows = model.codec.encode([p.target for p in prompts]).to(model.device)
     said = model.codec.prompts([p.content for p in prompts]).to(model.device)
     total = torch.zeros(len(rows), device=model.device)
@@ -83,7 +83,7 @@ def _row_losses(model: RowModel, prompts: Sequence[Prompt], seed: int) -> Array:
 
 
 def auc(higher: Array, lower: Array) -> float:
-    """The probability that a draw of the first is above one of the second, ties counting half.
+    """Return the probability that a draw of the first is above one of the second, ties counting half.
 
     The area under the ROC curve, as the Mann-Whitney statistic divided by the number of pairs.
     """
@@ -94,7 +94,7 @@ def auc(higher: Array, lower: Array) -> float:
 
 
 def auc_metric(higher: Array, lower: Array, seed: int) -> Metric:
-    """The AUC in percent, 50 being a coin, with a 95 % bootstrap interval over both sets of rows."""
+    """Return the AUC in percent, 50 being a coin, with a 95 % bootstrap interval over both sets of rows."""
     source = np.random.default_rng(seed)
     found = sorted(
         auc(source.choice(higher, len(higher)), source.choice(lower, len(lower))) for _ in range(RESAMPLES)

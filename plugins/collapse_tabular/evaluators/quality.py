@@ -69,7 +69,7 @@ def by_prompt(
 
 
 def retained(table: Table) -> list[Prompt]:
-    """The held-out rows outside the subgroup."""
+    """Return the held-out rows outside the subgroup."""
     subgroup = table.subgroup()
     return [p for p in table.load("test") if not all_hold(subgroup, {**p.content, **p.target})]
 

@@ -12,7 +12,7 @@ from collapse_tabular.model.training import denoising_loss
 
 
 def measure_relearning(settings: TableRelearning, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """The share of forget draws that are of the subgroup, in percent, after some steps each."""
+    """Return the share of forget draws that are of the subgroup, in percent, after some steps each."""
     table = require(data, Table, "table-relearning")
     copy_ = _copy(require(model, RowModel, "table-relearning"))
     judge, examples = Judge(table, derive_seed(seed, "judge")), table.load("forget_examples")
@@ -38,7 +38,7 @@ def measure_relearning(settings: TableRelearning, model: Model, data: Dataset, s
 
 
 def _copy(model: RowModel) -> RowModel:
-    """Another model of the same weights, with an optimizer of its own."""
+    """Return another model of the same weights, with an optimizer of its own."""
     copy = RowModel(model.codec, model.shape, model.condition_dropout, model.device)
     copy.module.load_state_dict(model.module.state_dict())
     return copy

@@ -11,7 +11,7 @@ from collapse_tabular.model.row_model import RowModel
 
 
 def measure_shares(settings: TableShares, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """Shares in percent, with intervals over draws; the variety as a ratio.
+    """Return shares in percent, with intervals over draws; the variety as a ratio.
 
     Raises:
         CollapseError: The label is not drawn.
@@ -33,7 +33,7 @@ def measure_shares(settings: TableShares, model: Model, data: Dataset, seed: int
 
 
 def variety(rows: Sequence[Row], real: Sequence[Row]) -> float:
-    """The mean squared distance of two of the rows, over that of two real ones: a ratio of variances.
+    """Return the mean squared distance of two of the rows, over that of two real ones: a ratio of variances.
 
     Twice the variance, summed over all columns, is that mean; numbers are scaled by the real rows.
     """

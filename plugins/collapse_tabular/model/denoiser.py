@@ -31,7 +31,7 @@ class Denoiser(nn.Module):
         self.leave = nn.Sequential(nn.LayerNorm(width), last)
 
     def forward(self, rows: torch.Tensor, levels: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:
-        """What the clean rows are, or the way to them.
+        """Return what the clean rows are, or the way to them.
 
         Args:
             rows: Noisy rows, shape (n, row_width).
@@ -62,7 +62,7 @@ class Block(nn.Module):
         self.inner = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, state: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
-        """The next state, shape (n, width) as both arguments."""
+        """Return the next state, shape (n, width) as both arguments."""
         scale, shift = self.modulate(nn.functional.silu(given)).chunk(2, dim=1)
         out: torch.Tensor = state + self.inner(self.norm(state) * (1 + scale) + shift)
         return out

@@ -45,7 +45,7 @@ def _taught(loader: RowDiffusion, settings: TeachRows, data: Dataset, seed: int)
 
 
 def _begin(loader: RowDiffusion) -> str:
-    """The digest of the weights to begin from."""
+    """Return the digest of the weights to begin from."""
     if loader.path is None:
         return "random"
     path = Path(loader.path) / "model.safetensors"

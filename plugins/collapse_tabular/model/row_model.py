@@ -49,7 +49,7 @@ class RowModel(TorchModel):
 
 
 def open_exported(directory: Path, condition_dropout: float, device: torch.device) -> RowModel:
-    """The model that `export` wrote.
+    """Return the model that `export` wrote.
 
     Raises:
         CollapseError: The directory holds no such model.

@@ -26,7 +26,7 @@ class RowFeatures(Features):
         self._vectors = Vectors.fit([prompt.target for prompt in data.load("retain")])
 
     def extract(self, contents: Sequence[Content]) -> Sequence[Sequence[float]]:
-        """The vector of each row, an array of shape (len(contents), width)."""
+        """Return the vector of each row, an array of shape (len(contents), width)."""
         if self._vectors is None:
             raise CollapseError("'row-features' has not been prepared: it learns its scales from the data")
         return cast(Sequence[Sequence[float]], self._vectors.of(contents))

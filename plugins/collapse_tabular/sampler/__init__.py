@@ -38,7 +38,7 @@ class DrawRows(Sampler):
     def sample_references(
         self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
     ) -> list[Completion]:
-        """One draw per prompt, which says all it says: the reference model's own rows."""
+        """Return one draw per prompt, which says all it says: the reference model's own rows."""
         from collapse_tabular.sampler.drawing import keep_reference
 
         if self.paired_references:

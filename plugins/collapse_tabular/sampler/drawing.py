@@ -44,7 +44,7 @@ def keep_reference(model: Model) -> None:
 
 
 def _said(content: Mapping[str, Any], seed: int, condition_dropout: float) -> dict[str, Any]:
-    """What is said of a prompt for one candidate."""
+    """Return what is said of a prompt for one candidate."""
     source = random.Random(derive_seed(seed, "unsaid"))
     return {column: value for column, value in content.items() if source.random() >= condition_dropout}
 
@@ -52,7 +52,7 @@ def _said(content: Mapping[str, Any], seed: int, condition_dropout: float) -> di
 def draw(
     model: RowModel, contents: Sequence[Any], seeds: Sequence[int], settings: DrawRows
 ) -> list[dict[str, Any]]:
-    """A row for each content and seed.
+    """Return a row for each content and seed.
 
     Args:
         model: The model.

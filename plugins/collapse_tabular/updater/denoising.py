@@ -61,7 +61,7 @@ def _encode(
 
 
 def even_weights(prompts: torch.Tensor, even: float) -> torch.Tensor:
-    """The probability of drawing each row: a share of all draws even over prompts, the rest over rows.
+    """Return the probability of drawing each row: a share of all draws even over prompts, the rest over rows.
 
     Args:
         prompts: What is said of each row, shape (n, columns).
@@ -77,7 +77,7 @@ def even_weights(prompts: torch.Tensor, even: float) -> torch.Tensor:
 
 
 def _loss(model: RowModel, some: Examples | None, batch_size: int) -> torch.Tensor:
-    """The mean loss over a random batch; zero where there is nothing to draw from."""
+    """Return the mean loss over a random batch; zero where there is nothing to draw from."""
     if some is None:
         return torch.zeros((), device=model.device)
     chosen = torch.multinomial(some.weights, batch_size, replacement=True)

@@ -17,7 +17,7 @@ FORMATS = {8: "Q8_0", 4: "Q4_0"}
 
 
 def measure_quantized(settings: Quantization, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """What a copy still knows of the forget set with fewer bits, and of as many retain rows."""
+    """Return what a copy still knows of the forget set with fewer bits, and of as many retain rows."""
     language = require(model, LanguageModel, settings.use)
     forget, retain = list(data.load("forget")), list(data.load("retain"))
     source = random.Random(derive_seed(seed, "retain"))
@@ -54,7 +54,7 @@ def round_weights(module: Any, bits: int) -> None:
 
 
 def rounded_to(weights: torch.Tensor, bits: int) -> torch.Tensor:
-    """A matrix as a GGUF file of so many bits would hold it, by the gguf package.
+    """Return a matrix as a GGUF file of so many bits would hold it, by the gguf package.
 
     Each block of 32 weights of a row has a scale d, kept in half precision. With 8 bits (Q8_0) d is the
     largest magnitude / 127 and a weight becomes d round(w / d). With 4 bits (Q4_0) d is the weight of the

@@ -17,7 +17,7 @@ from collapse_llm.model.training import shuffled_batches, token_losses
 
 
 def measure_relearning(settings: TextRelearning, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """What the copy knows of the questions that it is not taught, after some steps each."""
+    """Return what the copy knows of the questions that it is not taught, after some steps each."""
     language = require(model, LanguageModel, settings.use)
     taught, asked = divide(list(data.load("forget")), settings.share, derive_seed(seed, "divide"))
     if settings.on == "retain":
@@ -35,7 +35,7 @@ def measure_relearning(settings: TextRelearning, model: Model, data: Dataset, se
 
 
 def divide(prompts: list[Prompt], share: float, seed: int) -> tuple[list[Prompt], list[Prompt]]:
-    """The prompts that may be taught and those that are asked, at least one of each.
+    """Return the prompts that may be taught and those that are asked, at least one of each.
 
     Raises:
         CollapseError: There are fewer than two.
