@@ -35,7 +35,7 @@ class TorchModel(Model):
         self._optimizer: torch.optim.Optimizer | None = None
         self._saved_moments: dict[str, torch.Tensor] = {}
         self.sharded = False
-        """Whether this process holds but its part of the parameters."""
+        """Whether this process holds only its part of the parameters."""
         self._original: dict[str, torch.Tensor] = {}
 
     @abstractmethod
@@ -62,7 +62,7 @@ class TorchModel(Model):
         return self._optimizer
 
     def replicate(self) -> None:
-        """Bring a working copy up to date with the sharded module; all processes call it together."""
+        """Bring a working copy up to date with the sharded module; all processes call it at once."""
         raise NotImplementedError
 
     def _shard_if_asked(self) -> None:
@@ -75,12 +75,12 @@ class TorchModel(Model):
         self.sharded = True
 
     def keep_reference(self) -> None:
-        """Remember the weights as they are now, before unlearning; called by `sample_references`."""
+        """Keep the weights as they are now, those of the reference model; called by `sample_references`."""
         self._original = {name: tensor.clone() for name, tensor in self._changing().items()}
 
     @contextmanager
     def original(self) -> Iterator[None]:
-        """Run a block with the weights that `keep_reference` kept, and put back those of now.
+        """Run a block with the reference model's weights, then put back the present ones.
 
         Raises:
             CollapseError: None were kept.
@@ -213,5 +213,5 @@ def pick_device(name: str = "auto") -> torch.device:
         return torch.device(name)
     from accelerate import PartialState
 
-    processes.current()  # knows how several processes meet
+    processes.current()  # knows how several processes join
     return torch.device(PartialState().device)

@@ -1,4 +1,4 @@
-"""Several processes, met through accelerate: gloo between CPUs, nccl between GPUs."""
+"""Several processes, joined through accelerate: gloo between CPUs, nccl between GPUs."""
 
 import os
 from datetime import timedelta
@@ -53,7 +53,7 @@ def join() -> Processes:
         raise errors.not_shardable("FSDP version 1")
     if asks_for_fsdp() and os.environ.get("FSDP_OFFLOAD_PARAMS", "false").lower() == "true":
         raise errors.not_shardable("FSDP's offloading of parameters")
-    # Each process needs the whole model to sample from, so that none may begin with an empty one.
+    # Each process needs the whole model to sample from, so none may begin with an empty one.
     os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     on_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
     patient = InitProcessGroupKwargs(timeout=PATIENCE).to_kwargs()
