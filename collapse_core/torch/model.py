@@ -194,7 +194,7 @@ def step(
 def mean_nearest_distance(
     points: Sequence[Sequence[float]], cloud: Sequence[Sequence[float]], neighbors: int
 ) -> list[float]:
-    """The mean Euclidean distance of each point to its nearest neighbors in a cloud, in double precision.
+    """Return each point's mean Euclidean distance to its nearest neighbors in a cloud, in double precision.
 
     Args:
         points: Rows of numbers, or an array of shape (points, dimensions).

@@ -108,7 +108,7 @@ def _is_part(tensor: torch.Tensor) -> bool:
 
 
 def full_tensor(tensor: Any) -> torch.Tensor:
-    """A tensor put together from all processes' parts, which all call for it; others are whole already."""
+    """Join the parts of a tensor, which all processes must ask for; return others as they are."""
     found: torch.Tensor = tensor.full_tensor() if _is_part(tensor) else tensor
     return found
 

@@ -24,11 +24,11 @@ class _Draws(Sampler):
         bound: Bound | None = None,
     ) -> list[Group]:
         """Draw; nothing is ever left unfinished, so the bound is not asked."""
-        draw, twin = self.drawing(model), self.paired(model)
+        draw, paired = self.drawing(model), self.paired(model)
 
         def completion(prompt: Prompt, number: int) -> Completion:
             seed = derive_seed(iteration.seed, prompt.id, number)
-            other = twin(random.Random(seed)) if twin else None
+            other = paired(random.Random(seed)) if paired else None
             return Completion(draw(random.Random(seed)), number, iteration.number, paired_reference=other)
 
         return [Group(p, tuple(completion(p, number) for number in range(num_completions))) for p in prompts]

@@ -144,7 +144,7 @@ class FashionMnist(LabeledImages):
 
 
 def _read_idx(path: Path) -> Any:
-    """An array of unsigned bytes in the idx format (LeCun): zeros, type, rank, sizes, then the data."""
+    """Read an array of unsigned bytes in the idx format (LeCun): zeros, type, rank, sizes, then the data."""
     import numpy as np
 
     try:

@@ -6,7 +6,7 @@ import torch
 
 
 def frechet_distance(some: torch.Tensor, others: torch.Tensor) -> float:
-    """The squared Frechet distance of two Gaussians fitted to features (Heusel et al., arXiv 1706.08500).
+    """Compute the squared Frechet distance of Gaussians fitted to features (Heusel et al., arXiv 1706.08500).
 
     d^2 = |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), with unbiased covariances. The trace of the root is
     the sum of the singular values of C1^(1/2) C2^(1/2).

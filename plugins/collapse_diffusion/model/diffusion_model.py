@@ -20,7 +20,7 @@ class DiffusionModel(TorchModel):
 
     @abstractmethod
     def losses(self, examples: Sequence[Example], generator: torch.Generator) -> torch.Tensor:
-        """The denoising loss of each example at a random time: the mean square error of the prediction.
+        """Compute the denoising loss of each example at a random time: the prediction's mean square error.
 
         Args:
             examples: Conditions and images.

@@ -82,7 +82,7 @@ def objective_of(scheduler: Any) -> Objective:
 
 
 def make_scheduler(name: str, config: Any) -> Any:
-    """The scheduler of diffusers by its class name, with the noise schedule that the model was taught on.
+    """Make a scheduler of diffusers by its class name, with the noise schedule that the model was taught on.
 
     Raises:
         CollapseError: There is no scheduler of this name.

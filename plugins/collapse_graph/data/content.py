@@ -81,7 +81,7 @@ def from_networkx(source: "nx.Graph[Any]") -> dict[str, Any]:
 
 
 def to_data(content: Graph, node_types: Sequence[str], edge_types: Sequence[str]) -> "Data":
-    """A graph of torch-geometric: one-hot `x`, `edge_index` in both directions, one-hot `edge_attr`."""
+    """Make a graph of torch-geometric: one-hot `x` and `edge_attr`, `edge_index` in both directions."""
     import torch
     from torch.nn.functional import one_hot
     from torch_geometric.data import Data

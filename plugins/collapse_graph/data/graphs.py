@@ -55,7 +55,7 @@ class GraphDataset(Dataset):
 
     @abstractmethod
     def identities(self, graphs: Sequence[Graph]) -> list[Hashable]:
-        """A key for each graph; two graphs of one sequence share it if and only if they are the same."""
+        """Return a key for each graph; two of one sequence share it if and only if they are the same."""
 
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         """Load a split; the draws of "forget" have no true answer."""

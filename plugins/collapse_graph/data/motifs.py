@@ -14,7 +14,7 @@ MOTIFS = {
 
 
 def count_copies(graph: Graph, motif: str) -> int:
-    """How many copies of a motif a graph holds, as subgraphs that need not be induced; types are ignored.
+    """Count the copies of a motif in a graph, as subgraphs that need not be induced; types are ignored.
 
     Copies are sets of edges: embeddings of the motif, divided by the number of its automorphisms.
     """

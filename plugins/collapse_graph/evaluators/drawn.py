@@ -36,7 +36,7 @@ def measure_forgetting(settings: GraphForgetting, model: Model, data: Dataset, s
 
 
 def measure_quality(settings: GraphQuality, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """Accuracy by condition, validity, uniqueness and novelty, and the distances to held-out graphs."""
+    """Measure accuracy by condition, validity, uniqueness, novelty, and distances to held-out graphs."""
     graphs = require(data, GraphDataset, "graph-quality")
     retain, full = graphs.load("retain"), graphs.load("full")
     conditions = sorted({prompt.content for prompt in retain})
@@ -61,7 +61,7 @@ def draw_under(settings: _Drawing, model: Model, condition: str, seed: int) -> l
 def _valid_unique_novel(
     graphs: GraphDataset, drawn: Sequence[Graph], taught: Sequence[Prompt], seed: int
 ) -> dict[str, Metric]:
-    """The shares of draws that are valid, first of their kind among these, and not among what was taught."""
+    """Return the shares of draws that are valid, first of their kind among these, and not taught."""
     keys = graphs.identities([*(prompt.target for prompt in taught), *drawn])
     known, found = set(keys[: len(taught)]), keys[len(taught) :]
     is_valid = [graphs.is_valid(graph) for graph in drawn]

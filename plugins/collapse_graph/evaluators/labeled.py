@@ -10,7 +10,7 @@ from collapse_graph.sampler.labeling import likeliest_labels
 
 
 def measure_accuracy(model: Model, data: Dataset, seed: int) -> Evaluation:
-    """Accuracy on forgotten, retained and test nodes; test nodes also apart by whether their label stays."""
+    """Measure accuracy on forgotten, retained and test nodes, these also by whether their label stays."""
     nodes = require(data, NodeDataset, "node-accuracy")
     sets = {split: list(nodes.load(split)) for split in ("forget", "retain", "test")}
     kept = {prompt.target for prompt in sets["retain"]}

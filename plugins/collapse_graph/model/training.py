@@ -15,7 +15,7 @@ from collapse_graph.model.network import GraphModel
 def mean_loss(
     model: GraphModel, examples: Sequence[tuple[str, Graph]], seed: int, dropout: float = 0.0
 ) -> torch.Tensor:
-    """The mean negative log-likelihood per token of graphs under their conditions, in random node orders."""
+    """Compute the mean negative log-likelihood per token of graphs, in random node orders."""
     if not examples:
         return torch.zeros(())
     sequences = [

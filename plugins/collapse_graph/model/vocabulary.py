@@ -100,7 +100,7 @@ class Vocabulary:
 
 
 def breadth_first(content: Graph, seed: int) -> list[int]:
-    """The nodes in a random breadth-first order, component after component (You et al., GraphRNN, 2018)."""
+    """Return the nodes in a random breadth-first order, by components (You et al., GraphRNN, 2018)."""
     adjacent = neighbors(content)
     shuffled = random.Random(seed).sample(range(len(adjacent)), len(adjacent))
     rank = {node: place for place, node in enumerate(shuffled)}

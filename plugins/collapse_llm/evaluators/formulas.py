@@ -33,7 +33,7 @@ class AnswerLosses:
 
 
 def probability(losses: AnswerLosses) -> Numbers:
-    """The true answer's probability, normalized by its length: exp(-loss) (TOFU, arXiv 2401.06121, 2.2.1)."""
+    """Return the true answer's length-normalized probability: exp(-loss) (TOFU, arXiv 2401.06121, 2.2.1)."""
     return np.exp(-losses.true)
 
 
@@ -116,7 +116,7 @@ def extraction_strength(hits: npt.NDArray[np.bool_], convention: Literal["exact"
 
 
 def least_likely(values: Numbers, share: float) -> float:
-    """Minus the mean of the lowest `share` of the values, at least of one (Min-K%, arXiv 2310.16789)."""
+    """Return minus the mean of the lowest `share` of the values, at least one (Min-K%, arXiv 2310.16789)."""
     num = max(1, int(len(values) * share))
     return float(-np.sort(values)[:num].mean())
 

@@ -38,7 +38,7 @@ class Comparing(Reward):
 
 
 def cosines(some: Sequence[Sequence[float]], others: Sequence[Sequence[float]]) -> list[list[float]]:
-    """The cosine of the angle between each two rows, 0 where it is wider than a right one; one row each."""
+    """Return the cosine of the angle between each two rows, 0 where it is negative; one row each."""
     import numpy as np
 
     if not len(some) or not len(others):

@@ -78,6 +78,6 @@ class ContentDistance(Reward):
 
 
 def words(text: str) -> list[str]:
-    """The words of a text as ROUGE has them, and those in other alphabets, which it drops, as they are."""
+    """Split a text into words as ROUGE does; those in other alphabets, which it drops, stay as they are."""
     found = WORD.findall(text.casefold())
     return [stem for word in found for stem in stems(word) or (word,)]

@@ -174,7 +174,7 @@ class Judge(Reward):
         return None, said
 
     def _read(self, said: str) -> float | None:
-        """The number in an answer as a share of the span; None if there is none, or one that lies outside."""
+        """Return the number in an answer as a share of the span; None if there is none inside."""
         found = re.search(self.number, said.strip())
         try:
             share = (float(found[1]) - self.lowest) / (self.highest - self.lowest) if found else None

@@ -41,7 +41,7 @@ class RefusalLikeness(Comparing):
         return [max(row) for row in self.similarities([one.content for one in completions], refusals)]
 
     def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
-        """The score itself where words are compared; to embed each completion apart would cost too much."""
+        """Return the score where words are compared; to embed each completion apart would cost too much."""
         if self.by == "embedding":
             return 0.0
         return self.score(prompt, [Completion(finished)], reference)[0]

@@ -56,7 +56,7 @@ class RougeDistance(Reward):
 
 
 def rouge_recall(reference: str, text: str) -> float:
-    """ROUGE-L recall with Porter stemming: LCS(reference, text) / |reference|, in [0, 1].
+    """Compute ROUGE-L recall with Porter stemming: LCS(reference, text) / |reference|, in [0, 1].
 
     The tokens are those of the rouge-score package (Lin 2004); an empty reference gives 0.
     """

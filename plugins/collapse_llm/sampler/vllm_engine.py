@@ -61,7 +61,7 @@ def sample_answers(
 def greedy_answers(
     settings: VllmSampling, model: Model, prompts: Sequence[Prompt], iteration: Iteration
 ) -> list[str]:
-    """The likeliest answer to each prompt, token by token; a temperature of 0 is vLLM's word for that."""
+    """Return the greedy answer to each prompt, which vLLM gives at a temperature of 0."""
     greedy = [[{"temperature": 0.0}] for _ in prompts]
     return [text for text, _ in _answers(settings, model, prompts, greedy, iteration)]
 

@@ -45,7 +45,7 @@ def _percent(hits: Sequence[bool], seed: int, direction: str) -> Metric:
 
 
 def _destinations(judged: Sequence[str]) -> dict[str, Metric]:
-    """Where the mass goes: the share of the commonest prompts that the rows look like, and the rest."""
+    """Return the shares of the commonest prompts that the rows look like, and that of the rest."""
     counts = Counter(judged).most_common(NUM_DESTINATIONS)
     found = {f"goes_to_{kind}": 100 * count / len(judged) for kind, count in counts}
     rest = 100 - sum(found.values())

@@ -33,7 +33,7 @@ def measure_privacy(settings: TablePrivacy, model: Model, data: Dataset, seed: i
 
 
 def _closeness(settings: TablePrivacy, model: RowModel, table: Table, seed: int) -> dict[str, Metric]:
-    """How far drawn rows are from training rows, and whether nearer to these than to as many others."""
+    """Measure how far drawn rows are from training rows, and whether nearer to these than to others."""
     retain, test = list(table.load("retain")), retained(table)
     vectors = Vectors.fit([p.target for p in retain])
     drawn = vectors.of(

@@ -23,7 +23,7 @@ NUM_WORST = 3
 
 
 def measure_quality(settings: TableQuality, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """Obedience, marginals and usefulness, and what real rows reach."""
+    """Measure accuracy, marginals and usefulness, and what real rows reach."""
     rows_model, table = require(model, RowModel, "table-quality"), require(data, Table, "table-quality")
     judge = Judge(table, derive_seed(seed, "judge"))
     retain, held_out = table.load("retain"), retained(table)
@@ -55,7 +55,7 @@ def measure_quality(settings: TableQuality, model: Model, data: Dataset, seed: i
 def by_prompt(
     settings: TableQuality, model: RowModel, judge: Judge, retain: Sequence[Prompt], seed: int
 ) -> list[tuple[str, float]]:
-    """How often each retained prompt is answered, in percent, the worst first; each is drawn for as often.
+    """Measure how often each retained prompt is answered, in percent, the worst first.
 
     In their proportions the rare ones, which may be the nearest to the subgroup, would not be seen.
     """
@@ -75,14 +75,14 @@ def retained(table: Table) -> list[Prompt]:
 
 
 def _as_many(prompts: Sequence[Prompt], num: int) -> list[Prompt]:
-    """`num` prompts, each in its proportion, the order of the rows being no order."""
+    """Return `num` prompts, each in its proportion."""
     return [prompts[i * len(prompts) // num] for i in range(num)]
 
 
 def _usefulness(
     table: Table, synthetic: Sequence[Row], real: Sequence[Prompt], test: Sequence[Prompt], seed: int
 ) -> dict[str, Metric]:
-    """What a forest taught on drawn rows, and one taught on as many real ones, say of held-out real rows.
+    """Compare a forest taught on drawn rows with one taught on as many real ones, on held-out real rows.
 
     Train on synthetic, test on real (Esteban et al. 2017): accuracy in percent on the label column.
     """

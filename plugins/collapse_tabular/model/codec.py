@@ -73,7 +73,7 @@ class Codec:
         return torch.cat(pieces, dim=1)
 
     def decode(self, numbers: torch.Tensor, places: torch.Tensor) -> list[dict[str, Any]]:
-        """Rows of codes, shape (n, number of numeric columns), and indices, (n, number of categorical)."""
+        """Decode codes, shape (n, number of numeric columns), and indices, (n, number of categorical)."""
         found: dict[str, Sequence[Any]] = {
             column.name: column.decode(codes.astype(np.float64))
             for column, codes in zip(self.numeric, numbers.T.numpy(), strict=True)

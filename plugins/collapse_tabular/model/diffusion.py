@@ -56,7 +56,7 @@ def losses(
 
 
 def clean(codec: Codec, out: torch.Tensor, noisy: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-    """The expected clean rows, shape (n, width), from what the network says of noisy ones at a level."""
+    """Return the expected clean rows, shape (n, width), from the network's output at a noise level."""
     num = len(codec.numeric)
     numbers = signal(level) * noisy[:, :num] - noise(level) * out[:, :num]
     edges = [(column.codes[0], column.codes[-1]) for column in codec.numeric]

@@ -30,7 +30,7 @@ def teach(model: RowModel, examples: Sequence[Prompt], settings: TeachRows, seed
 def denoising_loss(
     model: RowModel, rows: torch.Tensor, prompts: torch.Tensor, condition_dropout: float
 ) -> torch.Tensor:
-    """The mean loss at random noise levels; each column of a prompt is left out with some probability."""
+    """Return the mean loss at random noise levels; columns of a prompt are left out at random."""
     levels = torch.rand(len(rows), device=rows.device)
     said = torch.rand(prompts.shape, device=rows.device) >= condition_dropout
     return losses(model.module, model.codec, rows, prompts * said, levels, torch.randn_like(rows)).mean()

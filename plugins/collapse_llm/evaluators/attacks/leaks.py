@@ -24,7 +24,7 @@ class Truth:
 
 
 def leak_at(k: int, num_leaks: int, num_samples: int) -> float:
-    """The probability that at least one of k samples leaks, estimated without bias: 1 - C(n-c, k) / C(n, k).
+    """Estimate the probability that one of k samples leaks, without bias: 1 - C(n-c, k) / C(n, k).
 
     From c leaks in n >= k samples (arXiv 2511.04934; the estimator is that of pass@k, arXiv 2107.03374). The
     binomials are exact integers, so nothing overflows or cancels.

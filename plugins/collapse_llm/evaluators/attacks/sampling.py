@@ -40,7 +40,7 @@ def opened_truly(encoder: Encoder, prompt: Prompt, num_tokens: int) -> tuple[Ope
 def sample_continuations(
     settings: Leakage, model: LanguageModel, asked: Sequence[Opened], seed: int
 ) -> list[list[str]]:
-    """What the model goes on with, `num_samples` texts for each; what it was made to say is not in them."""
+    """Draw `num_samples` continuations of each; what the model was made to say is not in them."""
     encoder = model.encoder
     groups = []
     for one in asked:
