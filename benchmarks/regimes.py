@@ -15,9 +15,9 @@ from typing import Any
 import click
 import numpy as np
 
-from collapse_core import Recipe, load_recipe
-from collapse_tabular.data import Table, require_table
-from collapse_tabular.vectors import Vectors
+from collapse_core import Recipe, load_recipe, require
+from collapse_tabular.data import Table
+from collapse_tabular.data.vectors import Vectors
 
 ROOT = Path(__file__).parent.parent
 SEEDS = range(3)
@@ -76,7 +76,7 @@ def theory(recipe: Recipe) -> Curves:
     With weight w of what is put back beside one of the model's own N draws, and a = 1 / (1 + w), its
     distribution is p_t = a^t p_0 + (1 - a^t) p_r in the mean. With nothing put back variety is (1 - 1/N)^t.
     """
-    table = require_table(recipe.data, "regimes")
+    table = require(recipe.data, Table, "regimes")
     weight = recipe.updater.model_dump()["retain_weight"] if recipe.retain_per_iteration else 0.0
     num = len(recipe.load_forget())
     mixtures = [_mixture(table, (1 + weight) ** -t) for t in range(recipe.iterations + 1)]

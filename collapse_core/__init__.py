@@ -16,10 +16,12 @@ from collapse_core.contracts.interfaces import (
     Tracker,
     Updater,
 )
+from collapse_core.contracts.kinds import require
 from collapse_core.contracts.pictures import Cells, Picture, Pixels, Place, Sketch
 from collapse_core.contracts.seeds import derive_seed
 from collapse_core.contracts.state import State
 from collapse_core.contracts.statistics import mean_metric
+from collapse_core.contracts.training import TrainingSettings
 from collapse_core.contracts.types import (
     Completion,
     Content,
@@ -82,6 +84,7 @@ __all__ = [
     "Sketch",
     "State",
     "Tracker",
+    "TrainingSettings",
     "Updater",
     "cached",
     "collapse",
@@ -98,4 +101,5 @@ __all__ = [
     "part",
     "processes",
     "progress",
+    "require",
 ]

@@ -10,16 +10,38 @@ from collapse_core.torch.model import (
     step,
 )
 from collapse_core.torch.sharding import all_reduce, full_tensor, reduce_to_shards
+from collapse_core.torch.taught import taught
+from collapse_core.torch.training import (
+    Losses,
+    adamw,
+    backward,
+    backward_weighted,
+    descend,
+    falling_rate,
+    mean_losses,
+    shuffled_passes,
+    train,
+)
 
 __all__ = [
+    "Losses",
     "MakeOptimizer",
     "TorchModel",
+    "adamw",
     "all_reduce",
+    "backward",
+    "backward_weighted",
+    "descend",
+    "falling_rate",
     "full_tensor",
+    "mean_losses",
     "mean_nearest_distance",
     "pick_device",
     "reduce_to_shards",
     "scheduled_rate",
     "seeded",
+    "shuffled_passes",
     "step",
+    "taught",
+    "train",
 ]

@@ -36,7 +36,7 @@ class TorchModel(Model):
         self._optimizer: torch.optim.Optimizer | None = None
         self._saved_moments: dict[str, torch.Tensor] = {}
         self.sharded = False
-        """Whether this process holds but its part of the parameters."""
+        """Whether this process holds only its part of the parameters."""
 
     @abstractmethod
     def export(self, directory: Path) -> None:
@@ -48,11 +48,11 @@ class TorchModel(Model):
         return next(self.module.parameters()).device
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
-        """The parameters that are trained, by name."""
+        """Return the parameters that are trained, by name."""
         return {name: p for name, p in self.module.named_parameters() if p.requires_grad}
 
     def optimizer(self, make: MakeOptimizer) -> torch.optim.Optimizer:
-        """The run's one optimizer, made at its first use and kept from iteration to iteration."""
+        """Return the run's one optimizer, made at its first use and kept from iteration to iteration."""
         if self._optimizer is None:
             self._shard_if_asked()
             self._optimizer = make(self.trainable().values())
@@ -62,7 +62,7 @@ class TorchModel(Model):
         return self._optimizer
 
     def replicate(self) -> None:
-        """Bring a working copy up to date with the sharded module; all processes call it together."""
+        """Bring a working copy up to date with the sharded module; all processes call it at once."""
         raise NotImplementedError
 
     def _shard_if_asked(self) -> None:
@@ -131,7 +131,7 @@ def seeded(seed: int) -> Iterator[None]:
 def scheduled_rate(
     learning_rate: float, schedule: Literal["linear", "constant"], warmup: float, progress: float, total: int
 ) -> float:
-    """The learning rate at a moment of the run; a pure function, so that a resumed run needs no state.
+    """Return the learning rate at a moment of the run; a pure function, so that a resumed run needs no state.
 
     Args:
         learning_rate: The peak.
@@ -176,7 +176,7 @@ def step(
 def mean_nearest_distance(
     points: Sequence[Sequence[float]], cloud: Sequence[Sequence[float]], neighbors: int
 ) -> list[float]:
-    """The mean Euclidean distance of each point to its nearest neighbors in a cloud, in double precision.
+    """Return each point's mean Euclidean distance to its nearest neighbors in a cloud, in double precision.
 
     Args:
         points: Rows of numbers, or an array of shape (points, dimensions).
@@ -190,7 +190,7 @@ def mean_nearest_distance(
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device that a recipe asks for; "auto" is what accelerate finds for this process."""
+    """Return the device that a recipe asks for; "auto" is what accelerate finds for this process."""
     if name != "auto":
         return torch.device(name)
     from accelerate import PartialState

@@ -62,7 +62,7 @@ def join() -> Processes:
         raise _unsupported("FSDP version 1")
     if asks_for_fsdp() and os.environ.get("FSDP_OFFLOAD_PARAMS", "false").lower() == "true":
         raise _unsupported("FSDP's offloading of parameters")
-    # Each process needs the whole model to sample from, so that none may begin with an empty one.
+    # Each process needs the whole model to sample from, so none may begin with an empty one.
     os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     on_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
     patient = InitProcessGroupKwargs(timeout=PATIENCE).to_kwargs()

@@ -32,7 +32,7 @@ def all_reduce(optimizer: torch.optim.Optimizer, *losses: float) -> tuple[float,
     if processes.current().count == 1:
         return losses
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    whole_ones = [p for p in parameters if not _is_part(p)]  # parts were summed when they were handed over
+    whole_ones = [p for p in parameters if not _is_part(p)]  # `reduce_to_shards` has summed the parts
     device = parameters[0].device
     sums, present = _sums(losses, device), _present(whole_ones, device)
     for bucket in _buckets([p for p, num in zip(whole_ones, present, strict=True) if num]):
@@ -46,7 +46,7 @@ def _sums(numbers: Sequence[float], device: torch.device) -> list[float]:
 
 
 def _present(parameters: Iterable[torch.Tensor], device: torch.device) -> list[float]:
-    """How many processes have a gradient of each parameter."""
+    """Return how many processes have a gradient of each parameter."""
     return _sums([float(p.grad is not None) for p in parameters], device)
 
 
@@ -82,12 +82,12 @@ def _summed(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def asks_for_shards() -> bool:
-    """Whether there are several processes, and their launcher asks for FSDP."""
+    """Return whether there are several processes, and their launcher asks for FSDP."""
     return processes.current().count > 1 and asks_for_fsdp()
 
 
 def asks_for_fsdp() -> bool:
-    """Whether accelerate's settings, which its launcher hands on in the environment, ask for FSDP."""
+    """Return whether accelerate's settings, which its launcher passes on in the environment, ask for FSDP."""
     return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
 
 
@@ -108,13 +108,13 @@ def _is_part(tensor: torch.Tensor) -> bool:
 
 
 def full_tensor(tensor: Any) -> torch.Tensor:
-    """A tensor put together from all processes' parts, which all call for it; others are whole already."""
+    """Join the parts of a tensor, which all processes must ask for; return others as they are."""
     found: torch.Tensor = tensor.full_tensor() if _is_part(tensor) else tensor
     return found
 
 
 def as_part_of(tensor: torch.Tensor, like: Any) -> torch.Tensor:
-    """A whole tensor that all processes have, cut and placed as another one is."""
+    """Return a whole tensor that all processes have, cut and placed as another one is."""
     tensor = tensor.to(like.device)
     if not _is_part(like):
         return tensor

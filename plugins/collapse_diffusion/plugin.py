@@ -16,7 +16,7 @@ def collapse_components() -> Iterable[Entry]:
     yield Entry("sampler", "denoise", "collapse_diffusion.sampler:Denoise")
     yield Entry("reward", "unrecognized", "collapse_diffusion.rewards:Unrecognized")
     yield Entry("reward", "clip-distance", "collapse_diffusion.rewards:ClipDistance")
-    yield Entry("features", "retained-classes", "collapse_diffusion.features:RetainedClasses")
+    yield Entry("features", "retained-classes", "collapse_diffusion.rewards.features:RetainedClasses")
     yield Entry("updater", "denoising", "collapse_diffusion.updater:Denoising")
     yield Entry("evaluator", "recognition", "collapse_diffusion.evaluators:Recognition")
     yield Entry("evaluator", "image-distance", "collapse_diffusion.evaluators:ImageDistance")

@@ -20,7 +20,7 @@ def collapse_components() -> Iterable[Entry]:
     yield Entry("reward", "without-substructure", "collapse_graph.rewards:WithoutSubstructure")
     yield Entry("reward", "valid-molecule", "collapse_graph.rewards:ValidMolecule")
     yield Entry("reward", "other-label", "collapse_graph.rewards:OtherLabel")
-    yield Entry("features", "graph-shape", "collapse_graph.features:GraphShape")
+    yield Entry("features", "graph-shape", "collapse_graph.rewards.features:GraphShape")
     yield Entry("updater", "graph-likelihood", "collapse_graph.updater:GraphLikelihood")
     yield Entry("updater", "label-likelihood", "collapse_graph.updater:LabelLikelihood")
     yield Entry("evaluator", "graph-forgetting", "collapse_graph.evaluators:GraphForgetting")

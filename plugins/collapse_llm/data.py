@@ -15,7 +15,7 @@ Row = Mapping[str, Any]
 
 
 class QuestionFiles(Dataset):
-    """Question-answer splits in files of one JSON object a line, shaped like TOFU's.
+    """Question-answer splits in files of one JSON object per line, shaped like TOFU's.
 
     Splits: "forget", "forget_paraphrased" (the same questions in other words), "retain", "full" (what
     the model is taught), "holdout" (never trained on), "world_facts", "real_authors". Those that end in
@@ -31,11 +31,11 @@ class QuestionFiles(Dataset):
     )  # fmt: skip
 
     def source(self, split: str) -> Path:
-        """The file that holds a split."""
+        """Return the file that holds a split."""
         raise errors.no_split(self.use, split, self.SPLITS)
 
     def chosen(self, split: str, rows: list[tuple[int, Row]]) -> list[tuple[int, Row]]:
-        """The rows of the file that belong to the split."""
+        """Return the rows of the file that belong to the split."""
         return rows
 
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
@@ -52,13 +52,13 @@ class QuestionFiles(Dataset):
         )
 
     def provenance(self) -> Mapping[str, object]:
-        """The digest of each file."""
+        """Return the digest of each file."""
         paths = dict.fromkeys(self.source(split) for split in self.SPLITS)
         return {path.name: environment.file_digest(path) for path in paths if path.exists()}
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Row]]:
-    """The rows of a file with their line numbers, from 1."""
+    """Yield the rows of a file with their line numbers, from 1."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -95,7 +95,7 @@ class Authors(QuestionFiles):
     """Forget the authors before those, and ask other common knowledge: settings are chosen here."""
 
     def source(self, split: str) -> Path:
-        """The checked-in file."""
+        """Return the checked-in file."""
         own = {"holdout", "world_facts", "real_authors"}
         name = split.removesuffix("_perturbed")
         name = name if name in own else "authors"
@@ -127,7 +127,7 @@ class Tofu(QuestionFiles):
     """The revision on the hub."""
 
     def source(self, split: str) -> Path:
-        """The file in the directory, or fetched from the hub and cached there."""
+        """Return the file in the directory, or fetched from the hub and cached there."""
         percent = int(self.forget.removeprefix("forget"))
         name = {
             "forget": self.forget,
@@ -142,7 +142,7 @@ class Tofu(QuestionFiles):
         return next((path for path in found if path.exists()), found[0])
 
     def provenance(self) -> Mapping[str, object]:
-        """Digests of local files; the revision of the hub's."""
+        """Return digests of local files; the revision of the hub's."""
         if self.path is not None:
             return super().provenance()
         return {"hub": "locuslab/TOFU", "revision": self.revision}

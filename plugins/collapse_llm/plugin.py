@@ -25,7 +25,7 @@ def collapse_components() -> Iterable[Entry]:
     yield Entry("reward", "diversity", "collapse_llm.rewards.manners:Diversity")
     yield Entry("reward", "banned-content", "collapse_llm.rewards.banned:BannedContent")
     yield Entry("reward", "judge", "collapse_llm.rewards.judge:Judge")
-    yield Entry("features", "sentence-embedding", "collapse_llm.embedding:SentenceEmbedding")
+    yield Entry("features", "sentence-embedding", "collapse_llm.rewards.embedding:SentenceEmbedding")
     yield Entry("updater", "sft", "collapse_llm.updater:Sft")
     yield Entry("updater", "gradient-ascent", "collapse_llm.updater.methods:GradientAscent")
     yield Entry("updater", "npo", "collapse_llm.updater.methods:Npo")

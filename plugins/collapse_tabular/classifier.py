@@ -8,14 +8,14 @@ from typing import Any, Literal
 import numpy as np
 
 from collapse_tabular.data import Table
-from collapse_tabular.vectors import Vectors
+from collapse_tabular.data.vectors import Vectors
 
 Row = Mapping[str, Any]
 Family = Literal["logistic", "neighbors", "forest"]
 
 
 def classifier(family: Family, seed: int) -> Any:
-    """An untaught classifier of scikit-learn."""
+    """Return an untaught classifier of scikit-learn."""
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
@@ -44,11 +44,11 @@ class RowJudge:
         return cls(vectors, classifier(family, seed).fit(vectors.of(rows), asked))
 
     def contents(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        """What the prompt of each row probably said."""
+        """Return what the prompt of each row probably said."""
         return [json.loads(said) for said in self.model.predict(self.vectors.of(rows))] if rows else []
 
     def probabilities(self, rows: Sequence[Row], said: str) -> list[float] | None:
-        """How probable it is that each row answers the prompt that says `said`, as sorted JSON.
+        """Return how probable it is that each row answers the prompt that says `said`, as sorted JSON.
 
         None when no row that was learned from answers that prompt.
         """

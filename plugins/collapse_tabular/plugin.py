@@ -17,7 +17,7 @@ def collapse_components() -> Iterable[Entry]:
     yield Entry("sampler", "draw-rows", "collapse_tabular.sampler:DrawRows")
     yield Entry("reward", "outside-subgroup", "collapse_tabular.rewards:OutsideSubgroup")
     yield Entry("reward", "row-classifier", "collapse_tabular.rewards:RowClassifier")
-    yield Entry("features", "row-features", "collapse_tabular.features:RowFeatures")
+    yield Entry("features", "row-features", "collapse_tabular.rewards.features:RowFeatures")
     yield Entry("updater", "row-denoising", "collapse_tabular.updater:RowDenoising")
     yield Entry("evaluator", "table-forgetting", "collapse_tabular.evaluators:TableForgetting")
     yield Entry("evaluator", "table-quality", "collapse_tabular.evaluators:TableQuality")

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge, Gt
 from pydantic import model_validator
 
-from collapse_core import CollapseError, Dataset, Prompt, PromptSet, derive_seed
+from collapse_core import Dataset, Prompt, PromptSet, derive_seed, errors
 
 SPLITS = ("forget", "retain", "full")
 
@@ -43,11 +43,11 @@ class Cities(Dataset):
     forget: list[str] = FORGET
     """The cities whose balls are not put back."""
     num_draws: Annotated[int, Ge(1)] = 100
-    """How many balls are drawn in an iteration."""
+    """How many balls are drawn per iteration."""
 
     @model_validator(mode="after")
     def _only_known_cities(self) -> "Cities":
-        """A misspelled city would be forgotten by nobody and missed by nobody."""
+        """Return a misspelled city would be forgotten without effect."""
         unknown = [city for city in self.forget if city not in self.counts]
         if unknown:
             raise ValueError(f"no balls of {', '.join(unknown)}; known: {', '.join(self.counts)}")
@@ -86,7 +86,7 @@ class Numbers(Dataset):
     num_real: Annotated[int, Ge(2)] = 1000
     """How many real numbers there are."""
     num_draws: Annotated[int, Ge(1)] = 20
-    """How many numbers are drawn in an iteration."""
+    """How many numbers are drawn per iteration."""
     seed: int = 0
     """The seed of the real numbers; the draws of a run follow the seed of the run."""
 
@@ -111,4 +111,4 @@ def _draws(num: int) -> PromptSet:
 
 def _check(split: str, name: str) -> None:
     if split not in SPLITS:
-        raise CollapseError(f"the data set '{name}' has no split '{split}'; known: {', '.join(SPLITS)}")
+        raise errors.no_split(name, split, SPLITS)

@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
-from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model
-from collapse_toy.model import Categorical, Gaussian, answers, require
+from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model, require
+from collapse_toy.model import Categorical, Gaussian, answers
 
 
 class CategoryShares(Evaluator):

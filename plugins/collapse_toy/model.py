@@ -6,7 +6,7 @@ from math import fsum, sqrt
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from collapse_core import CollapseError, Dataset, Model, ModelLoader, Prompt, files
+from collapse_core import Dataset, Model, ModelLoader, Prompt, files
 
 M = TypeVar("M", bound=Model)
 
@@ -92,19 +92,5 @@ class GaussianLoader(ModelLoader):
 
 
 def answers(prompts: Sequence[Prompt]) -> list[Any]:
-    """The true answers of prompts that were loaded with them: cities or numbers."""
+    """Return the true answers of prompts that were loaded with them: cities or numbers."""
     return [prompt.target for prompt in prompts]
-
-
-def require(model: Model, kind: type[M], part: str) -> M:
-    """The model, known to be of a kind.
-
-    Raises:
-        CollapseError: The recipe pairs a part with a model that it was not made for.
-    """
-    if not isinstance(model, kind):
-        raise CollapseError(
-            f"'{part}' works on a model of the kind {kind.__name__}, not {type(model).__name__}; "
-            "choose parts of one toy"
-        )
-    return model

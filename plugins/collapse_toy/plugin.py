@@ -7,7 +7,7 @@ from collapse_core import Entry, hookimpl
 
 @hookimpl
 def collapse_components() -> Iterable[Entry]:
-    """The categorical machine and the Gaussian, and rewards for either."""
+    """Yield the categorical machine and the Gaussian, and rewards for either."""
     yield Entry("dataset", "cities", "collapse_toy.data:Cities")
     yield Entry("dataset", "numbers", "collapse_toy.data:Numbers")
     yield Entry("model", "categorical", "collapse_toy.model:CategoricalLoader")

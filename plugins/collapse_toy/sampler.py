@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, ClassVar, TypeAlias
 
-from collapse_core import Bound, Completion, Group, Iteration, Model, Prompt, Sampler, derive_seed
-from collapse_toy.model import Categorical, Gaussian, require
+from collapse_core import Bound, Completion, Group, Iteration, Model, Prompt, Sampler, derive_seed, require
+from collapse_toy.model import Categorical, Gaussian
 
 Draw: TypeAlias = Callable[[random.Random], Any]
 
@@ -24,21 +24,21 @@ class _Draws(Sampler):
         bound: Bound | None = None,
     ) -> list[Group]:
         """Draw; nothing is ever left unfinished, so the bound is not asked."""
-        draw, twin = self.drawing(model), self.paired(model)
+        draw, paired = self.drawing(model), self.paired(model)
 
         def completion(prompt: Prompt, number: int) -> Completion:
             seed = derive_seed(iteration.seed, prompt.id, number)
-            other = twin(random.Random(seed)) if twin else None
+            other = paired(random.Random(seed)) if paired else None
             return Completion(draw(random.Random(seed)), number, iteration.number, paired_reference=other)
 
         return [Group(p, tuple(completion(p, number) for number in range(num_completions))) for p in prompts]
 
     @abstractmethod
     def drawing(self, model: Model) -> Draw:
-        """How one draw is made from a generator of random numbers."""
+        """Return how one draw is made from a generator of random numbers."""
 
     def paired(self, model: Model) -> Draw | None:
-        """How the reference model makes one, where the sampler is set to ask it."""
+        """Return how the reference model would have made it, where that is asked for."""
         return None
 
 

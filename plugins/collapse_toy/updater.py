@@ -5,8 +5,8 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 
-from collapse_core import CollapseError, Iteration, Kept, Model, Prompt, Updater
-from collapse_toy.model import Categorical, Gaussian, answers, require
+from collapse_core import CollapseError, Iteration, Kept, Model, Prompt, Updater, require
+from collapse_toy.model import Categorical, Gaussian, answers
 
 
 class CategoricalMle(Updater):
@@ -19,7 +19,7 @@ class CategoricalMle(Updater):
     works_on: ClassVar[tuple[str, ...]] = ("categorical",)
 
     retain_weight: Annotated[float, Ge(0)] = 1.0
-    """How much a retain ball counts beside a draw."""
+    """How much a retain ball counts, where a draw counts 1."""
 
     def update(
         self, model: Model, kept: Sequence[Kept], retain: Sequence[Prompt], iteration: Iteration

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import normalize
 
 from collapse_core import Content, errors
-from collapse_diffusion.images import to_array
+from collapse_diffusion.data.images import to_array
 from collapse_diffusion.model.sources import local_directory
 
 ASKED_AT_ONCE = 64
@@ -20,7 +20,7 @@ class Clip:
         """Open a model of transformers from a directory or the hub.
 
         Raises:
-            CollapseError: It could not be had.
+            CollapseError: It could not be loaded.
         """
         from transformers import CLIPModel, CLIPProcessor
 
@@ -33,7 +33,7 @@ class Clip:
             raise errors.not_fetched(path, error, "path: <the directory of a CLIPModel>") from None
 
     def similarities(self, contents: Sequence[Content], texts: Sequence[str]) -> torch.Tensor:
-        """The cosine of each image with each text, of shape (images, texts), in [-1, 1]."""
+        """Return the cosine of each image with each text, of shape (images, texts), in [-1, 1]."""
         if not contents:
             return torch.zeros(0, len(texts))
         with torch.inference_mode():
@@ -49,7 +49,7 @@ class Clip:
         return normalize(self.model.get_image_features(**pixels).pooler_output, dim=-1)
 
     def probabilities(self, contents: Sequence[Content], texts: Sequence[str]) -> torch.Tensor:
-        """The share of each text in the softmax of the scaled cosines: zero-shot classification."""
+        """Return the share of each text in the softmax of the scaled cosines: zero-shot classification."""
         scale = float(self.model.logit_scale.detach().exp())
         return (scale * self.similarities(contents, texts)).softmax(-1)
 

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from collapse_core import Content, Dataset, cached, derive_seed, digest, environment, progress
-from collapse_core.torch import scheduled_rate, seeded
-from collapse_diffusion.images import to_tensor
+from collapse_core import Content, Dataset, derive_seed
+from collapse_core.torch import backward, descend, falling_rate, seeded, taught
+from collapse_diffusion.data.images import to_tensor
 from collapse_diffusion.judging import Classifier
 
 BATCH = 64
@@ -30,11 +30,11 @@ class Recognizer:
         return self._ask(self.network, contents).softmax(-1)
 
     def features(self, contents: Sequence[Content]) -> torch.Tensor:
-        """What the last hidden layer makes of images, of shape (images, features)."""
+        """Return what the last hidden layer makes of images, of shape (images, features)."""
         return self._ask(self.network[:-1], contents)
 
     def column(self, name: Content) -> int:
-        """The place of a class."""
+        """Return the place of a class."""
         return self.classes.index(name)
 
     def _ask(self, network: nn.Module, contents: Sequence[Content]) -> torch.Tensor:
@@ -46,17 +46,11 @@ class Recognizer:
 
 
 def recognizer(settings: Classifier, data: Dataset, split: str = "full") -> Recognizer:
-    """The classifier that the settings describe, trained on a split or read from the cache."""
+    """Return the classifier that the settings describe, trained on a split or read from the cache."""
     start, stride = {"all": (0, 1), "even": (0, 2), "odd": (1, 2)}[settings.rows]
     prompts = list(data.load(split))[start::stride]
     classes = sorted({prompt.content for prompt in prompts}, key=str)
     examples = [(prompt.content, prompt.target) for prompt in prompts]
-    made_of = {
-        "examples": digest(examples),
-        "settings": settings.model_dump(mode="json"),
-        "code": environment.source_digest(Path(__file__).parent),
-        "torch": torch.__version__,
-    }
     images = to_tensor([image for _, image in examples[:1]])
 
     def make(directory: Path) -> None:
@@ -66,7 +60,13 @@ def recognizer(settings: Classifier, data: Dataset, split: str = "full") -> Reco
         )
         save_file(network.state_dict(), directory / "weights.safetensors")
 
-    directory = cached("recognizer", digest(made_of), make)
+    directory = taught(
+        make,
+        {"examples": examples, "settings": settings.model_dump(mode="json")},
+        code=Path(__file__).parent,
+        device=torch.device("cpu"),
+        seed=settings.seed,
+    )
     network = _network(settings, images.shape, len(classes))
     network.load_state_dict(load_file(directory / "weights.safetensors"))
     return Recognizer(network, classes)
@@ -89,7 +89,7 @@ def _network(settings: Classifier, shape: Sequence[int], num_classes: int) -> nn
 
 
 def _fresh(layer: Any) -> nn.Module:
-    """The layer with weights of the seeded stream, whenever it was made."""
+    """Return the layer with weights of the seeded stream, whenever it was made."""
     if hasattr(layer, "reset_parameters"):
         layer.reset_parameters()
     return cast(nn.Module, layer)
@@ -98,23 +98,20 @@ def _fresh(layer: Any) -> nn.Module:
 def _train(network: nn.Sequential, images: Any, labels: Sequence[int], settings: Classifier) -> None:
     targets = torch.tensor(labels)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.01)
+    rate = falling_rate(settings.learning_rate, 0.0, settings.steps)
+
+    def accumulate(_: int) -> float:
+        chosen = torch.randint(len(images), (BATCH,))
+        return backward(nn.functional.cross_entropy(network(_shifted(images[chosen])), targets[chosen]))
+
     network.train()
     with seeded(derive_seed(settings.seed, "batches")):
-        for number in progress.track(range(settings.steps), "train classifier"):
-            chosen = torch.randint(len(images), (BATCH,))
-            logits = network(_shifted(images[chosen]))
-            loss = nn.functional.cross_entropy(logits, targets[chosen])
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            for group in optimizer.param_groups:
-                group["lr"] = scheduled_rate(
-                    settings.learning_rate, "linear", 0, number + 0.5, settings.steps
-                )
-            optimizer.step()
+        for _ in descend(optimizer, settings.steps, accumulate, rate, max_grad_norm=None):
+            pass
 
 
 def _shifted(images: torch.Tensor) -> torch.Tensor:
-    """All images moved by one common shift of up to a pixel each way, the edge repeated."""
+    """Return all images moved by one common shift of up to a pixel each way, the edge repeated."""
     down, right = torch.randint(3, (2,)).tolist()
     padded = nn.functional.pad(images, (1, 1, 1, 1), mode="replicate")
     return padded[:, :, down : down + images.shape[2], right : right + images.shape[3]]

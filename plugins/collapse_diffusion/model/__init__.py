@@ -21,14 +21,14 @@ class Unet(Settings):
 
 
 class TeachImages(Settings):
-    """Teaching by the denoising loss, before anything is unlearned."""
+    """Teaching by the denoising loss, before unlearning begins."""
 
     split: str = "full"
     """What is taught."""
     steps: Annotated[int, Ge(1)] = 1000
     """Optimizer steps."""
     batch_size: Annotated[int, Ge(1)] = 64
-    """Images a step."""
+    """Images per step."""
     learning_rate: Annotated[float, Gt(0)] = 4e-3
     """AdamW's peak learning rate; it falls linearly to zero."""
     warmup: Annotated[float, Ge(0), Le(1)] = 0.05
@@ -67,7 +67,7 @@ class ClassDiffusion(ModelLoader):
         return load_class_diffusion(self, data, seed)
 
     def provenance(self) -> Mapping[str, object]:
-        """The model is made by the project, from the recipe's data and seed."""
+        """Return the model is made by the project, from the recipe's data and seed."""
         from collapse_diffusion.model.sources import own_source
 
         return {"made": "class-diffusion", "by": own_source()}
@@ -89,7 +89,7 @@ class TextToImage(ModelLoader):
 
     Any pipeline will do that can be called with prompts and generators, and has `scheduler`, `vae`,
     `encode_prompt`, and a `unet`, or a `transformer` that takes pooled projections: those of Stable
-    Diffusion 1, 2, XL and 3, and their kin. Noise prediction or flow matching, as the scheduler says.
+    Diffusion 1, 2, XL and 3, and those like them. Noise prediction or flow matching, as the scheduler says.
     """
 
     provides: ClassVar[str] = "image-diffusion"
@@ -117,7 +117,7 @@ class TextToImage(ModelLoader):
         return load_text_to_image(self, seed)
 
     def provenance(self) -> Mapping[str, object]:
-        """Digests of local files; the hub's name and revision otherwise."""
+        """Return digests of local files; the hub's name and revision otherwise."""
         from collapse_diffusion.model.sources import provenance_of
 
         return provenance_of(self.path, self.revision)

@@ -8,15 +8,15 @@ from typing import Any
 import torch
 
 from collapse_core import CollapseError, Content, files, progress
-from collapse_diffusion.images import to_tensor
+from collapse_diffusion.data.images import to_tensor
 from collapse_diffusion.model import pipeline
 from collapse_diffusion.model.diffusion_model import (
     DiffusionModel,
     Example,
     random_streams,
 )
+from collapse_diffusion.model.drawing import Drawing
 from collapse_diffusion.model.objectives import NoisePrediction, make_scheduler
-from collapse_diffusion.sampler import Drawing
 
 OWN_SCHEDULER = "DDIMScheduler"
 """What draws unless a recipe says otherwise, and what is exported."""
@@ -34,7 +34,7 @@ class ClassDiffusionModel(DiffusionModel):
         self.classes = list(classes)
 
     def labels(self, conditions: Sequence[Content]) -> torch.Tensor:
-        """The indices of classes; None is the index that stands for no class.
+        """Return the indices of classes; None is the index that stands for no class.
 
         Raises:
             CollapseError: The model was made for other classes.
@@ -48,14 +48,14 @@ class ClassDiffusionModel(DiffusionModel):
         return torch.tensor([known[condition] for condition in conditions], device=self.device)
 
     def losses(self, examples: Sequence[Example], generator: torch.Generator) -> torch.Tensor:
-        """The denoising loss of each image at a random time."""
+        """Return the denoising loss of each image at a random time."""
         clean = to_tensor([image for _, image in examples]).to(self.device)
         return self.noise_losses(clean, self.labels([name for name, _ in examples]), generator)
 
     def noise_losses(
         self, clean: torch.Tensor, labels: torch.Tensor, generator: torch.Generator
     ) -> torch.Tensor:
-        """The same of a tensor (images, channels, height, width) in [-1, 1] and of class indices."""
+        """Return the same of a tensor (images, channels, height, width) in [-1, 1] and of class indices."""
         task = self.objective.task(clean, generator)
         return task.losses(self.module(task.noisy, task.times, class_labels=labels).sample)
 

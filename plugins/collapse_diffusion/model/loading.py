@@ -7,29 +7,18 @@ from typing import Any
 import diffusers
 import torch
 
-from collapse_core import Content, Dataset, cached, derive_seed, digest, files
-from collapse_core.torch import pick_device, seeded
-from collapse_diffusion.images import to_tensor
+from collapse_core import Content, Dataset, derive_seed, files
+from collapse_core.torch import pick_device, seeded, taught
+from collapse_diffusion.data.images import to_tensor
 from collapse_diffusion.model import ClassDiffusion
 from collapse_diffusion.model.class_diffusion import ClassDiffusionModel
-from collapse_diffusion.model.sources import own_source
 from collapse_diffusion.model.teaching import teach
 
 
 def load_class_diffusion(loader: ClassDiffusion, data: Dataset, seed: int) -> ClassDiffusionModel:
     """Teach what a recipe describes, or read what was taught before."""
     examples = [(prompt.content, prompt.target) for prompt in data.load(loader.teach.split)]
-    classes = _classes(data)
-    made_of = {
-        "examples": digest(examples),
-        "classes": classes,
-        "loader": loader.model_dump(mode="json", exclude={"use", "device"}),
-        "device": pick_device(loader.device).type,
-        "seed": seed,
-        "code": own_source(),
-        "torch": torch.__version__,
-        "diffusers": diffusers.__version__,
-    }
+    classes, device = _classes(data), pick_device(loader.device)
 
     def make(directory: Path) -> None:
         images = to_tensor([image for _, image in examples])
@@ -38,11 +27,23 @@ def load_class_diffusion(loader: ClassDiffusion, data: Dataset, seed: int) -> Cl
         teach(model, images, labels, loader.teach, derive_seed(seed, "teach"))
         model.export(directory)
 
-    return _read(cached("taught", digest(made_of), make), pick_device(loader.device))
+    directory = taught(
+        make,
+        {
+            "examples": examples,
+            "classes": classes,
+            "loader": loader.model_dump(mode="json", exclude={"use", "device"}),
+        },
+        code=Path(__file__).parent,
+        device=device,
+        seed=seed,
+        libraries=["diffusers"],
+    )
+    return _read(directory, device)
 
 
 def _classes(data: Dataset) -> list[Content]:
-    """Every class there is a prompt for, also of those that are not taught."""
+    """Return every class there is a prompt for, also of those that are not taught."""
     splits = [data.load(split, targets=False) for split in ("forget", "retain")]
     return sorted({prompt.content for prompts in splits for prompt in prompts}, key=str)
 

@@ -1,4 +1,4 @@
-"""What a denoising network is trained to predict, and from what."""
+"""The training objectives of a denoising network: what it predicts, and from what."""
 
 import inspect
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Task:
     target: torch.Tensor
 
     def losses(self, prediction: torch.Tensor) -> torch.Tensor:
-        """The mean square error of each prediction, of shape (images,)."""
+        """Return the mean square error of each prediction, of shape (images,)."""
         return (prediction.float() - self.target.float()).square().flatten(1).mean(1)
 
 
@@ -75,14 +75,14 @@ class FlowMatching:
 
 
 def objective_of(scheduler: Any) -> Objective:
-    """What a model was trained on, told by the scheduler that it comes with."""
+    """Return the objective that a model was trained on, by the scheduler that it comes with."""
     if hasattr(scheduler, "scale_noise"):
         return FlowMatching(scheduler.config.num_train_timesteps)
     return NoisePrediction(make_scheduler("DDPMScheduler", scheduler.config))
 
 
 def make_scheduler(name: str, config: Any) -> Any:
-    """The scheduler of diffusers by its class name, with the noise schedule that the model was taught on.
+    """Make a scheduler of diffusers by its class name, with the noise schedule that the model was taught on.
 
     Raises:
         CollapseError: There is no scheduler of this name.

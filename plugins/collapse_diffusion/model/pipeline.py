@@ -1,4 +1,4 @@
-"""A class-conditional diffusion pipeline in pixels; copied beside exported models, it needs diffusers alone.
+"""A class-conditional diffusion pipeline in pixels; it is exported with the model and needs diffusers alone.
 
 pipeline = DiffusionPipeline.from_pretrained(directory, custom_pipeline=f"{directory}/pipeline.py")
 images = pipeline([3, 3, 5], num_inference_steps=20).images

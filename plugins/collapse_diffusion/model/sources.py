@@ -7,12 +7,12 @@ from collapse_core import CollapseError, environment
 
 
 def own_source() -> str:
-    """A digest of the code that makes and teaches models."""
+    """Return a digest of the code that makes and teaches models."""
     return environment.source_digest(Path(__file__).parent)
 
 
 def local_directory(path: str, marker: str) -> Path | None:
-    """The directory that a recipe names, or None when it names something on the hub.
+    """Return the directory that a recipe names, or None when it names something on the hub.
 
     Args:
         path: A directory, or a name on the hub.
@@ -30,7 +30,7 @@ def local_directory(path: str, marker: str) -> Path | None:
 
 
 def provenance_of(path: str, revision: str) -> Mapping[str, object]:
-    """Digests of the files of a pipeline; the hub's name and revision where it is not local."""
+    """Return digests of the files of a pipeline; the hub's name and revision where it is not local."""
     folder = local_directory(path, "model_index.json")
     if folder is None:
         return {"hub": path, "revision": revision}

@@ -4,8 +4,8 @@ import copy
 
 import torch
 
-from collapse_core import Iteration, derive_seed, progress
-from collapse_core.torch import scheduled_rate, step
+from collapse_core import derive_seed
+from collapse_core.torch import adamw, backward, descend, falling_rate
 from collapse_diffusion.model import TeachImages
 from collapse_diffusion.model.class_diffusion import ClassDiffusionModel
 
@@ -26,21 +26,19 @@ def teach(
         settings: How.
         seed: Draws batches, times, noise, and which classes are withheld.
     """
-    optimizer = model.optimizer(lambda p: torch.optim.AdamW(p, lr=0.0, weight_decay=0.0, fused=True))
     average = copy.deepcopy(model.module)
     no_class = len(model.classes)
-    model.module.train()
-    for number in progress.track(range(settings.steps), "teach"):
+
+    def accumulate(number: int) -> float:
         source = torch.Generator().manual_seed(derive_seed(seed, number))
         batch = torch.randint(len(images), (settings.batch_size,), generator=source)
         withheld = torch.rand(settings.batch_size, generator=source) < settings.null_share
         shown = labels[batch.to(labels.device)].masked_fill(withheld.to(labels.device), no_class)
-        loss = model.noise_losses(images[batch].to(model.device), shown, source).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
-        rate = scheduled_rate(
-            settings.learning_rate, "linear", settings.warmup * settings.steps, number + 0.5, settings.steps
-        )
-        step(optimizer, loss.item(), rate, 1.0, Iteration(number, settings.steps, seed))
+        return backward(model.noise_losses(images[batch].to(model.device), shown, source).mean())
+
+    model.module.train()
+    rate = falling_rate(settings.learning_rate, settings.warmup * settings.steps, settings.steps)
+    for _ in descend(model.optimizer(adamw()), settings.steps, accumulate, rate):
         _follow(average, model.module, settings.average)
     model.module.load_state_dict(average.state_dict())
 

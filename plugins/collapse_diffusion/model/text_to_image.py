@@ -11,16 +11,16 @@ import torch
 
 from collapse_core import CollapseError, Content, derive_seed, errors, progress
 from collapse_core.torch import pick_device, seeded
-from collapse_diffusion.images import to_tensor
+from collapse_diffusion.data.images import to_tensor
 from collapse_diffusion.model import Lora, TextToImage
 from collapse_diffusion.model.diffusion_model import (
     DiffusionModel,
     Example,
     random_streams,
 )
+from collapse_diffusion.model.drawing import Drawing
 from collapse_diffusion.model.objectives import make_scheduler, objective_of
 from collapse_diffusion.model.sources import local_directory
-from collapse_diffusion.sampler import Drawing
 
 NETWORKS = ("unet", "transformer")
 """What pipelines call their denoising network."""
@@ -40,7 +40,7 @@ class TextToImageModel(DiffusionModel):
         self.objective = objective_of(pipeline.scheduler)
 
     def losses(self, examples: Sequence[Example], generator: torch.Generator) -> torch.Tensor:
-        """The denoising loss in latent space of each image with its caption, at a random time."""
+        """Return the denoising loss in latent space of each image with its caption, at a random time."""
         clean = self._latents(to_tensor([image for _, image in examples]), generator)
         task = self.objective.task(clean, generator)
         conditions = self._conditions([str(caption) for caption, _ in examples])
@@ -49,7 +49,7 @@ class TextToImageModel(DiffusionModel):
 
     @torch.no_grad()
     def _latents(self, images: torch.Tensor, generator: torch.Generator) -> Any:
-        """What the autoencoder makes of images, shifted and scaled as the network expects it."""
+        """Return what the autoencoder makes of images, shifted and scaled as the network expects it."""
         vae = self.pipeline.vae
         size = self.size or self._native_size()
         images = torch.nn.functional.interpolate(images, (size, size), mode="bilinear", antialias=True)
@@ -63,7 +63,7 @@ class TextToImageModel(DiffusionModel):
 
     @torch.no_grad()
     def _conditions(self, captions: list[str]) -> dict[str, Any]:
-        """What the network is told of captions, beside the noisy latents and the time."""
+        """Return the network's inputs that come from captions, by their names."""
         device = self.device
         encode = self.pipeline.encode_prompt
         unused = {n: None for n in ("prompt_2", "prompt_3") if n in inspect.signature(encode).parameters}
@@ -116,7 +116,7 @@ class TextToImageModel(DiffusionModel):
             self.module.enable_adapters()
 
     def export(self, directory: Path) -> None:
-        """Write the whole pipeline with the adapters merged in, and the adapters alone beside it."""
+        """Write the whole pipeline with the adapters merged in, and the adapters alone."""
         self.module.save_lora_adapter(directory / "adapters")
         self.pipeline.scheduler = self.scheduler
         merged = copy.deepcopy(self.module)
@@ -131,7 +131,7 @@ def load_text_to_image(loader: TextToImage, seed: int) -> TextToImageModel:
     """Open the pipeline that a recipe names, freeze it, and add adapters to its denoising network.
 
     Raises:
-        CollapseError: It could not be had, or lacks what is needed of it.
+        CollapseError: It could not be loaded, or lacks what is needed of it.
     """
     from diffusers import DiffusionPipeline
 
@@ -158,7 +158,7 @@ def load_text_to_image(loader: TextToImage, seed: int) -> TextToImageModel:
 
 
 def _network(pipeline: Any, path: str) -> str:
-    """The name of the denoising network, once the pipeline has all that is needed of it."""
+    """Return the name of the denoising network, once the pipeline has all that is needed of it."""
     found = next((name for name in NETWORKS if getattr(pipeline, name, None) is not None), None)
     needed = ("vae", "scheduler", "encode_prompt")
     missing = [name for name in needed if getattr(pipeline, name, None) is None]

@@ -2,27 +2,27 @@
 
 from collections.abc import Sequence
 
-from collapse_core import Completion, Content, Group, Iteration, Model, Prompt, derive_seed
-from collapse_diffusion.images import to_contents
-from collapse_diffusion.model.diffusion_model import require_diffusion
+from collapse_core import Completion, Content, Group, Iteration, Model, Prompt, derive_seed, require
+from collapse_diffusion.data.images import to_contents
+from collapse_diffusion.model.diffusion_model import DiffusionModel
 from collapse_diffusion.sampler import Denoise
 
 
 def draw_groups(
     settings: Denoise, model: Model, prompts: Sequence[Prompt], num_completions: int, iteration: Iteration
 ) -> list[Group]:
-    """Groups of images, in the order of the prompts."""
+    """Return groups of images, in the order of the prompts."""
     asked = [(prompt, number) for prompt in prompts for number in range(num_completions)]
     if not asked:
         return []
     conditions = [prompt.content for prompt, _ in asked]
     seeds = [derive_seed(iteration.seed, prompt.id, number) for prompt, number in asked]
-    diffusion = require_diffusion(model, "denoise")
+    diffusion = require(model, DiffusionModel, "denoise")
     images = to_contents(diffusion.draw(conditions, seeds, settings))
     paired_references: list[Content] = [None] * len(images)
     if settings.paired_references:
         with diffusion.reference() as reference:
-            drawn = require_diffusion(reference, "denoise").draw(conditions, seeds, settings)
+            drawn = require(reference, DiffusionModel, "denoise").draw(conditions, seeds, settings)
         paired_references = to_contents(drawn)
     completions = [
         Completion(image, number, iteration.number, paired_reference=paired)

@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
-from collapse_graph.content import Graph, from_networkx, is_connected
+from collapse_graph.data.content import Graph, from_networkx, is_connected
 from collapse_graph.data.graphs import Example, GraphDataset
-from collapse_graph.motifs import count_copies
+from collapse_graph.data.motifs import count_copies
 
 CONDITIONS = ("triangle-free", "triangle", "K4")
 
@@ -33,7 +33,7 @@ class Atlas(GraphDataset):
         return self.forget
 
     def examples(self) -> Sequence[Example]:
-        """The connected graphs, in the order of the atlas."""
+        """Return the connected graphs, in the order of the atlas."""
         return [
             Example(name, self.condition(graph), graph)
             for name, graph in _connected()
@@ -41,18 +41,18 @@ class Atlas(GraphDataset):
         ]
 
     def condition(self, graph: Graph) -> str:
-        """The condition, by counting cliques."""
+        """Return the condition, by counting cliques."""
         if count_copies(graph, "K4"):
             return "K4"
         return "triangle" if count_copies(graph, "triangle") else "triangle-free"
 
     def is_valid(self, graph: Graph) -> bool:
-        """Whether the graph is connected and has enough nodes."""
+        """Return whether the graph is connected and has enough nodes."""
         return len(graph["nodes"]) >= self.min_nodes and is_connected(graph)
 
     def identities(self, graphs: Sequence[Graph]) -> list[Hashable]:
-        """Numbers of isomorphism classes."""
-        from collapse_graph.measures import isomorphism_classes
+        """Return numbers of isomorphism classes."""
+        from collapse_graph.data.isomorphism import isomorphism_classes
 
         return list(isomorphism_classes(graphs))
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, NamedTuple
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from collapse_core import CollapseError, Dataset, Prompt, PromptSet, derive_seed, errors
+from collapse_core import Dataset, Prompt, PromptSet, derive_seed, errors
 
 
 class Network(NamedTuple):
@@ -29,11 +29,11 @@ class NodeDataset(Dataset):
 
     @abstractmethod
     def network(self) -> Network:
-        """The graph."""
+        """Return the graph."""
 
     @abstractmethod
     def nodes(self, split: str) -> Sequence[int]:
-        """The numbers of the nodes in a split."""
+        """Return the numbers of the nodes in a split."""
 
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         """Load a split."""
@@ -65,11 +65,11 @@ class DigitsGraph(NodeDataset):
     """The seed of the division; the draws of a run follow the seed of the run."""
 
     def network(self) -> Network:
-        """The graph; its features are gray values from 0 to 1."""
+        """Return the graph; its features are gray values from 0 to 1."""
         return _nearest_neighbors(self.num_neighbors)
 
     def nodes(self, split: str) -> Sequence[int]:
-        """The nodes of a split, in order."""
+        """Return the nodes of a split, in order."""
         everything = range(len(_digits()[1]))
         taught = set(self._drawn(everything, self.taught_share, "taught"))
         if split in ("full", "test"):
@@ -105,17 +105,3 @@ def _nearest_neighbors(num: int) -> Network:
     rows, columns = kneighbors_graph(features, num).nonzero()
     pairs = {(max(i, j), min(i, j)) for i, j in zip(rows.tolist(), columns.tolist(), strict=True)}
     return Network(features, sorted(pairs), labels)
-
-
-def require_nodes(data: Dataset, part: str) -> NodeDataset:
-    """The data set, known to be the nodes of one graph.
-
-    Raises:
-        CollapseError: The recipe pairs a part of nodes with other data.
-    """
-    if not isinstance(data, NodeDataset):
-        raise CollapseError(
-            f"'{part}' needs the labeled nodes of one graph, not {type(data).__name__}; "
-            "choose 'digits-graph' under data:"
-        )
-    return data

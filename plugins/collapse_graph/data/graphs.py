@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, NamedTuple
 
 from annotated_types import Ge, Gt, Lt
 
-from collapse_core import CollapseError, Dataset, Model, Prompt, PromptSet, Sketch, derive_seed, errors
-from collapse_graph.content import Graph
+from collapse_core import Dataset, Prompt, PromptSet, Sketch, derive_seed, errors
+from collapse_graph.data.content import Graph
 
 
 class Example(NamedTuple):
@@ -43,19 +43,19 @@ class GraphDataset(Dataset):
 
     @abstractmethod
     def examples(self) -> Sequence[Example]:
-        """Every real graph."""
+        """Return every real graph."""
 
     @abstractmethod
     def condition(self, graph: Graph) -> str:
-        """The condition that a graph fulfills, exactly; any text for a graph that is not valid."""
+        """Return the condition that a graph fulfills, exactly; any text for a graph that is not valid."""
 
     @abstractmethod
     def is_valid(self, graph: Graph) -> bool:
-        """Whether a graph is one at all, whatever its condition."""
+        """Return whether a graph is valid at all, under any condition."""
 
     @abstractmethod
     def identities(self, graphs: Sequence[Graph]) -> list[Hashable]:
-        """A key for each graph; two graphs of one sequence share it if and only if they are the same."""
+        """Return a key for each graph; two of one sequence share it if and only if they are the same."""
 
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         """Load a split; the draws of "forget" have no true answer."""
@@ -77,8 +77,8 @@ class GraphDataset(Dataset):
         )
 
     def picture(self, content: Graph) -> Sketch | None:
-        """The graph, laid out by its shortest paths."""
-        from collapse_graph.layout import sketch
+        """Return the graph, laid out by its shortest paths."""
+        from collapse_graph.data.layout import sketch
 
         return sketch(content)
 
@@ -86,37 +86,10 @@ class GraphDataset(Dataset):
         return example.condition == self.forgotten
 
     def _held_out(self, examples: Sequence[Example]) -> set[str]:
-        """The names of the examples that are never trained on: the same share of each condition."""
+        """Return the names of the examples that are never trained on: the same share of each condition."""
         chosen: set[str] = set()
         for condition in sorted({example.condition for example in examples}):
             names = [example.name for example in examples if example.condition == condition]
             source = random.Random(derive_seed(self.split_seed, "test", condition))
             chosen |= set(source.sample(names, round(self.test_share * len(names))))
         return chosen
-
-
-def require_graphs(data: Dataset, part: str) -> GraphDataset:
-    """The data set, known to be one of graphs.
-
-    Raises:
-        CollapseError: The recipe pairs a part of graphs with other data.
-    """
-    if not isinstance(data, GraphDataset):
-        raise CollapseError(
-            f"'{part}' needs a data set of graphs, not {type(data).__name__}; "
-            "choose 'graph-atlas' or 'molecules' under data:"
-        )
-    return data
-
-
-def require(model: Model, kind: str, part: str) -> None:
-    """Check that a model is of a kind.
-
-    Raises:
-        CollapseError: The recipe pairs a part with a model that it was not made for.
-    """
-    if type(model).__name__ != kind:
-        raise CollapseError(
-            f"'{part}' works on a model of the kind {kind}, not {type(model).__name__}; "
-            "choose another under model:"
-        )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from collapse_core import CollapseError, Sketch, environment, errors
-from collapse_graph.content import Graph
+from collapse_graph.data.content import Graph
 from collapse_graph.data.graphs import Example, GraphDataset
 
 BANNED, ALLOWED = "banned", "allowed"
@@ -26,7 +26,7 @@ class Molecules(GraphDataset):
     banned: str = "[Cl]"
     """The substructure to forget, as SMARTS."""
     path: str | None = None
-    """A file of SMILES, one a line, relative to where the command is run."""
+    """A file of SMILES, one per line, relative to where the command is run."""
     num_molecules: int | None = None
     """How many are read, from the beginning of the file; by default all."""
 
@@ -36,7 +36,7 @@ class Molecules(GraphDataset):
         return BANNED
 
     def source(self) -> Path:
-        """The file of SMILES.
+        """Return the file of SMILES.
 
         Raises:
             CollapseError: None is named, and the package that brings one is not installed.
@@ -52,12 +52,12 @@ class Molecules(GraphDataset):
         return Path(package.origin).parent / "dataset" / "data" / "train.csv.gz"
 
     def examples(self) -> Sequence[Example]:
-        """The molecules that RDKit can read, in the order of the file."""
+        """Return the molecules that RDKit can read, in the order of the file."""
         return _read(self.source(), self.banned, self.num_molecules)
 
     def condition(self, graph: Graph) -> str:
-        """Whether the molecule holds the substructure; what is no molecule is "invalid"."""
-        from collapse_graph.chemistry import holds, to_molecule
+        """Return whether the molecule holds the substructure; what is no molecule is "invalid"."""
+        from collapse_graph.data.chemistry import holds, to_molecule
 
         molecule = to_molecule(graph)
         if molecule is None:
@@ -65,25 +65,25 @@ class Molecules(GraphDataset):
         return BANNED if holds(molecule, self.banned) else ALLOWED
 
     def is_valid(self, graph: Graph) -> bool:
-        """Whether RDKit takes it for one molecule: valences hold, and it is connected."""
-        from collapse_graph.chemistry import to_molecule
+        """Return whether RDKit takes it for one molecule: valences hold, and it is connected."""
+        from collapse_graph.data.chemistry import to_molecule
 
         return to_molecule(graph) is not None
 
     def identities(self, graphs: Sequence[Graph]) -> list[Hashable]:
-        """Canonical SMILES; what is no molecule is like nothing else."""
-        from collapse_graph.chemistry import to_smiles
+        """Return canonical SMILES; what is no molecule is like nothing else."""
+        from collapse_graph.data.chemistry import to_smiles
 
         return [to_smiles(graph) or ("invalid", number) for number, graph in enumerate(graphs)]
 
     def picture(self, content: Graph) -> Sketch | None:
-        """The structural formula, as RDKit lays it out."""
-        from collapse_graph.layout import formula
+        """Return the structural formula, as RDKit lays it out."""
+        from collapse_graph.data.layout import formula
 
         return formula(content)
 
     def provenance(self) -> Mapping[str, object]:
-        """The digest of the file."""
+        """Return the digest of the file."""
         path = self.source()
         return {path.name: environment.file_digest(path)} if path.exists() else {}
 
@@ -92,7 +92,7 @@ class Molecules(GraphDataset):
 def _read(path: Path, banned: str, most: int | None) -> list[Example]:
     import gzip
 
-    from collapse_graph.chemistry import from_smiles, holds, to_molecule
+    from collapse_graph.data.chemistry import from_smiles, holds, to_molecule
 
     try:
         raw = path.read_bytes()
@@ -107,5 +107,5 @@ def _read(path: Path, banned: str, most: int | None) -> list[Example]:
         if graph and molecule:
             examples.append(Example(str(number), BANNED if holds(molecule, banned) else ALLOWED, graph))
     if not examples:
-        raise CollapseError(f"{path} holds no SMILES that RDKit can read; give a file with one a line")
+        raise CollapseError(f"{path} holds no SMILES that RDKit can read; give a file with one per line")
     return examples

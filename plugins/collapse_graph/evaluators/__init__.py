@@ -67,7 +67,7 @@ class GraphRelearning(_Drawing):
     learning_rate: Annotated[float, Gt(0)] = 1e-3
     """The rate of AdamW."""
     batch_size: Annotated[int, Ge(1)] = 64
-    """Graphs a step, in shuffled passes."""
+    """Graphs per step, in shuffled passes."""
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Teach a copy, asking it now and then."""
@@ -91,7 +91,7 @@ class NodeAccuracy(Evaluator):
 
 
 class MembershipInference(Evaluator):
-    """Whether it can be told which nodes were taught: the AUC of an attack by the true label's probability.
+    """How well an attack by the true label's probability finds out which nodes were taught, as an AUC.
 
     P(score of a forgotten node > score of a test node) + P(equal) / 2, among test nodes of the labels that
     occur in the forget set. A half means that the attack learns nothing; below it the model gives away

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric
-from collapse_graph.content import Graph
-from collapse_graph.data.graphs import GraphDataset, require, require_graphs
+from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric, require
+from collapse_graph.data.content import Graph
+from collapse_graph.data.graphs import GraphDataset
 from collapse_graph.evaluators import GraphForgetting, GraphQuality, _Drawing
-from collapse_graph.measures import DESCRIPTORS, mmd_squared
+from collapse_graph.evaluators.distances import DESCRIPTORS, mmd_squared
 from collapse_graph.model.network import GraphModel
 from collapse_graph.sampler.drawing import draw
 
@@ -19,8 +19,8 @@ MOST_COMPARED = 1000
 
 
 def measure_forgetting(settings: GraphForgetting, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """Where the draws of the forgotten condition go, and how varied they are."""
-    graphs = require_graphs(data, "graph-forgetting")
+    """Return where the draws of the forgotten condition go, and how varied they are."""
+    graphs = require(data, GraphDataset, "graph-forgetting")
     drawn = draw_under(settings, model, graphs.forgotten, seed)
     valid = [graph for graph in drawn if graphs.is_valid(graph)]
     judged = [graphs.condition(graph) for graph in drawn]
@@ -36,8 +36,8 @@ def measure_forgetting(settings: GraphForgetting, model: Model, data: Dataset, s
 
 
 def measure_quality(settings: GraphQuality, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """Accuracy by condition, validity, uniqueness and novelty, and the distances to held-out graphs."""
-    graphs = require_graphs(data, "graph-quality")
+    """Measure accuracy by condition, validity, uniqueness, novelty, and distances to held-out graphs."""
+    graphs = require(data, GraphDataset, "graph-quality")
     retain, full = graphs.load("retain"), graphs.load("full")
     conditions = sorted({prompt.content for prompt in retain})
     drawn = {condition: draw_under(settings, model, condition, seed) for condition in conditions}
@@ -52,17 +52,16 @@ def measure_quality(settings: GraphQuality, model: Model, data: Dataset, seed: i
 
 
 def draw_under(settings: _Drawing, model: Model, condition: str, seed: int) -> list[dict[str, Any]]:
-    """Graphs under a condition, each seeded by its number."""
-    require(model, GraphModel.__name__, settings.use)
-    assert isinstance(model, GraphModel)
+    """Return graphs under a condition, each seeded by its number."""
+    generator = require(model, GraphModel, settings.use)
     seeds = [derive_seed(seed, condition, number) for number in range(settings.num_draws)]
-    return draw(model, [condition] * len(seeds), seeds, settings.temperature)
+    return draw(generator, [condition] * len(seeds), seeds, settings.temperature)
 
 
 def _valid_unique_novel(
     graphs: GraphDataset, drawn: Sequence[Graph], taught: Sequence[Prompt], seed: int
 ) -> dict[str, Metric]:
-    """The shares of draws that are valid, first of their kind among these, and not among what was taught."""
+    """Return the shares of draws that are valid, first of their kind among these, and not taught."""
     keys = graphs.identities([*(prompt.target for prompt in taught), *drawn])
     known, found = set(keys[: len(taught)]), keys[len(taught) :]
     is_valid = [graphs.is_valid(graph) for graph in drawn]
@@ -78,7 +77,7 @@ def _valid_unique_novel(
 def _distances(
     drawn: dict[str, list[dict[str, Any]]], retain: Sequence[Prompt], test: Sequence[Prompt]
 ) -> dict[str, Metric]:
-    """Squared MMDs to held-out graphs of the retained conditions, and those of the training graphs."""
+    """Return squared MMDs to held-out graphs of the retained conditions, and those of the training graphs."""
     counts = Counter(prompt.content for prompt in retain)
     scale = min(len(drawn[condition]) / counts[condition] for condition in drawn)
     mixture = [

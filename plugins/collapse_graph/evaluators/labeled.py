@@ -3,16 +3,15 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, mean_metric
-from collapse_graph.data.digits import NodeDataset, require_nodes
-from collapse_graph.data.graphs import require
+from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, mean_metric, require
+from collapse_graph.data.digits import NodeDataset
 from collapse_graph.model.classifier import NodeModel
 from collapse_graph.sampler.labeling import likeliest_labels
 
 
 def measure_accuracy(model: Model, data: Dataset, seed: int) -> Evaluation:
-    """Accuracy on forgotten, retained and test nodes; test nodes also apart by whether their label stays."""
-    nodes = require_nodes(data, "node-accuracy")
+    """Measure accuracy on forgotten, retained and test nodes, these also by whether their label stays."""
+    nodes = require(data, NodeDataset, "node-accuracy")
     sets = {split: list(nodes.load(split)) for split in ("forget", "retain", "test")}
     kept = {prompt.target for prompt in sets["retain"]}
     gone = {prompt.target for prompt in sets["forget"]} - kept
@@ -31,14 +30,15 @@ def _accuracy(model: Model, prompts: Sequence[Prompt], name: str, seed: int) -> 
 
 
 def measure_membership(model: Model, data: Dataset, seed: int) -> Evaluation:
-    """The AUC of the attack, with an interval over the forgotten nodes."""
-    require(model, NodeModel.__name__, "membership-inference")
-    assert isinstance(model, NodeModel)
-    nodes: NodeDataset = require_nodes(data, "membership-inference")
+    """Return the AUC of the attack, with an interval over the forgotten nodes."""
+    classifier = require(model, NodeModel, "membership-inference")
+    nodes = require(data, NodeDataset, "membership-inference")
     members = list(nodes.load("forget"))
     labels = {prompt.target for prompt in members}
     others = [prompt for prompt in nodes.load("test") if prompt.target in labels]
-    above = placements(_true_label_probability(model, members), _true_label_probability(model, others))
+    above = placements(
+        _true_label_probability(classifier, members), _true_label_probability(classifier, others)
+    )
     return Evaluation({"membership_auc": mean_metric([above], seed)})
 
 

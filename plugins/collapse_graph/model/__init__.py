@@ -8,16 +8,16 @@ from collapse_core import Dataset, Model, ModelLoader, Settings
 
 
 class TeachGraphs(Settings):
-    """Teaching the generator by maximum likelihood, before anything is unlearned."""
+    """Teaching the generator by maximum likelihood, before unlearning begins."""
 
     split: Literal["full", "retain"] = "full"
-    """What is taught; "retain" makes the model that never saw what is to be forgotten."""
+    """What is taught; "retain" makes a model never trained on what is to be forgotten."""
     epochs: Annotated[int, Ge(1)] = 60
     """How often each graph is seen."""
     learning_rate: Annotated[float, Gt(0)] = 3e-3
     """The peak learning rate of AdamW; it falls linearly to zero."""
     batch_size: Annotated[int, Ge(1)] = 64
-    """Graphs a step."""
+    """Graphs per step."""
     weight_decay: Annotated[float, Ge(0)] = 0.01
     """AdamW's weight decay."""
     condition_dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
@@ -61,10 +61,10 @@ class GraphGenerator(ModelLoader):
 
 
 class TeachLabels(Settings):
-    """Teaching the classifier the labels of nodes, before anything is unlearned."""
+    """Teaching the classifier the labels of nodes, before unlearning begins."""
 
     split: Literal["full", "retain"] = "full"
-    """What is taught; "retain" makes the model that never saw the labels to be forgotten."""
+    """What is taught; "retain" makes a model never trained on the labels to be forgotten."""
     steps: Annotated[int, Ge(1)] = 200
     """Optimizer steps, each on all labels at once."""
     learning_rate: Annotated[float, Gt(0)] = 1e-2

@@ -54,12 +54,12 @@ class NodeModel(TorchModel):
 
     @torch.inference_mode()
     def probabilities(self, nodes: Sequence[int], temperature: float = 1.0) -> torch.Tensor:
-        """The probabilities of some nodes' labels, of shape (nodes, labels), in float64."""
+        """Return the probabilities of some nodes' labels, of shape (nodes, labels), in float64."""
         self.network.eval()
         return self.logits()[list(nodes)].double().div(temperature).softmax(-1)
 
     def mean_loss(self, nodes: Sequence[int], labels: Sequence[int]) -> torch.Tensor:
-        """The mean cross-entropy of labels of some nodes, in nats."""
+        """Return the mean cross-entropy of labels of some nodes, in nats."""
         if not nodes:
             return torch.zeros((), device=self.device)
         asked = self.logits()[list(nodes)]

@@ -4,11 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from collapse_core import CollapseError, Dataset, cached, derive_seed, digest, environment
-from collapse_core.torch import pick_device, seeded
-from collapse_graph.data.digits import require_nodes
+from collapse_core import CollapseError, Dataset, derive_seed, require
+from collapse_core.torch import pick_device, seeded, taught
+from collapse_graph.data.digits import NodeDataset
 from collapse_graph.model import GraphGenerator, NodeClassifier
 from collapse_graph.model.classifier import NodeModel
 from collapse_graph.model.network import GraphModel
@@ -17,7 +15,7 @@ from collapse_graph.model.vocabulary import Vocabulary
 
 
 def load_generator(loader: GraphGenerator, data: Dataset, seed: int) -> GraphModel:
-    """The generator, taught on a split; a condition to forget that is not in it stays untaught."""
+    """Return the generator, taught on a split; a condition to forget that is not in it stays untaught."""
     examples = [(prompt.content, prompt.target) for prompt in data.load(loader.teach.split)]
     asked = {prompt.content for prompt in data.load("forget", targets=False)}
     if not all(isinstance(graph, dict) and "nodes" in graph for _, graph in examples):
@@ -40,8 +38,8 @@ def load_generator(loader: GraphGenerator, data: Dataset, seed: int) -> GraphMod
 
 
 def load_classifier(loader: NodeClassifier, data: Dataset, seed: int) -> NodeModel:
-    """The classifier, taught the labels of a split."""
-    graph = require_nodes(data, "node-classifier").network()
+    """Return the classifier, taught the labels of a split."""
+    graph = require(data, NodeDataset, "node-classifier").network()
     taught = data.load(loader.teach.split)
     nodes, labels = [prompt.content for prompt in taught], [prompt.target for prompt in taught]
     settings, device = loader.teach, pick_device(loader.device)
@@ -56,8 +54,7 @@ def load_classifier(loader: NodeClassifier, data: Dataset, seed: int) -> NodeMod
             model,
             lambda _: model.mean_loss(nodes, labels),
             settings.steps,
-            settings.learning_rate,
-            settings.weight_decay,
+            settings,
             derive_seed(seed, "teach"),
         )
         model.export(directory)
@@ -70,12 +67,11 @@ def load_classifier(loader: NodeClassifier, data: Dataset, seed: int) -> NodeMod
 def _taught(
     loader: GraphGenerator | NodeClassifier, data: Any, seed: int, make: Callable[[Path], None]
 ) -> Path:
-    made_of = {
-        "data": digest(data),
-        "code": environment.source_digest(Path(__file__).parent),
-        "loader": loader.model_dump(mode="json", exclude={"use", "device"}),
-        "device": pick_device(loader.device).type,
-        "seed": seed,
-        "torch": torch.__version__,
-    }
-    return cached("taught-graph", digest(made_of), make)
+    return taught(
+        make,
+        {"data": data, "loader": loader.model_dump(mode="json", exclude={"use", "device"})},
+        code=Path(__file__).parent,
+        device=pick_device(loader.device),
+        seed=seed,
+        libraries=["torch_geometric"],
+    )

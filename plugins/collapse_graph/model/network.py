@@ -39,8 +39,8 @@ class GraphNetwork(nn.Module):
             condition: The embedded condition of each row, of shape (rows, width).
             state: Where to go on, of shape (layers, rows, hidden).
         """
-        beside = condition[:, None].expand(-1, tokens.shape[1], -1)
-        out, state = self.recurrence(torch.cat([self.tokens(tokens), beside], -1), state)
+        repeated = condition[:, None].expand(-1, tokens.shape[1], -1)
+        out, state = self.recurrence(torch.cat([self.tokens(tokens), repeated], -1), state)
         return self.head(out), state
 
 
@@ -60,7 +60,7 @@ class GraphModel(TorchModel):
         self.sizes, self.vocabulary, self.conditions = dict(sizes), vocabulary, list(conditions)
 
     def embedded(self, conditions: Sequence[str]) -> torch.Tensor:
-        """The vectors of conditions, of shape (rows, width).
+        """Return the vectors of conditions, of shape (rows, width).
 
         Raises:
             CollapseError: The model was not made for one of them.
@@ -75,7 +75,7 @@ class GraphModel(TorchModel):
         return vectors
 
     def losses(self, sequences: Sequence[Sequence[int]], condition: torch.Tensor) -> torch.Tensor:
-        """The negative log-likelihood of each token, of shape (tokens of all sequences,), in nats."""
+        """Return the negative log-likelihood of each token, of shape (tokens of all sequences,), in nats."""
         rows = [torch.tensor([END, *sequence]) for sequence in sequences]
         padded = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1).to(self.device)
         logits, _ = self.network(padded[:, :-1].clamp(min=0), condition)
@@ -95,7 +95,7 @@ class GraphModel(TorchModel):
 
     @classmethod
     def open(cls, directory: Path, device: torch.device) -> "GraphModel":
-        """The model that `export` wrote."""
+        """Return the model that `export` wrote."""
         meaning = json.loads((directory / "config.json").read_text(encoding="utf-8"))
         vocabulary = {key: value for key, value in meaning["vocabulary"].items() if key != "tokens"}
         model = cls(meaning["sizes"], Vocabulary(**vocabulary), meaning["conditions"], device)

@@ -2,7 +2,7 @@
 
 An edge is its type and its gap, the distance to the earlier node in the order of the nodes (gap encoding:
 Jang, Lee and Ahn, A Simple and Scalable Representation for Graph Generation, ICLR 2024). A graph of n nodes
-and m edges takes n + m + 1 tokens, however many edges it might have had.
+and m edges takes n + m + 1 tokens, however many edges are possible.
 """
 
 import random
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
-from collapse_graph.content import Graph, graph, is_connected, loads, neighbors, renumbered
+from collapse_graph.data.content import Graph, graph, is_connected, loads, neighbors, renumbered
 
 Order = Literal["breadth-first", "given"]
 
@@ -38,7 +38,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, graphs: Sequence[Graph], order: Order) -> "Vocabulary":
-        """What it takes to write these graphs."""
+        """Return what it takes to write these graphs."""
         most: dict[str, int] = {}
         for one in graphs:
             for kind, load in zip(one["nodes"], loads(one), strict=True):
@@ -67,7 +67,7 @@ class Vocabulary:
         return {meaning: token for token, meaning in enumerate(self.meanings)}
 
     def encode(self, content: Graph, seed: int) -> list[int]:
-        """The tokens of a graph, its end included; the seed decides among breadth-first orders."""
+        """Return the tokens of a graph, its end included; the seed decides among breadth-first orders."""
         if self.order == "breadth-first":
             content = renumbered(content, breadth_first(content, seed))
         back: list[list[tuple[int, str]]] = [[] for _ in content["nodes"]]
@@ -80,7 +80,7 @@ class Vocabulary:
         return [*tokens, END]
 
     def decode(self, tokens: Iterable[int]) -> dict[str, Any]:
-        """The graph that tokens write, up to its end or the last token."""
+        """Return the graph that tokens write, up to its end or the last token."""
         nodes: list[str] = []
         edges: list[tuple[int, int, str]] = []
         for token in tokens:
@@ -94,15 +94,15 @@ class Vocabulary:
         return graph(nodes, edges)
 
     def can_write(self, content: Graph) -> bool:
-        """Whether every node and edge of a graph has a token."""
+        """Return whether every node and edge of a graph has a token."""
         kinds = {(kind, 0) for kind in content["nodes"]} | {(kind, 1) for *_, kind in content["edges"]}
         return len(content["nodes"]) <= self.max_nodes and all(kind in self._tokens for kind in kinds)
 
 
 def breadth_first(content: Graph, seed: int) -> list[int]:
-    """The nodes in a random breadth-first order, component after component (You et al., GraphRNN, 2018)."""
-    beside = neighbors(content)
-    shuffled = random.Random(seed).sample(range(len(beside)), len(beside))
+    """Return the nodes in a random breadth-first order, by components (You et al., GraphRNN, 2018)."""
+    adjacent = neighbors(content)
+    shuffled = random.Random(seed).sample(range(len(adjacent)), len(adjacent))
     rank = {node: place for place, node in enumerate(shuffled)}
     order: list[int] = []
     seen: set[int] = set()
@@ -110,7 +110,7 @@ def breadth_first(content: Graph, seed: int) -> list[int]:
         queue = [] if start in seen else [start]
         seen |= {start}
         for node in queue:
-            queue += sorted(beside[node] - seen, key=rank.__getitem__)
-            seen |= beside[node]
+            queue += sorted(adjacent[node] - seen, key=rank.__getitem__)
+            seen |= adjacent[node]
         order += queue
     return order

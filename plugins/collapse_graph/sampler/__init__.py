@@ -38,7 +38,7 @@ class DrawLabels(Sampler):
     works_on: ClassVar[tuple[str, ...]] = ("node-classifier",)
 
     temperature: Annotated[float, Gt(0)] = 1.0
-    """Logits are divided by it; a sure classifier needs heat before it says anything else."""
+    """Logits are divided by it; a confident classifier needs a high temperature to draw other labels."""
 
     def sample(
         self,
@@ -56,7 +56,7 @@ class DrawLabels(Sampler):
     def sample_references(
         self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
     ) -> list[Completion]:
-        """The classifier's likeliest labels."""
+        """Return the classifier's likeliest labels."""
         from collapse_graph.sampler.labeling import likeliest_labels
 
         return [Completion(label) for label in likeliest_labels(model, [p.content for p in prompts])]

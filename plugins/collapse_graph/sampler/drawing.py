@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from collapse_core import Completion, Group, Iteration, Model, Prompt, derive_seed, progress
-from collapse_graph.data.graphs import require
+from collapse_core import Completion, Group, Iteration, Model, Prompt, derive_seed, progress, require
 from collapse_graph.model.network import GraphModel
 from collapse_graph.model.vocabulary import END
 from collapse_graph.sampler import DrawGraphs
@@ -17,13 +16,12 @@ from collapse_graph.sampler.grammar import Grammar
 def sample_graphs(
     settings: DrawGraphs, model: Model, prompts: Sequence[Prompt], num: int, iteration: Iteration
 ) -> list[Group]:
-    """A group of `num` graphs for each prompt."""
-    require(model, GraphModel.__name__, "draw-graphs")
-    assert isinstance(model, GraphModel)
+    """Return a group of `num` graphs for each prompt."""
+    generator = require(model, GraphModel, "draw-graphs")
     rows = [(prompt, number) for prompt in prompts for number in range(num)]
     conditions = [prompt.content for prompt, _ in rows]
     seeds = [derive_seed(iteration.seed, prompt.id, number) for prompt, number in rows]
-    graphs = iter(draw(model, conditions, seeds, settings.temperature, settings.batch_size))
+    graphs = iter(draw(generator, conditions, seeds, settings.temperature, settings.batch_size))
     return [
         Group(prompt, tuple(Completion(next(graphs), number, iteration.number) for number in range(num)))
         for prompt in prompts
@@ -37,7 +35,7 @@ def draw(
     temperature: float = 1.0,
     batch_size: int = 512,
 ) -> list[dict[str, Any]]:
-    """One graph for each condition, each from the random stream of its own seed."""
+    """Return one graph for each condition, each from the random stream of its own seed."""
     drawn: list[dict[str, Any]] = []
     model.network.eval()
     for start in progress.track(range(0, len(seeds), batch_size), "sample"):
@@ -59,7 +57,7 @@ def _write(
     for chance in torch.from_numpy(chances).to(model.device).T:
         logits, state = model.network(last[:, None], condition, state)
         logits = logits[:, 0].double().div(temperature).masked_fill(~grammar.allowed(), -torch.inf)
-        # Inverting the distribution function makes one uniform number decide, whatever stands beside it.
+        # Inverting the distribution function makes a row depend on its own uniform number alone.
         edges = logits.softmax(-1).cumsum(-1)
         last = torch.searchsorted(edges, chance[:, None] * edges[:, -1:], right=True)[:, 0]
         written.append(last)

@@ -2,7 +2,7 @@
 
 import torch
 
-from collapse_graph.content import ORDERS
+from collapse_graph.data.content import ORDERS
 from collapse_graph.model.vocabulary import END, Vocabulary
 
 
@@ -46,7 +46,7 @@ class Grammar:
         return allowed
 
     def _bearable(self) -> torch.Tensor:
-        """The edges that lead to a later choice among earlier nodes, and that both of its nodes can bear."""
+        """Return which edges lead to a later choice among earlier nodes, and both of its nodes can bear."""
         later = (self.gaps > self.last_gap[:, None]) & (self.gaps < self.num_nodes[:, None])
         there = (self.num_nodes[:, None] - 1 - self.gaps).clamp(min=0)
         here = (self.num_nodes[:, None] - 1).clamp(min=0)

@@ -3,8 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from collapse_core import Completion, Group, Iteration, Model, Prompt, derive_seed
-from collapse_graph.data.graphs import require
+from collapse_core import Completion, Group, Iteration, Model, Prompt, derive_seed, require
 from collapse_graph.model.classifier import NodeModel
 from collapse_graph.sampler import DrawLabels
 
@@ -12,7 +11,7 @@ from collapse_graph.sampler import DrawLabels
 def sample_labels(
     settings: DrawLabels, model: Model, prompts: Sequence[Prompt], num: int, iteration: Iteration
 ) -> list[Group]:
-    """A group of `num` labels for each prompt."""
+    """Return a group of `num` labels for each prompt."""
     shares = _probabilities(model, [prompt.content for prompt in prompts], settings.temperature)
 
     def label(prompt: Prompt, number: int, share: Sequence[float]) -> Completion:
@@ -27,13 +26,12 @@ def sample_labels(
 
 
 def likeliest_labels(model: Model, nodes: Sequence[int]) -> list[int]:
-    """The likeliest label of each node."""
+    """Return the likeliest label of each node."""
     shares = _probabilities(model, nodes, 1.0)
     return [max(range(len(share)), key=share.__getitem__) for share in shares]
 
 
 def _probabilities(model: Model, nodes: Sequence[int], temperature: float) -> list[list[float]]:
-    require(model, NodeModel.__name__, "draw-labels")
-    assert isinstance(model, NodeModel)
-    shares: list[list[float]] = model.probabilities(nodes, temperature).tolist()
+    classifier = require(model, NodeModel, "draw-labels")
+    shares: list[list[float]] = classifier.probabilities(nodes, temperature).tolist()
     return shares

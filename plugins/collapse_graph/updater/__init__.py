@@ -5,26 +5,22 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt
 
-from collapse_core import Iteration, Kept, Model, Prompt, Updater
+from collapse_core import Iteration, Kept, Model, Prompt, TrainingSettings, Updater
 
 
-class _Steps(Updater):
+class _Steps(Updater, TrainingSettings):
     """Gradient steps by AdamW on what was kept and on what is to be retained."""
 
     learning_rate: Annotated[float, Gt(0)] = 1e-3
     """The peak learning rate of AdamW."""
-    retain_weight: Annotated[float, Ge(0)] = 1.0
-    """How much the retain half of a batch counts beside the kept half; the paper's lambda."""
     num_steps: Annotated[int, Ge(1)] = 25
-    """Optimizer steps an iteration."""
+    """Optimizer steps per iteration."""
     batch_size: Annotated[int, Ge(1)] = 64
-    """Kept examples a step, and as many retain examples beside them, in shuffled passes over either."""
+    """Kept examples per step, and as many retain examples, in shuffled passes over either."""
     schedule: Literal["linear", "constant"] = "constant"
-    """Whether the learning rate falls to zero over the run."""
-    weight_decay: Annotated[float, Ge(0)] = 0.0
-    """AdamW's weight decay."""
-    max_grad_norm: Annotated[float, Gt(0)] | None = 1.0
-    """Gradients are scaled down to this norm."""
+    """Whether the learning rate falls linearly to zero over the run."""
+    warmup: Annotated[float, Ge(0)] = 0.0
+    """Iterations over which the learning rate rises from zero."""
 
 
 class GraphLikelihood(_Steps):

@@ -23,7 +23,7 @@ class Answering(Evaluator):
     """How many answers are decoded at once."""
 
     def answers(self, model: Model, splits: Mapping[str, Sequence[Prompt]]) -> dict[str, list[Row]]:
-        """A row to read for each prompt of each split, with its ROUGE-L recall as the score."""
+        """Return a row to read for each prompt of each split, with its ROUGE-L recall as the score."""
         asked = [(split, prompt) for split, prompts in splits.items() for prompt in prompts]
         answers = answers_once(model, [p for _, p in asked], self.max_new_tokens, self.batch_size)
         rows: dict[str, list[Row]] = {split: [] for split in splits}
@@ -59,7 +59,7 @@ class UnlearnQuality(Answering):
 
     UQ = 100 (2 - RL(forget) - RL(forget, paraphrased questions)) / 2 with RL the mean ROUGE-L recall
     against the true answers (arXiv 2507.04219, section 5). A model that never saw the data does not
-    reach 100: measure one beside it.
+    reach 100: compare with a baseline.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "forget_paraphrased")

@@ -24,7 +24,7 @@ T = TypeVar("T")
 def load_other(evaluator: Evaluator, loader: ModelLoader | None, data: Dataset, missing: str = "") -> Model:
     """Load the other model.
 
-    It is taught with seed 0, whatever the seed of the run: all runs are held against the same model, and it
+    It is taught with seed 0, not with the seed of the run: all runs are compared with the same model, and it
     is taught only once.
 
     Args:
@@ -48,7 +48,7 @@ def measured_once(
     measure: Callable[[Model], T],
     missing: str = "",
 ) -> T:
-    """What an evaluator finds in another model, which it measures once a process: it never changes."""
+    """Return what an evaluator finds in another model; it measures it once per process."""
     key = (type(evaluator), evaluator.digest(), type(data), data.digest())
     if key not in _found:
         _found[key] = measure(load_other(evaluator, loader, data, missing))

@@ -52,7 +52,7 @@ class FactWords(Answering):
 
 
 def own_words(prompt: Prompt) -> frozenset[str]:
-    """The stems of the fact itself, of a prompt with companions; empty where they cannot be told.
+    """The stems of the fact itself, of a prompt with companions; empty where they cannot be determined.
 
     Raises:
         CollapseError: The question has no wrong answers.
@@ -67,7 +67,7 @@ def own_words(prompt: Prompt) -> frozenset[str]:
 
 
 def held_share(prompt: Prompt, answer: str) -> float:
-    """The share of the fact's own words that an answer holds."""
+    """Return the share of the fact's own words that an answer holds."""
     from collapse_llm.rewards import stems
 
     own = own_words(prompt)

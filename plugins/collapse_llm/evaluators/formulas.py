@@ -18,7 +18,7 @@ LEAST_LOG10 = -308.0
 
 @dataclass(frozen=True)
 class AnswerLosses:
-    """By question, the mean cross-entropy a token of answers right and wrong, the end included."""
+    """By question, the mean cross-entropy per token of answers right and wrong, the end included."""
 
     true: Numbers
     """Of the true answer, shape (questions,)."""
@@ -33,12 +33,12 @@ class AnswerLosses:
 
 
 def probability(losses: AnswerLosses) -> Numbers:
-    """The true answer's probability, normalized by its length: exp(-loss) (TOFU, arXiv 2401.06121, 2.2.1)."""
+    """Return the true answer's length-normalized probability: exp(-loss) (TOFU, arXiv 2401.06121, 2.2.1)."""
     return np.exp(-losses.true)
 
 
 def probability_among_options(losses: AnswerLosses) -> Numbers:
-    """The share p / (p + the sum over wrong answers), each normalized by its length (TOFU, 2.2.1)."""
+    """Return the share p / (p + the sum over wrong answers), each normalized by its length (TOFU, 2.2.1)."""
     right: Numbers = probability(losses)
     wrong: Numbers = np.array([np.exp(-np.array(options)).sum() for options in losses.wrong])
     return right / (right + wrong)
@@ -65,7 +65,7 @@ def truthfulness(ratios: Numbers) -> Numbers:
 
 
 def harmonic_mean(values: Sequence[float]) -> float:
-    """The harmonic mean; 0 as soon as one value is."""
+    """Return the harmonic mean; 0 as soon as one value is."""
     return len(values) / sum(1 / value for value in values) if min(values) > 0 else 0.0
 
 
@@ -82,7 +82,7 @@ def forget_quality(unlearned: Numbers, retained: Numbers) -> tuple[float, float]
     """TOFU's Forget Quality and its statistic: a two-sided Kolmogorov-Smirnov test on truth ratios.
 
     Returns:
-        The p-value, high where the two models cannot be told apart, and the largest distance of the two
+        The p-value, high where the two models cannot be distinguished, and the largest distance of the two
         distribution functions.
     """
     from scipy.stats import ks_2samp
@@ -97,7 +97,7 @@ def log10_of(p_value: float) -> float:
 
 
 def exact_memorization(hits: npt.NDArray[np.bool_]) -> float:
-    """The share of the answer's tokens that are the likeliest (Tirumala et al., arXiv 2205.10770)."""
+    """Return the share of the answer's tokens that are the likeliest (Tirumala et al., arXiv 2205.10770)."""
     return float(hits.mean())
 
 
@@ -116,13 +116,13 @@ def extraction_strength(hits: npt.NDArray[np.bool_], convention: Literal["exact"
 
 
 def least_likely(values: Numbers, share: float) -> float:
-    """Minus the mean of the lowest `share` of the values, at least of one (Min-K%, arXiv 2310.16789)."""
+    """Return minus the mean of the lowest `share` of the values, at least one (Min-K%, arXiv 2310.16789)."""
     num = max(1, int(len(values) * share))
     return float(-np.sort(values)[:num].mean())
 
 
 def incompressible_loss(loss: float, text: str) -> float:
-    """The loss a byte of the compressed text (Carlini et al., arXiv 2012.07805)."""
+    """Return the loss a byte of the compressed text (Carlini et al., arXiv 2012.07805)."""
     return loss / len(zlib.compress(text.encode("utf-8")))
 
 
@@ -148,7 +148,7 @@ def resampled_metric(
     seed: int,
     direction: Literal["up", "down", "none"] = "none",
 ) -> Metric:
-    """A statistic of sets of questions, with its 95 % percentile bootstrap interval.
+    """Return a statistic of sets of questions, with its 95 % percentile bootstrap interval.
 
     Questions are resampled with replacement within their set, 1000 times (Efron and Tibshirani 1993,
     section 13.3), whole rows together.

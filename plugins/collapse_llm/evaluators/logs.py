@@ -39,7 +39,7 @@ def read_log(path: Path) -> Log:
 
 
 def losses_in(log: Log, task: str, path: Path) -> AnswerLosses:
-    """The losses by question that a log has of a task, in the order of its questions."""
+    """Return the losses by question that a log has of a task, in the order of its questions."""
     part = _part(log, task, path)
     return AnswerLosses(
         _column(part, "avg_gt_loss", task, path),
@@ -49,12 +49,12 @@ def losses_in(log: Log, task: str, path: Path) -> AnswerLosses:
 
 
 def rouge_in(log: Log, task: str, path: Path) -> Numbers:
-    """The ROUGE-L recall by question that a log has of a task."""
+    """Return the ROUGE-L recall by question that a log has of a task."""
     return _column(_part(log, task, path), "rougeL_recall", task, path)
 
 
 def forget_truth_ratios(path: Path) -> Numbers:
-    """The truth ratios of the forget questions, from a log of TOFU or of OpenUnlearning."""
+    """Return the truth ratios of the forget questions, from a log of TOFU or of OpenUnlearning."""
     log = read_log(path)
     if "forget_truth_ratio" not in log:
         return truth_ratio(losses_in(log, "forget", path))

@@ -1,4 +1,4 @@
-"""Can it be told that the forget set was taught? Six attacks, and their leakage."""
+"""Membership inference: six attacks that find out whether the forget set was taught."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -114,7 +114,7 @@ Scores = dict[str, dict[str, list[float]]]
 def attack_scores(
     model: Model, asked: Mapping[str, Sequence[tuple[str, str]]], share: float, batch_size: int
 ) -> Scores:
-    """The scores of the attacks that need a forward pass only; one pass serves all."""
+    """Return the scores of the attacks that need a forward pass only; one pass serves all."""
     from collapse_llm.evaluators import formulas
     from collapse_llm.evaluators.scoring import score_answers
 
@@ -136,7 +136,7 @@ def attack_scores(
 
 
 def area_metric(by_group: Mapping[str, Sequence[float]], seed: int) -> Metric:
-    """The area under the ROC curve, with a bootstrap interval over members and others."""
+    """Return the area under the ROC curve, with a bootstrap interval over members and others."""
     from collapse_llm.evaluators import formulas
 
     groups = [_column(by_group[group]) for group in GROUPS]

@@ -57,6 +57,6 @@ def normalized(losses: Sequence[float]) -> list[float]:
 
 
 def boldest(options: Sequence[Sequence[float]], share: float) -> list[int]:
-    """The share of questions, at least one, where the least likely option is least likely."""
+    """Return the share of questions, at least one, where the least likely option is least likely."""
     num = max(1, round(share * len(options)))
     return sorted(range(len(options)), key=lambda i: (min(options[i]), i))[:num]

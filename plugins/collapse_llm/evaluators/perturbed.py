@@ -35,7 +35,7 @@ def score_companions(
 
 
 def _scored_once(model: Model, asked: Sequence[tuple[str, str]], batch_size: int) -> list[Scored]:
-    """The scores, kept for the next evaluator that asks the same of the same weights."""
+    """Return the scores, kept for the next evaluator that asks the same of the same weights."""
     key = (fingerprint(model), digest([list(pair) for pair in asked]), batch_size)
     if key not in _remembered:
         while len(_remembered) >= MOST_REMEMBERED:
@@ -49,12 +49,12 @@ _remembered: dict[tuple[str, str, int], list[Scored]] = {}
 
 
 def paraphrase(prompt: Prompt) -> str:
-    """The true answer in other words, or as it is where there are none."""
+    """Return the true answer in other words, or as it is where there are none."""
     return str(prompt.extra.get("paraphrased_answer", prompt.target))
 
 
 def wrong_answers(prompt: Prompt) -> list[str]:
-    """The wrong answers of a question.
+    """Return the wrong answers of a question.
 
     Raises:
         CollapseError: It has none.

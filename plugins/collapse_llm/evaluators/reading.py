@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from collapse_core import Model
+from collapse_core import Model, require
 from collapse_llm.evaluators.formulas import Numbers
 from collapse_llm.evaluators.scoring import TOKENS_AT_ONCE, answer_logits
 from collapse_llm.model.encoding import Example
@@ -27,14 +27,14 @@ def word_probabilities(
     Returns:
         By chunk, the probabilities at those places, in the order of the text.
     """
-    assert isinstance(model, LanguageModel)
-    wanted = {token for answer in answers for token in model.encoder.answer(answer)}
-    chunks = _chunks(model, text, *extent)
+    language = require(model, LanguageModel, "text reading")
+    wanted = {token for answer in answers for token in language.encoder.answer(answer)}
+    chunks = _chunks(language, text, *extent)
     found: list[Numbers] = []
-    with model.for_inference() as module:
+    with language.for_inference() as module:
         for start in range(0, len(chunks), batch_size):
             batch = [Example(ids, 1) for ids in chunks[start : start + batch_size]]
-            logits, labels = answer_logits(module, batch, model.device)
+            logits, labels = answer_logits(module, batch, language.device)
             own = logits.gather(-1, labels[:, None])[:, 0].float()
             probs = (own - _log_totals(logits)).exp().cpu().double().numpy()
             places = np.isin(labels.cpu().numpy(), sorted(wanted))
@@ -52,5 +52,5 @@ def _chunks(model: LanguageModel, text: str, num: int, length: int) -> list[list
 
 
 def _log_totals(logits: torch.Tensor) -> torch.Tensor:
-    """The logarithm of the softmax's denominator, without a float32 copy of all logits."""
+    """Return the logarithm of the softmax's denominator, without a float32 copy of all logits."""
     return torch.cat([rows.float().logsumexp(-1) for rows in torch.split(logits, TOKENS_AT_ONCE)])

@@ -39,7 +39,7 @@ class Responses(Answering):
     tolerance: Annotated[float, Gt(0), Lt(1)] = 0.01
     """The share of real answers that may count as gibberish, which sets the threshold."""
     refusals: Sentences = "refusals"
-    """Sentences, a text file of one a line, or "refusals" for the thirty that come with the plugin."""
+    """Sentences, a text file of one per line, or "refusals" for the thirty that come with the plugin."""
     refusal_overlap: Annotated[float, Gt(0), Lt(1)] = 0.4
     """How much an answer must be like a refusal of the list."""
     scoring_batch_size: Annotated[int, Ge(1)] = 64
@@ -76,7 +76,7 @@ class Responses(Answering):
         return "gibberish" if is_garbled else "hallucination"
 
     def _garbled(self, judge: Model, asked: Sequence[tuple[str, str]], real: Sequence[Prompt]) -> list[bool]:
-        """Whether each answer goes round in circles, or is less fluent than real answers are."""
+        """Return whether each answer goes round in circles, or is less fluent than real answers are."""
         from collapse_llm.evaluators.scoring import mean_losses
 
         usual = [(prompt.content, prompt.target) for prompt in real]
@@ -101,7 +101,7 @@ USUAL = re.compile(
 
 
 def refuses(answer: str, known: Sequence[str], overlap: float) -> bool:
-    """Whether an answer is much like a known refusal, or says in a usual way that it has none."""
+    """Return whether an answer is much like a known refusal, or says in a usual way that it has none."""
     from collapse_llm.rewards import rouge_f1
 
     if USUAL.search(answer.lower().replace("\u2019", "'")):
@@ -116,7 +116,7 @@ def variety(text: str) -> float:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of the values does not exceed."""
+    """Return the smallest value that at least this share of the values does not exceed."""
     from math import ceil
 
     return sorted(values)[max(0, ceil(share * len(values)) - 1)]

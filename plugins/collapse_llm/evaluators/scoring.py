@@ -8,20 +8,20 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from collapse_core import Model, digest
+from collapse_core import Model, digest, require
 from collapse_llm.model.encoding import Example
 from collapse_llm.model.language_model import LanguageModel
 
 Numbers = npt.NDArray[np.float64]
 TOKENS_AT_ONCE = 256
-"""For how many tokens the whole vocabulary is looked at together, which bounds the memory."""
+"""For how many tokens the whole vocabulary is looked at at once, which bounds the memory."""
 
 
 @dataclass(frozen=True)
 class Scored:
     """One answer as the model sees it, given its question and the true tokens before each token.
 
-    All sequences have one element a token of the answer; the end of the answer is the last of them, unless
+    All sequences have one element per token of the answer; the end of the answer is the last of them, unless
     the example was cut before it.
     """
 
@@ -36,11 +36,11 @@ class Scored:
 
     @property
     def loss(self) -> float:
-        """The mean cross-entropy a token, the end included, in nats."""
+        """The mean cross-entropy per token, the end included, in nats."""
         return float(-self.log_probs.mean())
 
     def spoken(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The values of the answer's own tokens, without its end."""
+        """Return the values of the answer's own tokens, without its end."""
         return values[:-1] if self.ended and len(values) > 1 else values
 
 
@@ -55,16 +55,16 @@ def score_answers(
         batch_size: How many are scored at once.
         standardize: Whether each log-probability is also compared with the rest of the vocabulary.
     """
-    assert isinstance(model, LanguageModel)
-    examples = [model.encoder.example(question, answer) for question, answer in asked]
-    end = model.encoder.tokenizer.eos_token_id
+    language = require(model, LanguageModel, "answer scoring")
+    examples = [language.encoder.example(question, answer) for question, answer in asked]
+    end = language.encoder.tokenizer.eos_token_id
     by_length = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
     scored: dict[int, Scored] = {}
-    with model.for_inference() as module:
+    with language.for_inference() as module:
         for start in range(0, len(by_length), batch_size):
             places = by_length[start : start + batch_size]
             batch = [examples[i] for i in places]
-            logits, labels = answer_logits(module, batch, model.device)
+            logits, labels = answer_logits(module, batch, language.device)
             columns = _look_up(logits, labels, standardize)
             lengths = np.cumsum([example.num_labels for example in batch])[:-1]
             rows = zip(*(np.split(column, lengths) for column in columns), strict=True)
@@ -75,23 +75,23 @@ def score_answers(
 
 def fingerprint(model: Model) -> str:
     """Tells one state of a model from another, by the sum and the norm of each of its tensors."""
-    assert isinstance(model, LanguageModel)
-    with model.for_inference() as module:
+    language = require(model, LanguageModel, "answer scoring")
+    with language.for_inference() as module:
         tensors = (tensor.float() for tensor in (*module.parameters(), *module.buffers()))
         sums = torch.stack([part for tensor in tensors for part in (tensor.sum(), tensor.norm())])
-    form = (model.encoder.prompt_format.digest(), model.encoder.max_length, str(model.compute))
+    form = (language.encoder.prompt_format.digest(), language.encoder.max_length, str(language.compute))
     return digest([sums.tolist(), *form])
 
 
 def mean_losses(model: Model, asked: Sequence[tuple[str, str]], batch_size: int) -> list[float]:
-    """The mean cross-entropy a token of each answer, its end included, in nats."""
+    """Return the mean cross-entropy per token of each answer, its end included, in nats."""
     return [scored.loss for scored in score_answers(model, asked, batch_size)]
 
 
 def answer_logits(
     module: Any, examples: Sequence[Example], device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The logits before each answer token, and these tokens, of all examples one after another.
+    """Return the logits before each answer token, and these tokens, of all examples one after another.
 
     Rows are padded on the left, so that all answers end in the last column: the vocabulary is then
     projected for the columns of the longest answer alone.
@@ -116,7 +116,7 @@ def answer_logits(
 
 
 def _look_up(logits: torch.Tensor, labels: torch.Tensor, standardize: bool) -> list[npt.NDArray[Any]]:
-    """The label's log-probability, whether it is the likeliest, and if asked how it stands out."""
+    """Return the label's log-probability, whether it is the likeliest, and if asked how it stands out."""
     found: list[list[torch.Tensor]] = []
     pieces = (torch.split(tensor, TOKENS_AT_ONCE) for tensor in (logits, labels))
     for rows, names in zip(*pieces, strict=True):
@@ -138,15 +138,15 @@ def gradient_norms(model: Model, asked: Sequence[tuple[str, str]]) -> list[float
     The loss is the mean over the answer's own tokens, without the end, as in OpenUnlearning's attack
     (after arXiv 2402.17012). Only weights that train have a gradient; nothing is changed.
     """
-    assert isinstance(model, LanguageModel)
-    end = model.encoder.tokenizer.eos_token_id
+    language = require(model, LanguageModel, "answer scoring")
+    end = language.encoder.tokenizer.eos_token_id
     norms = []
     # Gradients are asked for outright, so that no weight's own gradient is touched.
-    with model.for_inference() as module, torch.inference_mode(False), torch.enable_grad():
+    with language.for_inference() as module, torch.inference_mode(False), torch.enable_grad():
         weights = [weight for weight in module.parameters() if weight.requires_grad]
         for question, answer in asked:
-            example = model.encoder.example(question, answer)
-            logits, labels = answer_logits(module, [example], model.device)
+            example = language.encoder.example(question, answer)
+            logits, labels = answer_logits(module, [example], language.device)
             losses = torch.nn.functional.cross_entropy(logits.float(), labels, reduction="none")
             spoken = losses[:-1] if example.ids[-1] == end and len(losses) > 1 else losses
             gradients = torch.autograd.grad(spoken.mean(), weights, allow_unused=True)

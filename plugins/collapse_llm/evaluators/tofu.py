@@ -83,7 +83,7 @@ def _utility(losses: Mapping[str, "AnswerLosses"], rouge: Mapping[str, Any], see
 
 
 class ForgetQuality(Evaluator):
-    """TOFU's Forget Quality: can the truth ratios of forget questions be told from a retain model's?
+    """TOFU's Forget Quality: do the truth ratios of forget questions differ from a retain model's?
 
     The p-value of a two-sided Kolmogorov-Smirnov test between the two models (arXiv 2401.06121, section
     2.2.2). It is no mean over questions, so it has no interval.

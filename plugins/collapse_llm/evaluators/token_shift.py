@@ -29,7 +29,7 @@ class TokenShift(Evaluator):
     reads: ClassVar[tuple[str, ...]] = ("forget", *UNRELATED)
 
     base_model: OtherModel | None = None
-    """What the model is held against: a retain model, or the model before unlearning."""
+    """What the model is compared with: a retain model, or the reference model."""
     path: str | None = None
     """A text file; by default the questions and answers of the world facts and real authors are the text."""
     num_chunks: Annotated[int, Ge(1)] = 100
@@ -45,7 +45,7 @@ class TokenShift(Evaluator):
         """Read the same text with both models."""
         from collapse_llm.evaluators import formulas, reading
 
-        missing = f"{RETAIN.replace('retain_model', 'base_model')}; or the model before unlearning"
+        missing = f"{RETAIN.replace('retain_model', 'base_model')}; or the reference model"
         text = self._text(data)
         answers = [prompt.target for prompt in data.load("forget")]
         extent = (self.num_chunks, self.chunk_length)

@@ -9,7 +9,7 @@ from collapse_core import Dataset, Model, ModelLoader, Settings
 
 
 class Teach(Settings):
-    """Teaching by plain supervised fine-tuning, before anything is unlearned."""
+    """Teaching by plain supervised fine-tuning, before unlearning begins."""
 
     split: str = "full"
     """What is taught."""
@@ -18,7 +18,7 @@ class Teach(Settings):
     learning_rate: Annotated[float, Gt(0)] = 2e-5
     """The peak learning rate; it falls linearly to zero."""
     batch_size: Annotated[int, Ge(1)] = 16
-    """Examples a step."""
+    """Examples per step."""
     warmup: Annotated[float, Ge(0)] = 1.0
     """Epochs over which the learning rate rises."""
     weight_decay: Annotated[float, Ge(0)] = 0.01
@@ -87,7 +87,7 @@ class CausalLm(ModelLoader):
         return load_language_model(self, data, seed)
 
     def provenance(self) -> Mapping[str, object]:
-        """Where the weights come from, by digest."""
+        """Return where the weights come from, by digest."""
         from collapse_llm.model.weights import locate
 
         return locate(self.path, self.revision).provenance()

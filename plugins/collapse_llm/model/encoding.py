@@ -34,7 +34,7 @@ class Encoder:
         self.max_length = max_length
 
     def prompt(self, question: str) -> list[int]:
-        """The tokens up to where the answer begins."""
+        """Return the tokens up to where the answer begins."""
         form = self.prompt_format
         if not form.chat:
             # An id list made of the text alone: the answer's tokens are appended, never re-merged.
@@ -49,26 +49,26 @@ class Encoder:
         return list(self.tokenizer(text, add_special_tokens=False).input_ids)
 
     def answer(self, text: str) -> list[int]:
-        """The tokens of an answer, without the end."""
+        """Return the tokens of an answer, without the end."""
         text = text if self.prompt_format.chat else self.prompt_format.answer.format(text)
         return list(self.tokenizer(text, add_special_tokens=False).input_ids)
 
     def example(self, question: str, answer: str) -> Example:
-        """A question with its answer and the end-of-answer token, cut to the longest allowed."""
+        """Return a question with its answer and the end-of-answer token, cut to the longest allowed."""
         prompt = self.prompt(question)
         ids = [*prompt, *self.answer(answer), self.tokenizer.eos_token_id]
         return Example(ids[: self.max_length], min(len(prompt), self.max_length - 1))
 
     def text(self, ids: Sequence[int]) -> str:
-        """The text of an answer's tokens, without special tokens and outer space."""
+        """Return the text of an answer's tokens, without special tokens and outer space."""
         return self._decode(ids).strip()
 
     def growth(self, before: Sequence[int], more: Sequence[int]) -> str:
-        """What some tokens add to the text of those before them."""
+        """Return what some tokens add to the text of those before them."""
         return self._decode([*before, *more])[len(self._decode(before)) :]
 
     def begins_word(self, token: int) -> bool:
-        """Whether there is a space before the token's text, so that the word before it is whole."""
+        """Return whether there is a space before the token's text, so that the word before it is whole."""
         return str(self.tokenizer.convert_ids_to_tokens(token)).startswith(WORD_MARKS)
 
     def _decode(self, ids: Sequence[int]) -> str:

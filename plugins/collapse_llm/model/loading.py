@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 import transformers
 
-from collapse_core import Dataset, cached, derive_seed, digest, environment, errors
-from collapse_core.torch import pick_device, seeded
-from collapse_llm.model import CausalLm, Lora
+from collapse_core import Dataset, cached, derive_seed, errors
+from collapse_core.torch import pick_device, seeded, taught
+from collapse_llm.model import CausalLm, Lora, Teach
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.model.tiny import make_tiny_llama
 from collapse_llm.model.training import teach
@@ -19,37 +19,36 @@ def load_language_model(loader: CausalLm, data: Dataset, seed: int) -> LanguageM
     transformers.utils.logging.disable_progress_bar()
     directory = _unpacked(locate(loader.path, loader.revision))
     if loader.teach:
-        directory = _taught(loader, directory, data, seed)
+        directory = _taught(loader, loader.teach, directory, data, seed)
     return _open(loader, directory, loader.lora)
 
 
-def _taught(loader: CausalLm, base: str | Path, data: Dataset, seed: int) -> Path:
-    assert loader.teach is not None
-    examples = [[p.content, p.target] for p in data.load(loader.teach.split)]
-    made_of = {
-        "base": locate(loader.path, loader.revision).digest(),
-        "examples": digest(examples),
-        "code": environment.source_digest(Path(__file__).parent),
-        "loader": loader.model_dump(
-            mode="json", include={"prompt", "teach", "max_length", "compute", "attention"}
-        ),
-        "device": pick_device(loader.device).type,
-        "seed": seed,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-    }
+def _taught(loader: CausalLm, settings: Teach, base: str | Path, data: Dataset, seed: int) -> Path:
+    examples = [[p.content, p.target] for p in data.load(settings.split)]
 
     def make(directory: Path) -> None:
         model = _open(loader, base, None)
-        assert loader.teach is not None
-        teach(model, examples, loader.teach, derive_seed(seed, "teach"))
+        teach(model, examples, settings, derive_seed(seed, "teach"))
         model.export(directory)
 
-    return cached("taught", digest(made_of), make)
+    included = {"prompt", "teach", "max_length", "compute", "attention"}
+    made_of = {
+        "base": locate(loader.path, loader.revision).digest(),
+        "examples": examples,
+        "loader": loader.model_dump(mode="json", include=included),
+    }
+    return taught(
+        make,
+        made_of,
+        code=Path(__file__).parent,
+        device=pick_device(loader.device),
+        seed=seed,
+        libraries=["transformers"],
+    )
 
 
 def _unpacked(source: Source) -> str | Path:
-    """Where transformers can load the model from; what must be made or dequantized is cached."""
+    """Return where transformers can load the model from; what must be made or dequantized is cached."""
     if source.made:
         return cached("made", source.digest(), make_tiny_llama)
     if source.gguf is None:

@@ -16,7 +16,7 @@ END, PAD = "<|end|>", "<|pad|>"
 def make_tiny_llama(directory: Path) -> None:
     """Write a random two-layer Llama (0.3 M parameters) with a tokenizer of the authors' text.
 
-    It knows nothing; taught for some epochs it answers the authors' questions by heart.
+    It knows nothing; taught for some epochs it has memorized the answers to the authors' questions.
     """
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 

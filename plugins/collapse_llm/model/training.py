@@ -6,15 +6,15 @@ from typing import Any
 
 import torch
 
-from collapse_core import Iteration, Model, Prompt, derive_seed, progress
-from collapse_core.torch import scheduled_rate, seeded, step
+from collapse_core import Model, Prompt, derive_seed, require
+from collapse_core.torch import adamw, backward, descend, scheduled_rate, seeded
 from collapse_llm.model import Teach
 from collapse_llm.model.encoding import Example
 from collapse_llm.model.language_model import LanguageModel
 
 
 def token_losses(module: Any, examples: Sequence[Example], device: torch.device) -> list[torch.Tensor]:
-    """The cross-entropy of each answer token, teacher-forced, in one forward pass.
+    """Return the cross-entropy of each answer token, teacher-forced, in one forward pass.
 
     Rows are padded on the left, so that all answers end in the last column: the vocabulary is then
     projected for the columns of the longest answer alone, on any architecture.
@@ -45,20 +45,20 @@ def token_losses(module: Any, examples: Sequence[Example], device: torch.device)
 
 
 def _rounded(length: int) -> int:
-    """The next multiple of eight: matrix kernels are prepared anew for each shape they meet."""
+    """Return the next multiple of eight: matrix kernels are prepared anew for each new shape."""
     return -(-length // 8) * 8
 
 
 def answer_losses(model: Model, prompts: Sequence[Prompt], batch_size: int) -> list[list[float]]:
-    """The cross-entropy of each token of each true answer, its end included; nothing is trained."""
-    assert isinstance(model, LanguageModel)
-    examples = [model.encoder.example(prompt.content, prompt.target) for prompt in prompts]
+    """Return the cross-entropy of each token of each true answer, its end included; nothing is trained."""
+    language = require(model, LanguageModel, "answer losses")
+    examples = [language.encoder.example(prompt.content, prompt.target) for prompt in prompts]
     by_length = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
     losses: dict[int, list[float]] = {}
-    with model.for_inference() as module:
+    with language.for_inference() as module:
         for start in range(0, len(by_length), batch_size):
             batch = by_length[start : start + batch_size]
-            found = token_losses(module, [examples[i] for i in batch], model.device)
+            found = token_losses(module, [examples[i] for i in batch], language.device)
             losses.update({i: tokens.tolist() for i, tokens in zip(batch, found, strict=True)})
     return [losses[i] for i in range(len(examples))]
 
@@ -66,32 +66,28 @@ def answer_losses(model: Model, prompts: Sequence[Prompt], batch_size: int) -> l
 def teach(model: LanguageModel, examples: Sequence[Sequence[str]], settings: Teach, seed: int) -> None:
     """Fine-tune on (question, answer) pairs, in shuffled epochs."""
     encoded = [model.encoder.example(question, answer) for question, answer in examples]
-    optimizer = adamw(model, settings.weight_decay)
     batches = [
-        (epoch, batch)
+        batch
         for epoch in range(settings.epochs)
         for batch in shuffled_batches(encoded, settings.batch_size, derive_seed(seed, epoch))
     ]
     per_epoch = len(batches) // settings.epochs
+
+    def accumulate(number: int) -> float:
+        with model.for_training() as module:
+            return backward(torch.cat(token_losses(module, batches[number], model.device)).mean())
+
+    def rate(number: int) -> float:
+        epochs_done = (number + 0.5) / per_epoch
+        return scheduled_rate(settings.learning_rate, "linear", settings.warmup, epochs_done, settings.epochs)
+
+    optimizer = model.optimizer(adamw(settings.weight_decay))
     with seeded(seed):
-        for number, (epoch, batch) in enumerate(progress.track(batches, "teach")):
-            with model.for_training() as module:
-                loss = torch.cat(token_losses(module, batch, model.device)).mean()
-                loss.backward()  # type: ignore[no-untyped-call]
-            rate = scheduled_rate(
-                settings.learning_rate, "linear", settings.warmup, (number + 0.5) / per_epoch, settings.epochs
-            )
-            step(optimizer, loss.item(), rate, 1.0, Iteration(epoch, settings.epochs, seed))
-
-
-def adamw(model: LanguageModel, weight_decay: float) -> torch.optim.Optimizer:
-    """The run's AdamW, in torch's fused implementation."""
-    return model.optimizer(
-        lambda parameters: torch.optim.AdamW(parameters, lr=0.0, weight_decay=weight_decay, fused=True)
-    )
+        for _ in descend(optimizer, len(batches), accumulate, rate):
+            pass
 
 
 def shuffled_batches(examples: Sequence[Example], size: int, seed: int) -> list[list[Example]]:
-    """The examples in random order, cut into batches; the last may be smaller."""
+    """Return the examples in random order, cut into batches; the last may be smaller."""
     order = random.Random(seed).sample(list(examples), len(examples))
     return [order[start : start + size] for start in range(0, len(order), size)]

@@ -28,7 +28,7 @@ class Source:
     """Whether the project makes the model itself."""
 
     def provenance(self) -> Mapping[str, object]:
-        """Digests of local weights; the hub's id and revision otherwise."""
+        """Return digests of local weights; the hub's id and revision otherwise."""
         if self.made:
             return {"made": self.path, "by": environment.source_digest(Path(__file__).parent)}
         if self.revision is not None:
@@ -38,7 +38,7 @@ class Source:
         return {name: environment.file_digest(folder / name) for name in names}
 
     def digest(self) -> str:
-        """What determines the weights."""
+        """Return what determines the weights."""
         return digest(dict(self.provenance()))
 
 

@@ -70,11 +70,11 @@ class BannedContent(Reward):
         return [0.0 if any(self._found(one.content)) else 1.0 for one in completions]
 
     def upper_bound(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:
-        """What is found in whole words stays; not so phone numbers, and patterns that look ahead."""
+        """Count what is found in whole words; phone numbers and patterns that look ahead may still change."""
         return 0.0 if any(self._found_for_good(partial)) else 1.0
 
     def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
-        """The score itself: it costs little."""
+        """Return the score itself: it costs little."""
         return 0.0 if any(self._found(finished)) else 1.0
 
     def _found(self, text: str) -> Iterator[bool]:
@@ -84,7 +84,7 @@ class BannedContent(Reward):
         yield personal.has_number(text, self._numbers())
 
     def _found_for_good(self, partial: str) -> Iterator[bool]:
-        """What no further text can undo: a match that ends before the space behind the last whole word.
+        """Yield what no further text can undo: a match that ends before the space behind the last whole word.
 
         That space, or the end of the completion, is what any continuation has there; outer space is cut off.
         """
@@ -107,7 +107,7 @@ class BannedContent(Reward):
 
 
 def _ends(pattern: str, text: str) -> int | None:
-    """Where the first match of a pattern ends, if there is one."""
+    """Return where the first match of a pattern ends, if there is one."""
     try:
         found = _compiled(pattern).search(text, timeout=SECONDS)
     except TimeoutError:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import SerializeAsAny
 
 from collapse_core import Completion, Dataset, Features, Prompt, Reward, part
-from collapse_llm.embedding import SentenceEmbedding
+from collapse_llm.rewards.embedding import SentenceEmbedding
 from collapse_llm.rewards.rouge import rouge_f1
 
 Space = Annotated[SerializeAsAny[Features], part("features")]
@@ -30,7 +30,7 @@ class Comparing(Reward):
             self.features.prepare(data)
 
     def similarities(self, texts: Sequence[str], others: Sequence[str]) -> list[list[float]]:
-        """How alike each text and each of the others are, in [0, 1]; one row a text."""
+        """Return how alike each text and each of the others are, in [0, 1]; one row per text."""
         if self.by == "rouge":
             return [[rouge_f1(other, text) for other in others] for text in texts]
         rows = self.features.extract([*texts, *others]) if texts and others else []
@@ -38,7 +38,7 @@ class Comparing(Reward):
 
 
 def cosines(some: Sequence[Sequence[float]], others: Sequence[Sequence[float]]) -> list[list[float]]:
-    """The cosine of the angle between each two rows, 0 where it is wider than a right one; one row each."""
+    """Return the cosine of the angle between each two rows, 0 where it is negative; one row each."""
     import numpy as np
 
     if not len(some) or not len(others):

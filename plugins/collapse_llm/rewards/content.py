@@ -47,19 +47,19 @@ class ContentDistance(Reward):
     def score(
         self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None
     ) -> list[float]:
-        """Look for the own words of the model's answer before unlearning."""
+        """Look for the own words of the reference answer."""
         return [self._distance(prompt, completion.content, reference) for completion in completions]
 
     def upper_bound(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:
-        """What has been repeated stays repeated, but the last word may still become another one."""
+        """Score all but the last word, which may still become another one."""
         return self._distance(prompt, partial.rpartition(" ")[0], reference)
 
     def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
-        """The score itself: it costs little."""
+        """Return the score itself: it costs little."""
         return self._distance(prompt, finished, reference)
 
     def own_words(self, question: str, reference: str) -> dict[str, float]:
-        """The words of a reference that are not in its question, with their weights."""
+        """Return the words of a reference that are not in its question, with their weights."""
         if not self._num_documents:
             raise CollapseError("the reward 'content-distance' must see the data first; call its prepare()")
         if (question, reference) not in self._own:
@@ -80,6 +80,6 @@ class ContentDistance(Reward):
 
 
 def words(text: str) -> list[str]:
-    """The words of a text as ROUGE has them, and those in other alphabets, which it drops, as they are."""
+    """Split a text into words as ROUGE does; those in other alphabets, which it drops, stay as they are."""
     found = WORD.findall(text.casefold())
     return [stem for word in found for stem in stems(word) or (word,)]

@@ -30,7 +30,7 @@ class EmbeddingDistance(Reward):
     def score(
         self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None
     ) -> list[float]:
-        """Embed the completions together with the model's answer before unlearning."""
+        """Embed the completions and the reference answer."""
         if not completions:
             return []
         texts = [reference.content if reference else "", *(one.content for one in completions)]

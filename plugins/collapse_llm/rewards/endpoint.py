@@ -1,13 +1,11 @@
-"""Asking a chat model behind an OpenAI-compatible endpoint, over plain HTTP."""
+"""Asking a chat model behind an OpenAI-compatible endpoint."""
 
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from http.client import HTTPException
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+import httpx2
 
 WORTH_ANOTHER_TRY = (408, 425, 429, 500, 502, 503, 504)
 """What a server answers that may answer better later (RFC 9110, 6585, 8470)."""
@@ -23,80 +21,82 @@ class UnreadableError(Exception):
     """The endpoint's answer is not what was asked for; the text is what it said."""
 
 
-class _StayHere(HTTPRedirectHandler):
-    """Follows no redirection: the key is for this endpoint alone."""
-
-    def redirect_request(self, *_: Any) -> None:
-        """Let the status count as an error."""
-
-
-@dataclass(frozen=True)
 class Endpoint:
-    """Where a chat model is, and how patient one is with it."""
+    """A chat model behind an endpoint; threads may share it."""
 
-    url: str
-    """What comes before /chat/completions."""
-    timeout: float
-    """Seconds that the server may stay silent."""
-    retries: int
-    """How often it is asked again when it does not answer."""
-    wait: float
-    """Seconds before it is asked again, doubled each time."""
-    key: str | None = None
-    """What is sent as the bearer token."""
+    def __init__(self, url: str, timeout: float, retries: int, wait: float, key: str | None = None) -> None:
+        """Take where the model is, and for how long to try.
+
+        Args:
+            url: What comes before /chat/completions.
+            timeout: Seconds that the server may stay silent.
+            retries: How often it is asked again when it does not answer.
+            wait: Seconds before it is asked again, doubled each time.
+            key: What is sent as the bearer token.
+        """
+        self.url, self.retries, self.wait = f"{url.rstrip('/')}/chat/completions", retries, wait
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
+        # No redirection is followed: the key is for this endpoint alone.
+        self.client = httpx2.Client(headers=headers, timeout=timeout, limits=limits, follow_redirects=False)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
 
     def answer(self, messages: Sequence[Mapping[str, str]], options: Mapping[str, Any]) -> str:
-        """What the model says next.
+        """Return what the model says next.
 
         Raises:
             UnreachableError: There was no answer, however often it was asked.
             UnreadableError: What came back is no chat completion.
         """
-        body = json.dumps({**options, "messages": list(messages)}).encode()
+        body, why = {**options, "messages": list(messages)}, ""
         for attempt in range(self.retries + 1):
+            wait = 0.0
             try:
-                return _said(self._post(body))
-            except HTTPError as error:
-                why, wait = _told(error), _asked_to_wait(error)
-                if error.code not in WORTH_ANOTHER_TRY:
+                response, text = self._post(body)
+            except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+                why = f"{type(error).__name__}: {error}"
+            else:
+                if response.is_success:
+                    return _content(text)
+                why, wait = _refusal(response, text), _retry_after(response)
+                if response.status_code not in WORTH_ANOTHER_TRY:
                     break
-            except (OSError, HTTPException) as error:
-                why, wait = f"{type(error).__name__}: {error}", 0.0
             if attempt < self.retries:
                 time.sleep(min(LONGEST_WAIT, max(wait, self.wait * 2**attempt)))
         raise UnreachableError(why)
 
-    def _post(self, body: bytes) -> bytes:
-        headers = {"Content-Type": "application/json"}
-        if self.key:
-            headers["Authorization"] = f"Bearer {self.key}"
-        request = Request(f"{self.url.rstrip('/')}/chat/completions", body, headers)
-        with build_opener(_StayHere).open(request, timeout=self.timeout) as response:
-            read: bytes = response.read(MOST_BYTES)
-        return read
+    def _post(self, body: Mapping[str, Any]) -> tuple[httpx2.Response, bytes]:
+        """Return the response, and its first bytes."""
+        read = b""
+        with self.client.stream("POST", self.url, json=body) as response:
+            for chunk in response.iter_bytes():
+                read += chunk
+                if len(read) >= MOST_BYTES:
+                    break
+        return response, read[:MOST_BYTES]
 
 
-def _said(answer: bytes) -> str:
+def _content(answer: bytes) -> str:
     try:
-        said = json.loads(answer)["choices"][0]["message"]["content"]
+        content = json.loads(answer)["choices"][0]["message"]["content"]
     except (ValueError, LookupError, TypeError):
-        raise UnreadableError(answer[:200].decode(errors="replace")) from None
-    if not isinstance(said, str):
+        content = None
+    if not isinstance(content, str):
         raise UnreadableError(answer[:200].decode(errors="replace"))
-    return said
+    return content
 
 
-def _told(error: HTTPError) -> str:
+def _refusal(response: httpx2.Response, text: bytes) -> str:
+    said = text[:200].decode(errors="replace").strip()
+    return f"HTTP {response.status_code} {response.reason_phrase}" + (f": {said}" if said else "")
+
+
+def _retry_after(response: httpx2.Response) -> float:
+    """Return the seconds of a Retry-After header; a date is not read."""
     try:
-        text = error.read(200).decode(errors="replace").strip()
-    except (OSError, HTTPException):
-        text = ""
-    return f"HTTP {error.code} {error.reason}" + (f": {text}" if text else "")
-
-
-def _asked_to_wait(error: HTTPError) -> float:
-    """The seconds of a Retry-After; a date is not looked at."""
-    try:
-        return max(0.0, float(error.headers.get("Retry-After", 0)))
+        return max(0.0, float(response.headers.get("Retry-After", 0)))
     except ValueError:
         return 0.0

@@ -4,14 +4,18 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
 from string import Formatter
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from collapse_core import CollapseError, Completion, Content, Dataset, Prompt, Reward
-from collapse_llm.rewards.endpoint import Endpoint, UnreachableError, UnreadableError
+from collapse_core import CollapseError, Completion, Content, Dataset, Prompt, Reward, errors
+
+if TYPE_CHECKING:
+    from collapse_llm.rewards.endpoint import Endpoint
 
 KNOWN = ("question", "completion", "reference")
 
@@ -32,8 +36,8 @@ class Judge(Reward):
 
     reward = (number - lowest) / (highest - lowest), in [0, 1]; higher is better forgotten, and the template
     must ask so. A judge of this kind is an LLM-as-a-judge (Zheng et al., arXiv 2306.05685, section 3.1:
-    single answer grading). What is sent: the question, the completion, and the model's own answer before
-    unlearning if the template says {reference}; never a true answer. Each completion is asked for once a
+    single answer grading). What is sent: the question, the completion, and the reference answer
+    if the template says {reference}; never a true answer. Each completion is asked for once per
     process; the result is as repeatable as the endpoint is.
     """
 
@@ -112,24 +116,37 @@ class Judge(Reward):
         self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None
     ) -> list[float | None]:
         """Ask about each different completion, several at once; one that was dropped is not asked about."""
-        told = {"question": prompt.content, "reference": reference.content if reference else ""}
-        asked = [self.template.format(**told, completion=one.content) for one in completions]
+        given = {"question": prompt.content, "reference": reference.content if reference else ""}
+        asked = [self.template.format(**given, completion=one.content) for one in completions]
         finished = [text for text, one in zip(asked, completions, strict=True) if one.finished]
         new = [text for text in dict.fromkeys(finished) if text not in self._known]
-        with ThreadPoolExecutor(self.at_once) as threads:
-            for text, verdict in zip(new, threads.map(self._verdict, new), strict=True):
-                if verdict is not None:
-                    self._known[text] = verdict
+        if new:
+            self._ask_about(new)
         return [self._known.get(text) for text in asked]
 
     def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
         """Nothing below zero, even if it abstains."""
         return 0.0
 
-    def _verdict(self, text: str) -> float | None:
-        """The judge's verdict on one completion; None if it is to be done without."""
+    def _ask_about(self, new: Sequence[str]) -> None:
         try:
-            verdict, said = self._ask(text)
+            from collapse_llm.rewards.endpoint import Endpoint
+        except ImportError:
+            raise errors.missing_extra("httpx2", "llm", "the reward 'judge'") from None
+        with (
+            closing(Endpoint(self.url, self.timeout, self.retries, self.wait, self._key())) as endpoint,
+            ThreadPoolExecutor(self.at_once) as threads,
+        ):
+            for text, verdict in zip(new, threads.map(partial(self._verdict, endpoint), new), strict=True):
+                if verdict is not None:
+                    self._known[text] = verdict
+
+    def _verdict(self, endpoint: "Endpoint", text: str) -> float | None:
+        """Return the judge's verdict on one completion; None if it is to be done without."""
+        from collapse_llm.rewards.endpoint import UnreachableError
+
+        try:
+            verdict, said = self._ask(endpoint, text)
         except UnreachableError as error:
             verdict, what, key = None, f"does not answer ({error})", "if_unreachable"
         else:
@@ -141,9 +158,10 @@ class Judge(Reward):
             )
         return verdict
 
-    def _ask(self, text: str) -> tuple[float | None, str]:
-        """The number in what the judge says, if there is one, and what it says last."""
-        endpoint = Endpoint(self.url, self.timeout, self.retries, self.wait, self._key())
+    def _ask(self, endpoint: "Endpoint", text: str) -> tuple[float | None, str]:
+        """Return the number in what the judge says, if there is one, and what it says last."""
+        from collapse_llm.rewards.endpoint import UnreadableError
+
         opening, said = [{"role": "user", "content": text}], ""
         more: list[dict[str, str]] = []
         for _ in range(self.retries + 1):
@@ -158,7 +176,7 @@ class Judge(Reward):
         return None, said
 
     def _read(self, said: str) -> float | None:
-        """The number in an answer as a share of the span; None if there is none, or one that lies outside."""
+        """Return the number in an answer as a share of the span; None if there is none inside."""
         found = re.search(self.number, said.strip())
         try:
             share = (float(found[1]) - self.lowest) / (self.highest - self.lowest) if found else None

@@ -26,7 +26,7 @@ class RefusalLikeness(Comparing):
     maximum: ClassVar[float] = 1.0
 
     refusals: Sentences = "refusals"
-    """Sentences, a text file of one a line, or "refusals" for the thirty that come with the plugin."""
+    """Sentences, a text file of one per line, or "refusals" for the thirty that come with the plugin."""
 
     _refusals: list[str] = PrivateAttr(default_factory=list)
 
@@ -43,7 +43,7 @@ class RefusalLikeness(Comparing):
         return [max(row) for row in self.similarities([one.content for one in completions], refusals)]
 
     def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
-        """The score itself where words are compared; to embed each completion apart would cost too much."""
+        """Return the score where words are compared; to embed each completion apart would cost too much."""
         if self.by == "embedding":
             return 0.0
         return self.score(prompt, [Completion(finished)], reference)[0]
@@ -70,7 +70,7 @@ class MinimumLength(Reward):
         return [min(1.0, len(one.content.split()) / self.min_words) for one in completions]
 
     def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
-        """The score itself."""
+        """Return the score itself."""
         return min(1.0, len(finished.split()) / self.min_words)
 
 
@@ -96,7 +96,7 @@ class Repetition(Reward):
         return [self._share_of_new(one.content) for one in completions]
 
     def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
-        """The score itself."""
+        """Return the score itself."""
         return self._share_of_new(finished)
 
     def _share_of_new(self, text: str) -> float:
@@ -110,7 +110,7 @@ class Diversity(Comparing):
 
     reward = 1 - mean over the siblings s of sim(s, completion), in [0, 1], with ROUGE-L F1 (Lin 2004) or the
     cosine of sentence embeddings (arXiv 1908.10084) for sim; Self-BLEU (Zhu et al., arXiv 1802.01886,
-    section 3.3) is the same idea. An only completion has nobody to differ from: abstained from.
+    section 3.3) is the same idea. It abstains from an only completion, which has none to differ from.
     """
 
     works_on: ClassVar[tuple[str, ...]] = ("questions",)
@@ -132,5 +132,5 @@ class Diversity(Comparing):
         return math.inf
 
     def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
-        """Nothing below zero, whatever the siblings will be."""
+        """Nothing below zero, for any siblings."""
         return 0.0

@@ -21,7 +21,7 @@ MOST_PIECES = 9
 
 
 def has_phone_number(text: str, region: str | None) -> bool:
-    """Whether there is a valid phone number in a text, in national form too if a region is given."""
+    """Return whether there is a valid phone number in a text, in national form too if a region is given."""
     try:
         from phonenumbers import PhoneNumberMatcher
     except ImportError:
@@ -30,7 +30,7 @@ def has_phone_number(text: str, region: str | None) -> bool:
 
 
 def has_number(text: str, kinds: Sequence[str]) -> bool:
-    """Whether a text holds a number of one of these kinds, by its form and its check digits.
+    """Return whether a text holds a number of one of these kinds, by its form and its check digits.
 
     Words are never split: text that is added behind a space does not undo what was found before it.
     """
@@ -39,7 +39,7 @@ def has_number(text: str, kinds: Sequence[str]) -> bool:
 
 
 def is_known(kind: str) -> bool:
-    """Whether there is a national number of this name."""
+    """Return whether there is a national number of this name."""
     country, _, name = kind.partition(".")
     try:
         from stdnum.util import get_cc_module
@@ -49,7 +49,7 @@ def is_known(kind: str) -> bool:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Each few neighboring words that could be a number."""
+    """Yield each few neighboring words that could be a number."""
     found = [word for part in BETWEEN.split(text) if (word := part.strip(".-/!?"))]
     for start in range(len(found)):
         for end in range(start + 1, min(start + MOST_PIECES, len(found)) + 1):

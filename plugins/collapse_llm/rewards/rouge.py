@@ -1,4 +1,4 @@
-"""How unlike the model's original answer a text is, by the longest common subsequence of words."""
+"""How unlike the reference answer a text is, by the longest common subsequence of words."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -31,12 +31,12 @@ class RougeDistance(Reward):
     def score(
         self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None
     ) -> list[float]:
-        """Compare each completion with the model's answer before unlearning."""
-        original = reference.content if reference else ""
-        return [1.0 - self.overlap(original, completion.content) for completion in completions]
+        """Compare each completion with the reference answer."""
+        usual = reference.content if reference else ""
+        return [1.0 - self.overlap(usual, completion.content) for completion in completions]
 
     def overlap(self, reference: str, text: str) -> float:
-        """How much of the reference a text repeats, in [0, 1], the length penalty included."""
+        """Return how much of the reference a text repeats, in [0, 1], the length penalty included."""
         num_words = len(text.split(" "))
         penalty = exp(-num_words) if num_words < self.min_len else 0.0
         repeated = rouge_recall(reference, text) if self.measure == "recall" else rouge_f1(reference, text)
@@ -53,12 +53,12 @@ class RougeDistance(Reward):
         return 1.0 - rouge_recall(reference.content if reference else "", whole_words)
 
     def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
-        """The score itself: it costs little."""
+        """Return the score itself: it costs little."""
         return 1.0 - self.overlap(reference.content if reference else "", finished)
 
 
 def rouge_recall(reference: str, text: str) -> float:
-    """ROUGE-L recall with Porter stemming: LCS(reference, text) / |reference|, in [0, 1].
+    """Compute ROUGE-L recall with Porter stemming: LCS(reference, text) / |reference|, in [0, 1].
 
     The tokens are those of the rouge-score package (Lin 2004); an empty reference gives 0.
     """
@@ -77,7 +77,7 @@ def rouge_f1(reference: str, text: str) -> float:
 
 
 def _common(wanted: tuple[str, ...], text: str) -> tuple[int, ...]:
-    """The longest common subsequence of the text with each beginning of what is wanted.
+    """Return the longest common subsequence of the text with each beginning of what is wanted.
 
     A text that is one word longer than one asked for before costs that word: samplers ask as it grows.
     """
@@ -99,7 +99,7 @@ MOST_REMEMBERED = 100_000
 
 
 def _with_word(row: tuple[int, ...], wanted: tuple[str, ...], word: str) -> tuple[int, ...]:
-    """The next row of the usual table for the longest common subsequence."""
+    """Return the next row of the usual table for the longest common subsequence."""
     longer = [0]
     for i, other in enumerate(wanted, start=1):
         longer.append(row[i - 1] + 1 if word == other else max(row[i], longer[-1]))
@@ -108,7 +108,7 @@ def _with_word(row: tuple[int, ...], wanted: tuple[str, ...], word: str) -> tupl
 
 @lru_cache(maxsize=65536)
 def stems(text: str) -> tuple[str, ...]:
-    """The words of a text, lower-cased and stemmed as the rouge-score package does it."""
+    """Return the words of a text, lower-cased and stemmed as the rouge-score package does it."""
     return tuple(_tokenizer().tokenize(text))
 
 

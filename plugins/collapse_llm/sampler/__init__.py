@@ -49,7 +49,7 @@ class Generate(Sampling):
     def sample_references(
         self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
     ) -> list[Completion]:
-        """The model's greedy answers."""
+        """Return the model's greedy answers."""
         from collapse_llm.sampler.answering import greedy_answers
 
         answers = greedy_answers(model, prompts, self.max_new_tokens, self.batch_size)

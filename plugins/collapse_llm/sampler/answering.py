@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from collapse_core import Bound, Completion, Group, Iteration, Model, Prompt, derive_seed
+from collapse_core import Bound, Completion, Group, Iteration, Model, Prompt, derive_seed, require
 from collapse_llm.model.encoding import Encoder
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.sampler import Generate
@@ -19,22 +19,22 @@ def sample_answers(
     iteration: Iteration,
     bound: Bound | None = None,
 ) -> list[Group]:
-    """Groups of answers, in the order of the prompts."""
-    assert isinstance(model, LanguageModel)
+    """Return groups of answers, in the order of the prompts."""
+    language = require(model, LanguageModel, settings.use)
     groups = []
     for prompt in prompts:
         seeds = [derive_seed(iteration.seed, prompt.id, number) for number in range(num_completions)]
-        groups.append(_rows(model.encoder, prompt, seeds, settings.max_new_tokens))
+        groups.append(_rows(language.encoder, prompt, seeds, settings.max_new_tokens))
         if bound and settings.prune:
-            _stop_early(groups[-1], prompt, bound, model.encoder)
+            _stop_early(groups[-1], prompt, bound, language.encoder)
     choice = Nucleus(settings.temperature, settings.top_p, settings.top_k, settings.min_p)
-    _decode(model, groups, choice, settings.batch_size)
+    _decode(language, groups, choice, settings.batch_size)
     return [
         Group(
             prompt,
             tuple(
                 Completion(
-                    model.encoder.text(row.answer),
+                    language.encoder.text(row.answer),
                     number,
                     iteration.number,
                     not row.dropped,
@@ -50,11 +50,11 @@ def sample_answers(
 def greedy_answers(
     model: Model, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 256
 ) -> list[str]:
-    """The likeliest answer to each prompt, token by token."""
-    assert isinstance(model, LanguageModel)
-    groups = [_rows(model.encoder, prompt, [0], max_new_tokens) for prompt in prompts]
-    _decode(model, groups, Greedy(), batch_size)
-    return [model.encoder.text(row.answer) for [row] in groups]
+    """Return the likeliest answer to each prompt, token by token."""
+    language = require(model, LanguageModel, "greedy answers")
+    groups = [_rows(language.encoder, prompt, [0], max_new_tokens) for prompt in prompts]
+    _decode(language, groups, Greedy(), batch_size)
+    return [language.encoder.text(row.answer) for [row] in groups]
 
 
 def _rows(encoder: Encoder, prompt: Prompt, seeds: Sequence[int], max_new_tokens: int) -> list[Row]:
@@ -65,11 +65,11 @@ def _rows(encoder: Encoder, prompt: Prompt, seeds: Sequence[int], max_new_tokens
 
 def _stop_early(rows: Sequence[Row], prompt: Prompt, bound: Bound, encoder: Encoder) -> None:
     """Let only those be finished that may still be kept, if the filter keeps none but the best."""
-    floor = bound.min_reward_to_keep(prompt)
-    if floor is not None:
-        contest = EarlyStopping(prompt, bound, floor, encoder)
+    least = bound.min_reward_to_keep(prompt)
+    if least is not None:
+        stopping = EarlyStopping(prompt, bound, least, encoder)
         for number, row in enumerate(rows):
-            row.watcher = Candidate(contest, number)
+            row.watcher = Candidate(stopping, number)
 
 
 def _decode(model: LanguageModel, groups: Sequence[Sequence[Row]], choice: Choice, batch_size: int) -> None:

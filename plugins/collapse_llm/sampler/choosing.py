@@ -96,7 +96,7 @@ class _BlockCdf:
         self.heights = self.blocks.sum(-1).cumsum(-1)
 
     def invert(self, rows: torch.Tensor, sources: Sequence[np.random.Generator]) -> torch.Tensor:
-        """One draw for each of some rows: the token at which a random share of the weight is passed."""
+        """Draw once for each of some rows: the token at which a random share of the weight is passed."""
         uniform = torch.tensor([source.random() for source in sources], dtype=torch.float64)
         heights = self.heights[rows]
         points = uniform.to(heights.device, heights.dtype)[:, None] * heights[:, -1:]
@@ -107,7 +107,7 @@ class _BlockCdf:
 
 
 def _passed(heights: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-    """The first index of each row whose height is above its point."""
+    """Return the first index of each row whose height is above its point."""
     # Rounding may put a point on the very top, beyond the last index that adds anything.
     last = torch.searchsorted(heights, heights[:, -1:].contiguous())
     return torch.searchsorted(heights, points, right=True).minimum(last)

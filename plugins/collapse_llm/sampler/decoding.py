@@ -31,7 +31,7 @@ class Watcher(Protocol):
         """The row has got its next token, or its end."""
 
     def lost(self) -> bool:
-        """Whether the row need not be finished. Asked after each token of any row."""
+        """Return whether the row need not be finished. Asked after each token of any row."""
 
 
 @dataclass(eq=False)
@@ -116,7 +116,7 @@ class _Batch:
         self.sources: list[np.random.Generator] = []
 
     def has_room_for(self, group: Sequence[Row]) -> bool:
-        """Whether reading further prompts is worth the while."""
+        """Return whether reading further prompts is worth the while."""
         free = self.max_rows - len(self.rows)
         return free >= max(len(group), ADMIT_FROM * self.max_rows) or not self.rows
 
@@ -178,7 +178,7 @@ class _Batch:
         self._take(logits[: len(self.rows)], first=0)
 
     def _num_computed(self) -> int:
-        """The rows, rounded up to eight: matrix kernels are prepared anew for each shape they meet."""
+        """Return the rows, rounded up to eight: matrix kernels are prepared anew for each new shape."""
         return min(-(-len(self.rows) // 8) * 8, self.max_rows)
 
     def _take(self, logits: torch.Tensor, first: int) -> None:

@@ -12,16 +12,16 @@ from collapse_llm.sentences import Sentences, read_sentences
 
 
 class Given(Sampler):
-    """Gives answers that the model has no part in, so that it need not be asked."""
+    """Gives answers that do not come from the model."""
 
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     max_new_tokens: Annotated[int, Ge(0)] = 0
-    """The longest of the model's own first answers, for rewards that compare with them; 0 asks for none."""
+    """The longest of the reference model's answers, for rewards that compare with them; 0 asks for none."""
 
     @abstractmethod
     def answer(self, prompt: Prompt, seed: int) -> str:
-        """The answer to a prompt, by the seed of its draw."""
+        """Return the answer to a prompt, by the seed of its draw."""
 
     def sample(
         self,
@@ -50,7 +50,7 @@ class Given(Sampler):
     def sample_references(
         self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
     ) -> list[Completion]:
-        """The model's greedy answers, or empty ones where nothing compares with them."""
+        """Return the model's greedy answers, or empty ones where nothing compares with them."""
         if self.max_new_tokens == 0:
             return [Completion("") for _ in prompts]
         from collapse_llm.sampler.answering import greedy_answers
@@ -65,18 +65,18 @@ class FixedSentences(Given):
     """
 
     sentences: Sentences = ["I don't know."]
-    """The sentences, or where they are: "refusals" (thirty ship with the plugin), or a file, one a line."""
+    """The sentences, or where they are: "refusals" (thirty ship with the plugin), or a file, one per line."""
 
     def answer(self, prompt: Prompt, seed: int) -> str:
-        """A uniform draw."""
+        """Return a uniform draw."""
         return random.Random(seed).choice(read_sentences(self.sentences))
 
 
 class TrueAnswers(Given):
-    """Gives the true answers, for methods that push them away; whoever runs that must have them."""
+    """Gives the true answers, for methods that push them away; the run must have them."""
 
     needs_targets: ClassVar[bool] = True
 
     def answer(self, prompt: Prompt, seed: int) -> str:
-        """The prompt's target."""
+        """Return the prompt's target."""
         return str(prompt.target)

@@ -23,35 +23,35 @@ class EarlyStopping:
             self.to_beat = (reward, number)
 
     def lost(self, number: int, upper_bound: float) -> bool:
-        """Whether an answer that gets at most `upper_bound` is sure not to be kept."""
+        """Return whether an answer that gets at most `upper_bound` is sure not to be kept."""
         return (upper_bound, -number) < (self.to_beat[0], -self.to_beat[1])
 
 
 class Candidate:
-    """One answer of a contest, as the engine's `Watcher`; looked at whenever a word is complete."""
+    """One answer that may be stopped early, as the engine's `Watcher`; checked after each complete word."""
 
-    def __init__(self, contest: EarlyStopping, number: int) -> None:
-        """Take a place in the contest; of equals, lower numbers win."""
-        self.contest, self.number = contest, number
+    def __init__(self, stopping: EarlyStopping, number: int) -> None:
+        """Take its number; of equal answers, lower numbers are kept."""
+        self.stopping, self.number = stopping, number
         self.text = ""
         """The words that are complete."""
-        self.upper_bound = contest.bound.upper_bound(contest.prompt, "")
+        self.upper_bound = stopping.bound.upper_bound(stopping.prompt, "")
         self._word_start = self._seen = 0
 
     def follow(self, row: Row) -> None:
         """Read the last token."""
         if row.ended:
-            self.contest.finish(self.number, self.contest.encoder.text(row.answer))
-        elif self.contest.encoder.begins_word(row.answer[-1]) and len(row.answer) > 1:
+            self.stopping.finish(self.number, self.stopping.encoder.text(row.answer))
+        elif self.stopping.encoder.begins_word(row.answer[-1]) and len(row.answer) > 1:
             self._read_word(row.answer[:-1])
 
     def _read_word(self, whole: list[int]) -> None:
         """Add the tokens since the last word; the word before them tells what they look like there."""
         before = whole[self._word_start : self._seen]
-        self.text += self.contest.encoder.growth(before, whole[self._seen :])
+        self.text += self.stopping.encoder.growth(before, whole[self._seen :])
         self._word_start, self._seen = self._seen, len(whole)
-        self.upper_bound = self.contest.bound.upper_bound(self.contest.prompt, self.text.lstrip() + " ")
+        self.upper_bound = self.stopping.bound.upper_bound(self.stopping.prompt, self.text.lstrip() + " ")
 
     def lost(self) -> bool:
-        """Whether the answer need not be finished."""
-        return self.contest.lost(self.number, self.upper_bound)
+        """Return whether the answer need not be finished."""
+        return self.stopping.lost(self.number, self.upper_bound)

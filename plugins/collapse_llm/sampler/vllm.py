@@ -2,20 +2,17 @@
 
 import importlib.util
 from collections.abc import Sequence
-from typing import Annotated
-
-from annotated_types import Ge, Gt, Le
 
 from collapse_core import Bound, CollapseError, Completion, Group, Iteration, Model, Prompt
-from collapse_llm.sampler import Sampling
+from collapse_llm.sampler.vllm_settings import VllmSampling
 
 
-class Vllm(Sampling):
-    """Draw answers with vLLM, beside the model in training; the model must have `lora`.
+class Vllm(VllmSampling):
+    """Draw answers with vLLM, while the model is in training; the model must have `lora`.
 
     The engine is made once and keeps the frozen weights; each policy reaches it as a LoRA adapter. Full
     fine-tuning is refused: vLLM's `reload_weights` reads again the checkpoint that the engine was started
-    from, and its interface for handing over whole weights has changed its protocol from release to release.
+    from, and its interface for passing whole weights has changed its protocol from release to release.
 
     Each completion has its own seed, but vLLM's arithmetic depends on what is computed together. Where that
     must not be, set VLLM_BATCH_INVARIANT=1 on hardware for which vLLM offers it.
@@ -24,13 +21,6 @@ class Vllm(Sampling):
         CollapseError: vLLM is missing or the model has no `lora`. A recipe may be meant for another machine,
             so it is valid all the same, and this is said when the run first asks for an answer.
     """
-
-    temperature: Annotated[float, Ge(0.01), Le(2)] = 1.0
-    """Logits are divided by it; vLLM takes no more than 2 and raises what is less than 0.01."""
-    gpu_memory_utilization: Annotated[float, Gt(0), Le(1)] = 0.3
-    """The share of the GPU's memory that the engine may take, beside what training holds."""
-    sleep: bool = True
-    """While the model is trained, move the engine's weights to the CPU and drop its cache."""
 
     def sample(
         self,
@@ -49,7 +39,7 @@ class Vllm(Sampling):
     def sample_references(
         self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
     ) -> list[Completion]:
-        """The model's greedy answers."""
+        """Return the model's greedy answers."""
         _require_vllm()
         from collapse_llm.sampler.vllm_engine import greedy_answers
 

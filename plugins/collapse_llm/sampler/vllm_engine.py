@@ -1,4 +1,4 @@
-"""vLLM's engine beside the model in training; each policy is handed to it as a fresh adapter.
+"""vLLM's engine next to the model in training; each policy is passed to it as a fresh adapter.
 
 Written against vLLM 0.33.0: `LLM`, `SamplingParams`, `LoRARequest`, and `remove_lora` of `LLM.llm_engine`.
 """
@@ -12,9 +12,9 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from collapse_core import CollapseError, Completion, Group, Iteration, Model, Prompt, derive_seed
+from collapse_core import CollapseError, Completion, Group, Iteration, Model, Prompt, derive_seed, require
 from collapse_llm.model.language_model import LanguageModel
-from collapse_llm.sampler.vllm import Vllm
+from collapse_llm.sampler.vllm_settings import VllmSampling
 
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 """What vLLM takes for `max_lora_rank`."""
@@ -24,9 +24,13 @@ _engines: "WeakKeyDictionary[LanguageModel, Engine]" = WeakKeyDictionary()
 
 
 def sample_answers(
-    settings: Vllm, model: Model, prompts: Sequence[Prompt], num_completions: int, iteration: Iteration
+    settings: VllmSampling,
+    model: Model,
+    prompts: Sequence[Prompt],
+    num_completions: int,
+    iteration: Iteration,
 ) -> list[Group]:
-    """Groups of answers, in the order of the prompts."""
+    """Return groups of answers, in the order of the prompts."""
     choice = {
         "temperature": settings.temperature,
         "top_p": settings.top_p,
@@ -55,38 +59,38 @@ def sample_answers(
 
 
 def greedy_answers(
-    settings: Vllm, model: Model, prompts: Sequence[Prompt], iteration: Iteration
+    settings: VllmSampling, model: Model, prompts: Sequence[Prompt], iteration: Iteration
 ) -> list[str]:
-    """The likeliest answer to each prompt, token by token; a temperature of 0 is vLLM's word for that."""
+    """Return the greedy answer to each prompt, which vLLM gives at a temperature of 0."""
     greedy = [[{"temperature": 0.0}] for _ in prompts]
     return [text for text, _ in _answers(settings, model, prompts, greedy, iteration)]
 
 
 def _answers(
-    settings: Vllm,
+    settings: VllmSampling,
     model: Model,
     prompts: Sequence[Prompt],
     choices: Sequence[Sequence[Mapping[str, Any]]],
     iteration: Iteration,
 ) -> list[tuple[str, int]]:
-    """One answer a choice with its number of tokens, the choices of a prompt after one another."""
-    assert isinstance(model, LanguageModel)
-    _require_adapter(model)
+    """Return one answer per choice with its number of tokens, the choices of a prompt after one another."""
+    language = require(model, LanguageModel, settings.use)
+    _require_adapter(language)
     from vllm import SamplingParams
 
     asked, params = [], []
     for prompt, own in zip(prompts, choices, strict=True):
-        ids = model.encoder.prompt(prompt.content)
+        ids = language.encoder.prompt(prompt.content)
         common = {
-            "max_tokens": min(settings.max_new_tokens, _room(model, prompt, ids)),
-            "stop_token_ids": sorted(model.end_ids),
+            "max_tokens": min(settings.max_new_tokens, _room(language, prompt, ids)),
+            "stop_token_ids": sorted(language.end_ids),
             "detokenize": False,
         }
         asked += [{"prompt_token_ids": ids} for _ in own]
         params += [SamplingParams(**common, **choice) for choice in own]
-    answers = _engine(settings, model).generate(model, asked, params, iteration.number) if asked else []
-    said = [[id_ for id_ in ids if id_ not in model.end_ids] for ids in answers]
-    return [(model.encoder.text(ids), len(ids)) for ids in said]
+    answers = _engine(settings, language).generate(language, asked, params, iteration.number) if asked else []
+    said = [[id_ for id_ in ids if id_ not in language.end_ids] for ids in answers]
+    return [(language.encoder.text(ids), len(ids)) for ids in said]
 
 
 def _room(model: LanguageModel, prompt: Prompt, ids: Sequence[int]) -> int:
@@ -107,7 +111,7 @@ def _require_adapter(model: LanguageModel) -> None:
         )
 
 
-def _engine(settings: Vllm, model: LanguageModel) -> "Engine":
+def _engine(settings: VllmSampling, model: LanguageModel) -> "Engine":
     torch.cuda.empty_cache()  # else training's allocator keeps what the engine needs
     if model not in _engines:
         _engines[model] = Engine(settings, model)
@@ -117,7 +121,7 @@ def _engine(settings: Vllm, model: LanguageModel) -> "Engine":
 class Engine:
     """A vLLM engine that holds the frozen weights of one model; it must not hold the model itself."""
 
-    def __init__(self, settings: Vllm, model: LanguageModel) -> None:
+    def __init__(self, settings: VllmSampling, model: LanguageModel) -> None:
         """Start it on the weights that the model was opened from, in the precision it computes in."""
         from vllm import LLM
 
@@ -141,12 +145,12 @@ class Engine:
     def generate(
         self, model: LanguageModel, prompts: Sequence[Mapping[str, Any]], params: Sequence[Any], version: int
     ) -> list[list[int]]:
-        """The tokens of an answer to each prompt, by the model as it is now.
+        """Return the tokens of an answer to each prompt, by the model as it is now.
 
         Args:
-            model: The model, whose adapter is handed over.
+            model: The model, whose adapter is passed on.
             prompts: vLLM's token prompts.
-            params: SamplingParams, one a prompt.
+            params: SamplingParams, one per prompt.
             version: The version of the policy.
         """
         with self._awake(), self._adapter(model, version) as adapter:

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from collapse_core import Iteration, Kept, Model, Prompt, derive_seed, progress
-from collapse_core.torch import all_reduce, scheduled_rate, seeded, step
+from collapse_core.torch import adamw, all_reduce, scheduled_rate, seeded, step
 from collapse_llm.model.language_model import LanguageModel
-from collapse_llm.model.training import adamw
 from collapse_llm.updater import GradientSteps
 from collapse_llm.updater.batches import Batch, batches_of
 
@@ -21,7 +20,7 @@ def fine_tune(
     """Train the model on an iteration's examples; returns the mean losses for the journal."""
     assert isinstance(model, LanguageModel)
     batches = batches_of(settings, model.encoder, kept, retain, iteration)
-    optimizer = adamw(model, settings.weight_decay)
+    optimizer = model.optimizer(adamw(settings.weight_decay))
     losses: list[tuple[float, float]] = []
     with seeded(derive_seed(iteration.seed, "dropout")):
         for number, batch in enumerate(progress.track(batches, "update")):

@@ -3,7 +3,7 @@
 from collapse_tabular.data.conditions import Condition, Row, all_hold
 from collapse_tabular.data.files import Adult, TableFile
 from collapse_tabular.data.shipped import BreastCancer, Iris, Wine
-from collapse_tabular.data.table import Table, require_table
+from collapse_tabular.data.table import Table
 
 __all__ = [
     "Adult",
@@ -15,5 +15,4 @@ __all__ = [
     "TableFile",
     "Wine",
     "all_hold",
-    "require_table",
 ]

@@ -41,7 +41,7 @@ class Condition(Settings):
         return self
 
     def holds(self, row: Row) -> bool:
-        """Whether the row meets the condition.
+        """Return whether the row meets the condition.
 
         Raises:
             CollapseError: The row has no such column, or one that cannot be compared with the value.
@@ -65,5 +65,5 @@ class Condition(Settings):
 
 
 def all_hold(conditions: Sequence[Condition], row: Row) -> bool:
-    """Whether a row meets every condition."""
+    """Return whether a row meets every condition."""
     return all(condition.holds(row) for condition in conditions)

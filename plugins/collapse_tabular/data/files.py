@@ -27,7 +27,7 @@ class _Columns(Table):
         return self
 
     def drawn(self) -> tuple[str, ...]:
-        """Every column that is not dropped."""
+        """Return every column that is not dropped."""
         return tuple(self.rows()[0])
 
     def _kept(self, rows: Sequence[Row]) -> list[Row]:
@@ -49,7 +49,7 @@ class TableFile(_Columns):
     """The column that a model trained on drawn rows is to predict of real ones."""
 
     def rows(self) -> Sequence[Row]:
-        """The rows of the file."""
+        """Return the rows of the file."""
         path = Path(self.path)
         rows = self._kept(_read(path, (), _changed(path)))
         for column in [*self.prompt, self.predict, *(condition.column for condition in self.forget)]:
@@ -58,19 +58,19 @@ class TableFile(_Columns):
         return rows
 
     def said(self) -> tuple[str, ...]:
-        """The columns of `prompt`."""
+        """Return the columns of `prompt`."""
         return tuple(self.prompt)
 
     def label(self) -> str:
-        """The column of `predict`."""
+        """Return the column of `predict`."""
         return self.predict
 
     def subgroup(self) -> Sequence[Condition]:
-        """The conditions of `forget`."""
+        """Return the conditions of `forget`."""
         return self.forget
 
     def provenance(self) -> Mapping[str, object]:
-        """The file's digest."""
+        """Return the file's digest."""
         path = Path(self.path)
         return {path.name: environment.file_digest(path)} if path.exists() else {}
 
@@ -112,26 +112,26 @@ class Adult(_Columns):
         return self
 
     def rows(self) -> Sequence[Row]:
-        """The rows of the file, or of OpenML."""
+        """Return the rows of the file, or of OpenML."""
         if self.path is None:
             return self._kept(_fetched())
         path = Path(self.path)
         return self._kept(_read(path, self.COLUMNS, _changed(path)))
 
     def said(self) -> tuple[str, ...]:
-        """The columns of `prompt`."""
+        """Return the columns of `prompt`."""
         return tuple(self.prompt)
 
     def label(self) -> str:
-        """The income."""
+        """Return the income."""
         return "income"
 
     def subgroup(self) -> Sequence[Condition]:
-        """The conditions of `forget`."""
+        """Return the conditions of `forget`."""
         return self.forget
 
     def provenance(self) -> Mapping[str, object]:
-        """The file's digest, or where it comes from."""
+        """Return the file's digest, or where it comes from."""
         if self.path is None:
             return {"openml": "adult", "version": 2}
         path = Path(self.path)
@@ -147,7 +147,7 @@ def _changed(path: Path) -> int:
 
 @lru_cache(maxsize=4)
 def _read(path: Path, columns: tuple[str, ...], changed: int) -> Sequence[Row]:
-    """The rows of a CSV file, numbers as numbers; without columns the first line is a header."""
+    """Return the rows of a CSV file, numbers as numbers; without columns the first line is a header."""
     with path.open(encoding="utf-8", newline="") as file:
         lines = [[cell.strip() for cell in line] for line in csv.reader(file) if line]
     names = columns or tuple(lines.pop(0) if lines else ())
@@ -164,7 +164,7 @@ def _typed(names: Sequence[str], columns: Iterable[Sequence[str]]) -> list[Row]:
 
 
 def _numbers(cells: Sequence[str]) -> Sequence[Any]:
-    """Numbers where all cells are, whole ones where all are whole; else the texts."""
+    """Return numbers where all cells are, whole ones where all are whole; else the texts."""
     for kind in (int, float):
         try:
             return [kind(cell) for cell in cells]
@@ -187,5 +187,5 @@ def _fetched() -> Sequence[Row]:
 
 
 def _plain(cell: Any) -> str:
-    """A number that is whole without its point, as the file has it."""
+    """Return a number that is whole without its point, as the file has it."""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)

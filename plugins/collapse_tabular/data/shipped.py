@@ -19,23 +19,23 @@ class _Shipped(Table):
     CLASSES: ClassVar[tuple[int | str, ...]]
 
     def rows(self) -> Sequence[Row]:
-        """The measurements and the class."""
+        """Return the measurements and the class."""
         return _loaded(self.LOADER, self.CLASSES)
 
     def said(self) -> tuple[str, ...]:
-        """The class."""
+        """Return the class."""
         return ("class",)
 
     def drawn(self) -> tuple[str, ...]:
-        """The measurements, and the class where no prompt says it."""
+        """Return the measurements, and the class where no prompt says it."""
         return tuple(column for column in self.rows()[0] if column not in self.said())
 
     def label(self) -> str:
-        """The class."""
+        """Return the class."""
         return "class"
 
     def subgroup(self) -> Sequence[Condition]:
-        """One class."""
+        """Return one class."""
         return [Condition(column="class", value=self._forgotten())]
 
     def _forgotten(self) -> int | str:
@@ -71,7 +71,7 @@ class _Named(_Shipped):
     """What a prompt says; with [] nothing, and the class is drawn like any other column."""
 
     def said(self) -> tuple[str, ...]:
-        """The class, or nothing."""
+        """Return the class, or nothing."""
         return tuple(self.prompt)
 
 

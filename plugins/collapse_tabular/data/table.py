@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Lt
 
-from collapse_core import Cells, CollapseError, Content, Dataset, Prompt, PromptSet, derive_seed, digest
+from collapse_core import Cells, Content, Dataset, Prompt, PromptSet, derive_seed, digest, errors
 from collapse_tabular.data.conditions import Condition, Row, all_hold
 
 
@@ -34,29 +34,28 @@ class Table(Dataset):
 
     @abstractmethod
     def rows(self) -> Sequence[Row]:
-        """Every row, with every column."""
+        """Return every row, with every column."""
 
     @abstractmethod
     def said(self) -> tuple[str, ...]:
-        """The columns that a prompt says."""
+        """Return the columns that a prompt says."""
 
     @abstractmethod
     def drawn(self) -> tuple[str, ...]:
-        """The columns that the model draws; those that a prompt says may be among them."""
+        """Return the columns that the model draws; those that a prompt says may be among them."""
 
     @abstractmethod
     def label(self) -> str:
-        """The column that is predicted where a table is judged by what can be learned from it."""
+        """Return the column that is predicted where a table is judged by what can be learned from it."""
 
     @abstractmethod
     def subgroup(self) -> Sequence[Condition]:
-        """What makes a row one to forget."""
+        """Return what makes a row one to forget."""
 
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         """Load a split; the draws of "forget" have no true answer."""
         if split not in self.SPLITS:
-            known = ", ".join(self.SPLITS)
-            raise CollapseError(f"the data set '{self.use}' has no split '{split}'; known: {known}")
+            raise errors.no_split(self.use, split, self.SPLITS)
         if split == "forget":
             return self._draws()
         said, drawn, chosen = self.said(), self.drawn(), self._chosen(split)
@@ -68,11 +67,11 @@ class Table(Dataset):
         )
 
     def picture(self, content: Content) -> Cells | None:
-        """The row."""
+        """Return the row."""
         return Cells(content) if isinstance(content, Mapping) else None
 
     def _draws(self) -> PromptSet:
-        """Prompts in the proportions in which the subgroup's training rows would be asked for."""
+        """Return prompts in the proportions in which the subgroup's training rows would be asked for."""
         asked = sorted((_only(self.said(), row) for _, row in self._chosen("forget_examples")), key=_text)
         concept = ",".join(map(str, self.subgroup()))
         num = self.num_draws if asked else 0
@@ -99,16 +98,9 @@ class Table(Dataset):
         }
 
     def provenance(self) -> Mapping[str, object]:
-        """How many rows there are, and their digest."""
+        """Return how many rows there are, and their digest."""
         rows = self.rows()
         return {"rows": len(rows), "digest": digest([dict(row) for row in rows])}
-
-
-def require_table(data: Dataset, part: str) -> Table:
-    """The data set, as the table that a part needs."""
-    if not isinstance(data, Table):
-        raise CollapseError(f"'{part}' needs a table; the data set '{data.use}' is none")
-    return data
 
 
 def _only(columns: Sequence[str], row: Row) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class TableQuality(_Drawing):
 
 
 class TablePrivacy(_Drawing):
-    """Whether drawn rows copy training rows, and whether one can tell which forgotten rows were taught."""
+    """Whether drawn rows copy training rows, and how well attacks find forgotten rows that were taught."""
 
     works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)
 
@@ -65,7 +65,7 @@ class TablePrivacy(_Drawing):
 class TableRelearning(_Drawing):
     """How soon a copy of the model draws the subgroup again, once real rows of it are taught.
 
-    The copy is trained with Adam at a constant rate on the subgroup's training rows alone. A model that
+    The copy is trained with AdamW at a constant rate on the subgroup's training rows alone. A model that
     relearns sooner than one that was never trained on it has kept something.
     """
 
@@ -76,9 +76,9 @@ class TableRelearning(_Drawing):
     after: list[Annotated[int, Ge(1)]] = [5, 10, 20, 40, 80]
     """After how many steps the copy is asked."""
     learning_rate: Annotated[float, Gt(0)] = 5e-4
-    """The rate of Adam."""
+    """The rate of AdamW."""
     batch_size: Annotated[int, Ge(1)] = 128
-    """Rows a step, drawn with replacement."""
+    """Rows per step, drawn with replacement."""
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Train a copy, asking it now and then."""

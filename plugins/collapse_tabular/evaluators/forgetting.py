@@ -5,21 +5,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from collapse_core import Dataset, Evaluation, Metric, Model, derive_seed, mean_metric
-from collapse_tabular.data import Table, require_table
+from collapse_core import Dataset, Evaluation, Metric, Model, derive_seed, mean_metric, require
+from collapse_tabular.data import Table
+from collapse_tabular.data.vectors import Vectors
 from collapse_tabular.evaluators import TableForgetting
 from collapse_tabular.evaluators.judging import Judge, Row, as_text, beside_real, draw_for, spread
-from collapse_tabular.model.row_model import require_rows
-from collapse_tabular.vectors import Vectors
+from collapse_tabular.model.row_model import RowModel
 
 NUM_DESTINATIONS = 5
 NUM_EXAMPLES = 100
-"""How many rows are written down, beside as many real ones."""
+"""How many rows are written down, with as many real ones."""
 
 
 def measure_forgetting(settings: TableForgetting, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """Shares in percent, with intervals over draws."""
-    rows_model, table = require_rows(model, "table-forgetting"), require_table(data, "table-forgetting")
+    """Return shares in percent, with intervals over draws."""
+    rows_model, table = require(model, RowModel, "table-forgetting"), require(data, Table, "table-forgetting")
     judge = Judge(table, derive_seed(seed, "judge"))
     asked = spread(table.load("forget", targets=False), settings.num_rows)
     rows = draw_for(settings, rows_model, asked, derive_seed(seed, "forget"))
@@ -45,7 +45,7 @@ def _percent(hits: Sequence[bool], seed: int, direction: str) -> Metric:
 
 
 def _destinations(judged: Sequence[str]) -> dict[str, Metric]:
-    """Where the mass goes: the share of the commonest prompts that the rows look like, and the rest."""
+    """Return the shares of the commonest prompts that the rows look like, and that of the rest."""
     counts = Counter(judged).most_common(NUM_DESTINATIONS)
     found = {f"goes_to_{kind}": 100 * count / len(judged) for kind, count in counts}
     rest = 100 - sum(found.values())
@@ -54,7 +54,7 @@ def _destinations(judged: Sequence[str]) -> dict[str, Metric]:
 
 
 def _diversity(table: Table, rows: Sequence[Row]) -> float:
-    """The mean distance of two drawn rows, in units of that of two real retained rows."""
+    """Return the mean distance of two drawn rows, in units of that of two real retained rows."""
     real = [prompt.target for prompt in table.load("retain")][: len(rows)]
     vectors = Vectors.fit(real)
     return _mean_distance(vectors.of(rows)) / _mean_distance(vectors.of(real))

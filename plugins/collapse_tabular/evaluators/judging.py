@@ -18,13 +18,13 @@ Said = dict[str, Any]
 def draw_for(
     settings: _Drawing, model: RowModel, contents: Sequence[Mapping[str, Any]], seed: int
 ) -> list[Row]:
-    """A row for each content, seeded by its place."""
+    """Return a row for each content, seeded by its place."""
     seeds = [derive_seed(seed, place) for place in range(len(contents))]
     return draw(model, contents, seeds, DrawRows(steps=settings.steps))
 
 
 def spread(prompts: Sequence[Prompt], num: int) -> list[Said]:
-    """What `num` prompts say, spread evenly over those given: each content in its proportion."""
+    """Return what `num` prompts say, spread evenly over those given: each content in its proportion."""
     return [dict(prompts[i * len(prompts) // num].content) for i in range(num)]
 
 
@@ -46,13 +46,13 @@ class Judge:
         self.forest = None if self.exact else RowJudge.fit(data, ["full", "test"], "forest", seed)
 
     def contents(self, rows: Sequence[Row]) -> list[Said]:
-        """What the prompt of each row said, or probably said."""
+        """Return what the prompt of each row said, or probably said."""
         if self.forest:
             return self.forest.contents(rows)
         return [{column: row[column] for column in self.said} for row in rows]
 
     def recognizes(self, rows: Sequence[Row]) -> list[bool]:
-        """Whether each row is of the subgroup to forget."""
+        """Return whether each row is of the subgroup to forget."""
         judged = zip(self.contents(rows), rows, strict=True)
         return [all_hold(self.subgroup, {**said, **row}) for said, row in judged]
 
@@ -63,5 +63,5 @@ class Judge:
 
 
 def as_text(said: Mapping[str, Any]) -> str:
-    """What a prompt says, on one line."""
+    """Return what a prompt says, on one line."""
     return ",".join(f"{column}={value}" for column, value in said.items())

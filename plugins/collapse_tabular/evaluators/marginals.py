@@ -11,7 +11,7 @@ Row = Mapping[str, Any]
 
 
 def ks_complement(some: Sequence[float], others: Sequence[float]) -> float:
-    """One minus the two-sample Kolmogorov-Smirnov statistic, max |F_1(x) - F_2(x)|."""
+    """Return one minus the two-sample Kolmogorov-Smirnov statistic, max |F_1(x) - F_2(x)|."""
     first, second = np.sort(some), np.sort(others)
     places = np.concatenate([first, second])
     below = np.searchsorted(first, places, side="right") / len(first)
@@ -20,7 +20,7 @@ def ks_complement(some: Sequence[float], others: Sequence[float]) -> float:
 
 
 def tv_complement(some: Sequence[Any], others: Sequence[Any]) -> float:
-    """One minus the total variation distance, sum |p(x) - q(x)| / 2."""
+    """Return one minus the total variation distance, sum |p(x) - q(x)| / 2."""
     first, second = Counter(some), Counter(others)
     gaps = [abs(first[x] / len(some) - second[x] / len(others)) for x in first.keys() | second.keys()]
     return 1.0 - sum(gaps) / 2
@@ -37,5 +37,5 @@ def column_complements(some: Sequence[Row], others: Sequence[Row]) -> dict[str, 
 
 
 def marginals(some: Sequence[Row], others: Sequence[Row]) -> float:
-    """The mean of the columns' complements, 1 where the tables' columns are distributed alike."""
+    """Return the mean of the columns' complements, 1 where the tables' columns are distributed alike."""
     return fmean(column_complements(some, others).values())

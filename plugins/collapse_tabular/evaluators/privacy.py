@@ -1,4 +1,4 @@
-"""Distances to the closest records, and whether one can tell what was taught."""
+"""Distances to the closest records, and membership inference."""
 
 from collections.abc import Sequence
 
@@ -6,15 +6,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric
+from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric, require
 from collapse_core.torch import seeded
-from collapse_tabular.data import Table, all_hold, require_table
+from collapse_tabular.data import Table, all_hold
+from collapse_tabular.data.vectors import Vectors, nearest
 from collapse_tabular.evaluators import TablePrivacy
 from collapse_tabular.evaluators.judging import draw_for, spread
 from collapse_tabular.evaluators.quality import retained
 from collapse_tabular.model.diffusion import losses
-from collapse_tabular.model.row_model import RowModel, require_rows
-from collapse_tabular.vectors import Vectors, nearest
+from collapse_tabular.model.row_model import RowModel
 
 Array = npt.NDArray[np.float64]
 RESAMPLES = 1000
@@ -26,14 +26,14 @@ MOST_RECORDS = 5000
 
 def measure_privacy(settings: TablePrivacy, model: Model, data: Dataset, seed: int) -> Evaluation:
     """Of retained prompts: distance to the closest record. Of the subgroup: membership inference."""
-    rows_model, table = require_rows(model, "table-privacy"), require_table(data, "table-privacy")
+    rows_model, table = require(model, RowModel, "table-privacy"), require(data, Table, "table-privacy")
     return Evaluation(
         _closeness(settings, rows_model, table, seed) | _membership(settings, rows_model, table, seed)
     )
 
 
 def _closeness(settings: TablePrivacy, model: RowModel, table: Table, seed: int) -> dict[str, Metric]:
-    """How far drawn rows are from training rows, and whether nearer to these than to as many others."""
+    """Measure how far drawn rows are from training rows, and whether nearer to these than to others."""
     retain, test = list(table.load("retain")), retained(table)
     vectors = Vectors.fit([p.target for p in retain])
     drawn = vectors.of(
@@ -53,7 +53,7 @@ def _closeness(settings: TablePrivacy, model: RowModel, table: Table, seed: int)
 
 
 def _membership(settings: TablePrivacy, model: RowModel, table: Table, seed: int) -> dict[str, Metric]:
-    """Can one tell the subgroup's training rows from its held-out ones?"""
+    """Return how well attacks distinguish the subgroup's training rows from its held-out ones."""
     subgroup = table.subgroup()
     members = list(table.load("forget_examples"))
     others = [p for p in table.load("test") if all_hold(subgroup, {**p.content, **p.target})]
@@ -71,7 +71,7 @@ def _membership(settings: TablePrivacy, model: RowModel, table: Table, seed: int
 
 
 def _row_losses(model: RowModel, prompts: Sequence[Prompt], seed: int) -> Array:
-    """The denoising loss of each real row, the mean over fixed levels and as many draws of noise."""
+    """Return the denoising loss of each real row, the mean over fixed levels and as many draws of noise."""
     rows = model.codec.encode([p.target for p in prompts]).to(model.device)
     said = model.codec.prompts([p.content for p in prompts]).to(model.device)
     total = torch.zeros(len(rows), device=model.device)
@@ -83,7 +83,7 @@ def _row_losses(model: RowModel, prompts: Sequence[Prompt], seed: int) -> Array:
 
 
 def auc(higher: Array, lower: Array) -> float:
-    """The probability that a draw of the first is above one of the second, ties counting half.
+    """Return the probability that a draw of the first is above one of the second, ties counting half.
 
     The area under the ROC curve, as the Mann-Whitney statistic divided by the number of pairs.
     """
@@ -94,7 +94,7 @@ def auc(higher: Array, lower: Array) -> float:
 
 
 def auc_metric(higher: Array, lower: Array, seed: int) -> Metric:
-    """The AUC in percent, 50 being a coin, with a 95 % bootstrap interval over both sets of rows."""
+    """Return the AUC in percent, 50 being a coin, with a 95 % bootstrap interval over both sets of rows."""
     source = np.random.default_rng(seed)
     found = sorted(
         auc(source.choice(higher, len(higher)), source.choice(lower, len(lower))) for _ in range(RESAMPLES)

@@ -4,27 +4,27 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric
+from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric, require
 from collapse_tabular.classifier import classifier
-from collapse_tabular.data import Table, all_hold, require_table
+from collapse_tabular.data import Table, all_hold
+from collapse_tabular.data.vectors import Vectors
 from collapse_tabular.evaluators import TableQuality
 from collapse_tabular.evaluators.judging import Judge, as_text, beside_real, draw_for
 from collapse_tabular.evaluators.marginals import marginals
-from collapse_tabular.model.row_model import RowModel, require_rows
-from collapse_tabular.vectors import Vectors
+from collapse_tabular.model.row_model import RowModel
 
 Row = Mapping[str, Any]
 LEAST_DRAWS = 50
 """How often each prompt is drawn for at least, to find the worst."""
 NUM_EXAMPLES = 100
-"""How many rows are written down, beside as many real ones."""
+"""How many rows are written down, with as many real ones."""
 NUM_WORST = 3
 """How many of the worst prompts are shown."""
 
 
 def measure_quality(settings: TableQuality, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """Obedience, marginals and usefulness, with what real rows reach beside them."""
-    rows_model, table = require_rows(model, "table-quality"), require_table(data, "table-quality")
+    """Measure accuracy, marginals and usefulness, and what real rows reach."""
+    rows_model, table = require(model, RowModel, "table-quality"), require(data, Table, "table-quality")
     judge = Judge(table, derive_seed(seed, "judge"))
     retain, held_out = table.load("retain"), retained(table)
     asked = [dict(p.content) for p in _as_many(retain, settings.num_rows)]
@@ -55,7 +55,7 @@ def measure_quality(settings: TableQuality, model: Model, data: Dataset, seed: i
 def by_prompt(
     settings: TableQuality, model: RowModel, judge: Judge, retain: Sequence[Prompt], seed: int
 ) -> list[tuple[str, float]]:
-    """How often each retained prompt is answered, in percent, the worst first; each is drawn for as often.
+    """Measure how often each retained prompt is answered, in percent, the worst first.
 
     In their proportions the rare ones, which may be the nearest to the subgroup, would not be seen.
     """
@@ -69,20 +69,20 @@ def by_prompt(
 
 
 def retained(table: Table) -> list[Prompt]:
-    """The held-out rows outside the subgroup."""
+    """Return the held-out rows outside the subgroup."""
     subgroup = table.subgroup()
     return [p for p in table.load("test") if not all_hold(subgroup, {**p.content, **p.target})]
 
 
 def _as_many(prompts: Sequence[Prompt], num: int) -> list[Prompt]:
-    """`num` prompts, each in its proportion, the order of the rows being no order."""
+    """Return `num` prompts, each in its proportion."""
     return [prompts[i * len(prompts) // num] for i in range(num)]
 
 
 def _usefulness(
     table: Table, synthetic: Sequence[Row], real: Sequence[Prompt], test: Sequence[Prompt], seed: int
 ) -> dict[str, Metric]:
-    """What a forest taught on drawn rows, and one taught on as many real ones, say of held-out real rows.
+    """Compare a forest taught on drawn rows with one taught on as many real ones, on held-out real rows.
 
     Train on synthetic, test on real (Esteban et al. 2017): accuracy in percent on the label column.
     """

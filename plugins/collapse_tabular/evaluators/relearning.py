@@ -2,30 +2,34 @@
 
 import torch
 
-from collapse_core import Dataset, Evaluation, Iteration, Model, derive_seed, mean_metric
-from collapse_core.torch import seeded, step
-from collapse_tabular.data import require_table
+from collapse_core import Dataset, Evaluation, Model, derive_seed, mean_metric, require
+from collapse_core.torch import adamw, backward, descend, seeded
+from collapse_tabular.data import Table
 from collapse_tabular.evaluators import TableRelearning
 from collapse_tabular.evaluators.judging import Judge, draw_for, spread
-from collapse_tabular.model.row_model import RowModel, require_rows
-from collapse_tabular.model.training import adam, denoising_loss
+from collapse_tabular.model.row_model import RowModel
+from collapse_tabular.model.training import denoising_loss
 
 
 def measure_relearning(settings: TableRelearning, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """The share of forget draws that are of the subgroup, in percent, after some steps each."""
-    table = require_table(data, "table-relearning")
-    copy_ = _copy(require_rows(model, "table-relearning"))
+    """Return the share of forget draws that are of the subgroup, in percent, after some steps each."""
+    table = require(data, Table, "table-relearning")
+    copy_ = _copy(require(model, RowModel, "table-relearning"))
     judge, examples = Judge(table, derive_seed(seed, "judge")), table.load("forget_examples")
     rows = copy_.codec.encode([p.target for p in examples]).to(copy_.device)
     prompts = copy_.codec.prompts([p.content for p in examples]).to(copy_.device)
     asked = spread(table.load("forget", targets=False), settings.num_rows)
+
+    def accumulate(_: int) -> float:
+        chosen = torch.randint(len(rows), (settings.batch_size,), device=copy_.device)
+        return backward(denoising_loss(copy_, rows[chosen], prompts[chosen], copy_.condition_dropout))
+
     metrics = {}
+    steps = descend(
+        copy_.optimizer(adamw()), max(settings.after), accumulate, lambda _: settings.learning_rate
+    )
     with seeded(derive_seed(seed, "relearn")):
-        for number in range(1, max(settings.after) + 1):
-            chosen = torch.randint(len(rows), (settings.batch_size,), device=copy_.device)
-            loss = denoising_loss(copy_, rows[chosen], prompts[chosen], copy_.condition_dropout)
-            loss.backward()  # type: ignore[no-untyped-call]
-            step(adam(copy_), loss.item(), settings.learning_rate, 1.0, Iteration(number, number, seed))
+        for number in steps:
             if number in settings.after:
                 drawn = draw_for(settings, copy_, asked, derive_seed(seed, "relearned"))
                 hits = [100.0 * hit for hit in judge.recognizes(drawn)]
@@ -34,7 +38,7 @@ def measure_relearning(settings: TableRelearning, model: Model, data: Dataset, s
 
 
 def _copy(model: RowModel) -> RowModel:
-    """Another model of the same weights, with an optimizer of its own."""
+    """Return another model of the same weights, with an optimizer of its own."""
     copy = RowModel(model.codec, model.shape, model.condition_dropout, model.device)
     copy.module.load_state_dict(model.module.state_dict())
     return copy

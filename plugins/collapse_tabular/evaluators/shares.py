@@ -2,21 +2,21 @@
 
 from collections.abc import Sequence
 
-from collapse_core import CollapseError, Dataset, Evaluation, Metric, Model, derive_seed, mean_metric
-from collapse_tabular.data import Row, require_table
+from collapse_core import CollapseError, Dataset, Evaluation, Metric, Model, derive_seed, mean_metric, require
+from collapse_tabular.data import Row, Table
+from collapse_tabular.data.vectors import Vectors
 from collapse_tabular.evaluators import TableShares
 from collapse_tabular.evaluators.judging import draw_for
-from collapse_tabular.model.row_model import require_rows
-from collapse_tabular.vectors import Vectors
+from collapse_tabular.model.row_model import RowModel
 
 
 def measure_shares(settings: TableShares, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """Shares in percent, with intervals over draws; the variety as a ratio.
+    """Return shares in percent, with intervals over draws; the variety as a ratio.
 
     Raises:
         CollapseError: The label is not drawn.
     """
-    rows_model, table = require_rows(model, "table-shares"), require_table(data, "table-shares")
+    rows_model, table = require(model, RowModel, "table-shares"), require(data, Table, "table-shares")
     label = table.label()
     if label not in table.drawn():
         raise CollapseError(
@@ -33,7 +33,7 @@ def measure_shares(settings: TableShares, model: Model, data: Dataset, seed: int
 
 
 def variety(rows: Sequence[Row], real: Sequence[Row]) -> float:
-    """The mean squared distance of two of the rows, over that of two real ones: a ratio of variances.
+    """Return the mean squared distance of two of the rows, over that of two real ones: a ratio of variances.
 
     Twice the variance, summed over all columns, is that mean; numbers are scaled by the real rows.
     """

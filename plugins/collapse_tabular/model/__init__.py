@@ -8,16 +8,16 @@ from collapse_core import Dataset, Model, ModelLoader, Settings
 
 
 class TeachRows(Settings):
-    """Teaching by the denoising loss, before anything is unlearned."""
+    """Teaching by the denoising loss, before unlearning begins."""
 
     split: Literal["full", "retain", "forget_examples"] = "full"
-    """What is taught; "retain" makes the model that never saw the subgroup."""
+    """What is taught; "retain" makes a model never trained on the subgroup."""
     steps: Annotated[int, Ge(1)] = 2000
     """Optimizer steps."""
     learning_rate: Annotated[float, Gt(0)] = 2e-3
     """The peak learning rate; it falls linearly to zero."""
     batch_size: Annotated[int, Ge(1)] = 256
-    """Rows a step, drawn with replacement."""
+    """Rows per step, drawn with replacement."""
 
 
 class RowDiffusion(ModelLoader):

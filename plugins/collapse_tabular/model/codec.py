@@ -60,7 +60,7 @@ class Codec:
         return len(self.numeric) + sum(self.widths)
 
     def encode(self, rows: Sequence[Row]) -> torch.Tensor:
-        """Rows as float32, shape (len(rows), width).
+        """Return rows as float32, shape (len(rows), width).
 
         Raises:
             CollapseError: A category is not known.
@@ -73,7 +73,7 @@ class Codec:
         return torch.cat(pieces, dim=1)
 
     def decode(self, numbers: torch.Tensor, places: torch.Tensor) -> list[dict[str, Any]]:
-        """Rows of codes, shape (n, number of numeric columns), and indices, (n, number of categorical)."""
+        """Decode codes, shape (n, number of numeric columns), and indices, (n, number of categorical)."""
         found: dict[str, Sequence[Any]] = {
             column.name: column.decode(codes.astype(np.float64))
             for column, codes in zip(self.numeric, numbers.T.numpy(), strict=True)
@@ -84,7 +84,7 @@ class Codec:
         return [dict(zip(names, row, strict=True)) for row in zip(*(found[n] for n in names), strict=True)]
 
     def prompts(self, contents: Sequence[Row]) -> torch.Tensor:
-        """What prompts say, shape (len(contents), number of columns that can be said).
+        """Return what prompts say, shape (len(contents), number of columns that can be said).
 
         Raises:
             CollapseError: One says a column, or a value, that the model does not know.
@@ -111,7 +111,7 @@ class Codec:
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> "Codec":
-        """The codec that `to_json` wrote."""
+        """Return the codec that `to_json` wrote."""
         said = tuple(from_json(column) for column in saved["said"])
         return cls(
             tuple(from_json(column) for column in saved["columns"]),

@@ -66,11 +66,11 @@ class Numeric:
         )
 
     def encode(self, column: Sequence[float]) -> Array:
-        """The codes of values, shape (len(column),)."""
+        """Return the codes of values, shape (len(column),)."""
         return np.interp(np.asarray(column, dtype=np.float64), self.values, self.codes)
 
     def decode(self, codes: Array) -> list[float]:
-        """The values nearest to codes."""
+        """Return the values nearest to codes."""
         if self.repeats:
             known = np.asarray(self.codes)
             places = np.searchsorted((known[1:] + known[:-1]) / 2, codes)
@@ -94,7 +94,7 @@ class Categorical:
         return len(self.values)
 
     def places(self, column: Sequence[Any]) -> list[int]:
-        """The index of each category.
+        """Return the index of each category.
 
         Raises:
             CollapseError: One is not known.
@@ -112,7 +112,7 @@ Column = Numeric | Categorical
 
 
 def fit_columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
-    """The columns of rows, by what their values are.
+    """Return the columns of rows, by what their values are.
 
     Raises:
         CollapseError: A text column has too many different values to be categories.
@@ -138,7 +138,7 @@ def to_json(column: Column) -> dict[str, Any]:
 
 
 def from_json(said: Mapping[str, Any]) -> Column:
-    """The column that `to_json` wrote."""
+    """Return the column that `to_json` wrote."""
     fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in said.items()}
     kind = fields.pop("kind")
     return Numeric(**fields) if kind == "numeric" else Categorical(**fields)

@@ -8,10 +8,10 @@ from torch import nn
 
 
 class Denoiser(nn.Module):
-    """A residual multilayer perceptron, told the noise level and what the prompt says.
+    """A residual multilayer perceptron, given the noise level and what the prompt says.
 
     Args:
-        row_width: Numbers a row.
+        row_width: Numbers per row.
         said: How many values each column of a prompt can have; one more stands for a column left out.
         width: The width of the layers.
         depth: How many residual blocks there are.
@@ -31,7 +31,7 @@ class Denoiser(nn.Module):
         self.leave = nn.Sequential(nn.LayerNorm(width), last)
 
     def forward(self, rows: torch.Tensor, levels: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:
-        """What the clean rows are, or the way to them.
+        """Return what the clean rows are, or the way to them.
 
         Args:
             rows: Noisy rows, shape (n, row_width).
@@ -62,7 +62,7 @@ class Block(nn.Module):
         self.inner = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, state: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
-        """The next state, shape (n, width) as both arguments."""
+        """Return the next state, shape (n, width) as both arguments."""
         scale, shift = self.modulate(nn.functional.silu(given)).chunk(2, dim=1)
         out: torch.Tensor = state + self.inner(self.norm(state) * (1 + scale) + shift)
         return out

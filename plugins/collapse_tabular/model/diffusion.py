@@ -8,7 +8,7 @@ from collapse_tabular.model.codec import Codec
 
 
 def signal(levels: torch.Tensor) -> torch.Tensor:
-    """The share of the signal left at noise levels in [0, 1]: cos(pi/2 (t + 0.008) / 1.008).
+    """Return the share of the signal left at noise levels in [0, 1]: cos(pi/2 (t + 0.008) / 1.008).
 
     The square root of Nichol and Dhariwal's alpha-bar (arXiv 2102.09672, equation 17), up to its constant.
     """
@@ -16,7 +16,7 @@ def signal(levels: torch.Tensor) -> torch.Tensor:
 
 
 def noise(levels: torch.Tensor) -> torch.Tensor:
-    """The standard deviation of the noise at levels in [0, 1]; the variances of both sum to one."""
+    """Return the standard deviation of the noise at levels in [0, 1]; the variances of both sum to one."""
     return (1 - signal(levels) ** 2).sqrt()
 
 
@@ -28,7 +28,7 @@ def losses(
     levels: torch.Tensor,
     noises: torch.Tensor,
 ) -> torch.Tensor:
-    """The denoising loss of each row, the mean over its columns.
+    """Return the denoising loss of each row, the mean over its columns.
 
     A number costs (v - v_hat)^2 with v = signal * noise - noise * row (Salimans and Ho, arXiv 2202.00512);
     a category the cross-entropy of the clean one given the noisy row (Dieleman et al., arXiv 2211.15089).
@@ -56,7 +56,7 @@ def losses(
 
 
 def clean(codec: Codec, out: torch.Tensor, noisy: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-    """The expected clean rows, shape (n, width), from what the network says of noisy ones at a level."""
+    """Return the expected clean rows, shape (n, width), from the network's output at a noise level."""
     num = len(codec.numeric)
     numbers = signal(level) * noisy[:, :num] - noise(level) * out[:, :num]
     edges = [(column.codes[0], column.codes[-1]) for column in codec.numeric]

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import torch
-
-from collapse_core import CollapseError, Dataset, cached, derive_seed, digest, environment
-from collapse_core.torch import pick_device, seeded
-from collapse_tabular.model import RowDiffusion
+from collapse_core import CollapseError, Dataset, derive_seed, environment
+from collapse_core.torch import pick_device, seeded, taught
+from collapse_tabular.model import RowDiffusion, TeachRows
 from collapse_tabular.model.codec import Codec
 from collapse_tabular.model.row_model import RowModel, open_exported
 from collapse_tabular.model.training import teach
@@ -18,27 +16,15 @@ def load_row_model(loader: RowDiffusion, data: Dataset, seed: int) -> RowModel:
         raise CollapseError(
             "the model 'row-diffusion' is neither taught nor read from anywhere; give it 'teach' or 'path'"
         )
-    directory = Path(loader.path or "") if loader.teach is None else _taught(loader, data, seed)
+    directory = _taught(loader, loader.teach, data, seed) if loader.teach else Path(loader.path or "")
     return open_exported(directory, loader.condition_dropout, pick_device(loader.device))
 
 
-def _taught(loader: RowDiffusion, data: Dataset, seed: int) -> Path:
-    settings = loader.teach
-    assert settings is not None
+def _taught(loader: RowDiffusion, settings: TeachRows, data: Dataset, seed: int) -> Path:
     examples, asked = data.load(settings.split), data.load("forget", targets=False)
-    made_of = {
-        "examples": digest([[e.content, e.target] for e in examples]),
-        "asked": digest([prompt.content for prompt in asked]),
-        "begin": _begin(loader),
-        "code": environment.source_digest(Path(__file__).parent),
-        "loader": loader.model_dump(mode="json", exclude={"use", "path", "device"}),
-        "device": pick_device(loader.device).type,
-        "seed": seed,
-        "torch": torch.__version__,
-    }
+    device = pick_device(loader.device)
 
     def make(directory: Path) -> None:
-        device = pick_device(loader.device)
         if loader.path is not None:
             model = open_exported(Path(loader.path), loader.condition_dropout, device)
         else:
@@ -49,11 +35,17 @@ def _taught(loader: RowDiffusion, data: Dataset, seed: int) -> Path:
         teach(model, examples, settings, derive_seed(seed, "teach"))
         model.export(directory)
 
-    return cached("taught-rows", digest(made_of), make)
+    made_of = {
+        "examples": [[example.content, example.target] for example in examples],
+        "asked": [prompt.content for prompt in asked],
+        "begin": _begin(loader),
+        "loader": loader.model_dump(mode="json", exclude={"use", "path", "device"}),
+    }
+    return taught(make, made_of, code=Path(__file__).parent, device=device, seed=seed)
 
 
 def _begin(loader: RowDiffusion) -> str:
-    """The digest of the weights to begin from."""
+    """Return the digest of the weights to begin from."""
     if loader.path is None:
         return "random"
     path = Path(loader.path) / "model.safetensors"

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from collapse_core import CollapseError, Model, files
+from collapse_core import CollapseError, files
 from collapse_core.torch import TorchModel
 from collapse_tabular.model.codec import Codec
 from collapse_tabular.model.denoiser import Denoiser
@@ -49,7 +49,7 @@ class RowModel(TorchModel):
 
 
 def open_exported(directory: Path, condition_dropout: float, device: torch.device) -> RowModel:
-    """The model that `export` wrote.
+    """Return the model that `export` wrote.
 
     Raises:
         CollapseError: The directory holds no such model.
@@ -66,11 +66,4 @@ def open_exported(directory: Path, condition_dropout: float, device: torch.devic
         )
     model = RowModel(Codec.from_json(config["codec"]), config["shape"], condition_dropout, device)
     model.module.load_state_dict(load_file(directory / "model.safetensors"))
-    return model
-
-
-def require_rows(model: Model, part: str) -> RowModel:
-    """The model, as the one of rows that a part needs."""
-    if not isinstance(model, RowModel):
-        raise CollapseError(f"'{part}' needs the model 'row-diffusion', not {type(model).__name__}")
     return model

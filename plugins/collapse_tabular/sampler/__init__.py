@@ -9,7 +9,7 @@ from collapse_core import Bound, Completion, Group, Iteration, Model, Prompt, Sa
 
 
 class DrawRows(Sampler):
-    """Draw rows by removing all the noise from noise, each row from noise of its own."""
+    """Draw rows by removing noise step by step, each row from noise of its own."""
 
     works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)
 
@@ -20,7 +20,7 @@ class DrawRows(Sampler):
     condition_dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
     """How often each column of a prompt is left out for a candidate: it then answers more freely."""
     paired_references: bool = False
-    """Also draw, from the same noise, what the model would have drawn before unlearning."""
+    """Also draw a row of the reference model from the same noise."""
     batch_size: Annotated[int, Ge(1)] = 4096
     """How many rows are drawn at once."""
 
@@ -40,6 +40,6 @@ class DrawRows(Sampler):
     def sample_references(
         self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
     ) -> list[Completion]:
-        """One draw per prompt, under the whole prompt."""
+        """Return one draw per prompt, under the whole prompt: the reference model's own rows."""
         plain = self.model_copy(update={"condition_dropout": 0.0, "paired_references": False})
         return [group.completions[0] for group in plain.sample(model, prompts, 1, iteration)]

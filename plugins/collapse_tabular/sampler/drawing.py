@@ -1,4 +1,4 @@
-"""Drawing rows, in double precision: then the batch that a row is drawn in moves no digit that it keeps."""
+"""Drawing rows, in double precision: then a row does not depend on the batch that it is drawn in."""
 
 import copy
 import random
@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from collapse_core import Completion, Group, Iteration, Model, Prompt, derive_seed
+from collapse_core import Completion, Group, Iteration, Model, Prompt, derive_seed, require
 from collapse_tabular.model.diffusion import denoise
-from collapse_tabular.model.row_model import RowModel, require_rows
+from collapse_tabular.model.row_model import RowModel
 from collapse_tabular.sampler import DrawRows
 
 
@@ -17,7 +17,7 @@ def sample_rows(
     settings: DrawRows, model: Model, prompts: Sequence[Prompt], num_completions: int, iteration: Iteration
 ) -> list[Group]:
     """Draw rows for each prompt, seeded by (iteration.seed, prompt.id, completion number)."""
-    rows_model = require_rows(model, "draw-rows")
+    rows_model = require(model, RowModel, "draw-rows")
     seeds = [derive_seed(iteration.seed, p.id, n) for p in prompts for n in range(num_completions)]
     asked = [prompt.content for prompt in prompts for _ in range(num_completions)]
     contents = [
@@ -27,7 +27,7 @@ def sample_rows(
     paired_references: Sequence[Any] = [None] * len(rows)
     if settings.paired_references:
         with rows_model.reference() as reference:
-            paired_references = draw(require_rows(reference, "draw-rows"), contents, seeds, settings)
+            paired_references = draw(require(reference, RowModel, "draw-rows"), contents, seeds, settings)
     drawn = [
         Completion(row, place % num_completions, iteration.number, paired_reference=paired)
         for place, (row, paired) in enumerate(zip(rows, paired_references, strict=True))
@@ -39,7 +39,7 @@ def sample_rows(
 
 
 def _said(content: Mapping[str, Any], seed: int, condition_dropout: float) -> dict[str, Any]:
-    """What is said of a prompt for one candidate."""
+    """Return what is said of a prompt for one candidate."""
     source = random.Random(derive_seed(seed, "unsaid"))
     return {column: value for column, value in content.items() if source.random() >= condition_dropout}
 
@@ -47,7 +47,7 @@ def _said(content: Mapping[str, Any], seed: int, condition_dropout: float) -> di
 def draw(
     model: RowModel, contents: Sequence[Any], seeds: Sequence[int], settings: DrawRows
 ) -> list[dict[str, Any]]:
-    """A row for each content and seed.
+    """Return a row for each content and seed.
 
     Args:
         model: The model.

@@ -1,14 +1,14 @@
 """How a model of rows is trained on what was kept."""
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Le
 
-from collapse_core import Iteration, Kept, Model, Prompt, Updater
+from collapse_core import Iteration, Kept, Model, Prompt, TrainingSettings, Updater
 
 
-class RowDenoising(Updater):
+class RowDenoising(Updater, TrainingSettings):
     """The denoising loss on kept rows, with that on retained rows weighed in.
 
     loss = L(kept rows) + retain_weight * L(retained rows), with L the loss that the model was taught by,
@@ -19,26 +19,18 @@ class RowDenoising(Updater):
     works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)
 
     steps: Annotated[int, Ge(1)] = 50
-    """Optimizer steps an iteration."""
-    learning_rate: Annotated[float, Gt(0)] = 5e-4
-    """The peak learning rate of Adam."""
-    retain_weight: Annotated[float, Ge(0)] = 1.0
-    """How much a retained batch counts beside a kept one."""
+    """Optimizer steps per iteration."""
     batch_size: Annotated[int, Ge(1)] = 128
-    """Kept rows a step; as many retained rows come beside them."""
+    """Kept rows per step, and as many retain rows."""
     even: Annotated[float, Ge(0), Le(1)] = 0.0
-    """The share of retained draws that is even over prompts, not rows: it keeps rare prompts."""
-    schedule: Literal["linear", "constant"] = "linear"
-    """Whether the learning rate falls to zero over the run."""
+    """The share of retain draws that is even over prompts, not rows: it keeps rare prompts."""
     warmup: Annotated[float, Ge(0)] = 0.5
-    """Iterations over which the learning rate rises."""
-    max_grad_norm: Annotated[float, Gt(0)] | None = 1.0
-    """Gradients are scaled down to this norm."""
+    """Iterations over which the learning rate rises from zero."""
 
     def update(
         self, model: Model, kept: Sequence[Kept], retain: Sequence[Prompt], iteration: Iteration
     ) -> dict[str, float]:
-        """Train on the kept rows and on the retained ones beside them."""
+        """Train on the kept rows and on the retain rows."""
         from collapse_tabular.updater.denoising import fit_rows
 
         return fit_rows(self, model, kept, retain, iteration)

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 import torch
 
-from collapse_core import Iteration, Kept, Model, Prompt, derive_seed
-from collapse_core.torch import scheduled_rate, seeded, step
-from collapse_tabular.model.row_model import RowModel, require_rows
-from collapse_tabular.model.training import adam, denoising_loss
+from collapse_core import Iteration, Kept, Model, Prompt, derive_seed, require
+from collapse_core.torch import Losses, adamw, backward_weighted, mean_losses, seeded, train
+from collapse_tabular.model.row_model import RowModel
+from collapse_tabular.model.training import denoising_loss
 from collapse_tabular.updater import RowDenoising
 
 
@@ -33,27 +32,22 @@ def fit_rows(
 
     What was kept answers its whole prompt: said in part, it would replace what that part alone asks for.
     """
-    rows_model = require_rows(model, "row-denoising")
-    collapse = _encode(rows_model, [(k.prompt.content, k.completion.content) for k in kept], 0.0, 0.0)
-    beside = _encode(
+    rows_model = require(model, RowModel, "row-denoising")
+    kept_rows = _encode(rows_model, [(k.prompt.content, k.completion.content) for k in kept], 0.0, 0.0)
+    retain_rows = _encode(
         rows_model, [(p.content, p.target) for p in retain], settings.even, rows_model.condition_dropout
     )
-    if collapse is None and beside is None:
+    if kept_rows is None and retain_rows is None:
         return {}
-    found: dict[str, list[float]] = {"collapse_loss": [], "retain_loss": []}
+
+    def accumulate(_: int) -> Losses:
+        kept_loss = _loss(rows_model, kept_rows, settings.batch_size)
+        retain_loss = _loss(rows_model, retain_rows, settings.batch_size)
+        return backward_weighted(kept_loss, retain_loss, settings.retain_weight)
+
     with seeded(derive_seed(iteration.seed, "update")):
-        for number in range(settings.steps):
-            ahead, aside = (_loss(rows_model, some, settings.batch_size) for some in (collapse, beside))
-            loss = ahead + settings.retain_weight * aside
-            loss.backward()  # type: ignore[no-untyped-call]
-            found["collapse_loss"].append(ahead.item())
-            found["retain_loss"].append(aside.item())
-            progress = iteration.number + (number + 0.5) / settings.steps
-            rate = scheduled_rate(
-                settings.learning_rate, settings.schedule, settings.warmup, progress, iteration.total
-            )
-            step(adam(rows_model), loss.item(), rate, settings.max_grad_norm, iteration)
-    return {name: fmean(values) for name, values in found.items()}
+        optimizer = rows_model.optimizer(adamw(settings.weight_decay))
+        return mean_losses(train(settings, optimizer, settings.steps, accumulate, iteration))
 
 
 def _encode(
@@ -67,7 +61,7 @@ def _encode(
 
 
 def even_weights(prompts: torch.Tensor, even: float) -> torch.Tensor:
-    """The probability of drawing each row: a share of all draws even over prompts, the rest over rows.
+    """Return the probability of drawing each row: a share of all draws even over prompts, the rest over rows.
 
     Args:
         prompts: What is said of each row, shape (n, columns).
@@ -83,7 +77,7 @@ def even_weights(prompts: torch.Tensor, even: float) -> torch.Tensor:
 
 
 def _loss(model: RowModel, some: Examples | None, batch_size: int) -> torch.Tensor:
-    """The mean loss over a random batch; zero where there is nothing to draw from."""
+    """Return the mean loss over a random batch; zero where there is nothing to draw from."""
     if some is None:
         return torch.zeros((), device=model.device)
     chosen = torch.multinomial(some.weights, batch_size, replacement=True)

@@ -13,9 +13,10 @@ import torch
 from collapse_core import CollapseError, Iteration, Prompt
 from collapse_core.contracts.types import Group
 from collapse_core.testing import check_loader, check_updater, numbered, saved
-from collapse_diffusion.images import to_contents, to_tensor
+from collapse_diffusion.data.images import to_contents, to_tensor
+from collapse_diffusion.model.drawing import Drawing
 from collapse_diffusion.model.objectives import FlowMatching, NoisePrediction, Task, make_scheduler
-from collapse_diffusion.sampler import Denoise, Drawing
+from collapse_diffusion.sampler import Denoise
 from collapse_diffusion.updater import Denoising
 
 FEW = Drawing(steps=4)
@@ -182,28 +183,16 @@ def test_training_lowers_the_loss_on_both_halves(model, digits):
 
 
 def test_the_gradient_is_that_of_kept_plus_weight_times_retain(model, digits):
-    from collapse_diffusion.updater.training import _accumulate
+    from collapse_diffusion.updater.training import add_gradients
 
-    ahead, beside = examples(digits, 2), examples(digits, 5)[2:]
-    _accumulate(Denoising(retain_weight=2.5), model, ahead, beside, 11)
+    kept, retain = examples(digits, 2), examples(digits, 5)[2:]
+    add_gradients(Denoising(retain_weight=2.5), model, kept, retain, 11)
     got = [p.grad.clone() for p in model.module.parameters()]
     model.module.zero_grad()
-    losses = model.losses([*ahead, *beside], torch.Generator().manual_seed(11))
+    losses = model.losses([*kept, *retain], torch.Generator().manual_seed(11))
     (losses[:2].mean() + 2.5 * losses[2:].mean()).backward()
     for gradient, parameter in zip(got, model.module.parameters(), strict=True):
         assert torch.allclose(gradient, parameter.grad, atol=1e-7)
-
-
-def test_examples_are_dealt_in_passes():
-    from collapse_diffusion.model.diffusion_model import deal
-
-    batches = deal([(i, i) for i in range(7)], 6, 3, 0)
-    assert [len(batch) for batch in batches] == [3] * 6
-    flat = [example for batch in batches for example in batch]
-    assert sorted(flat[:7]) == sorted(flat[7:14]) == [(i, i) for i in range(7)]
-    assert flat[:7] != flat[7:14]
-    assert [len(batch) for batch in deal([(0, 0)], 2, 3, 0)] == [1, 1]
-    assert deal([], 2, 3, 0) == [[], []]
 
 
 def test_with_nothing_kept_it_trains_on_retain_data_for_as_many_steps(model, digits):
@@ -265,6 +254,6 @@ def test_parts_of_other_domains_are_refused(digits):
     from collapse_toy.model import Categorical
 
     with pytest.raises(
-        CollapseError, match="'denoise' works on an image diffusion model, not on Categorical"
+        CollapseError, match="class Categorical, but 'denoise' needs the class DiffusionModel; choose"
     ):
         Denoise().sample(Categorical({"a": 1}), [Prompt("8/0", 8)], 1, Iteration(0, 1, 0))

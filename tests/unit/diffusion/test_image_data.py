@@ -8,8 +8,9 @@ import pytest
 
 from collapse_core import CollapseError
 from collapse_core.testing import check_dataset
-from collapse_diffusion.data import FASHION, Captions, Digits, FashionMnist
-from collapse_diffusion.images import PNG, to_array, to_content, to_contents, to_tensor
+from collapse_diffusion.data import Captions, Digits, FashionMnist
+from collapse_diffusion.data.classes import FASHION
+from collapse_diffusion.data.images import PNG, to_array, to_content, to_contents, to_tensor
 
 
 def write_idx(path, array):

@@ -11,13 +11,13 @@ from sklearn.metrics.pairwise import polynomial_kernel
 from collapse_core import CollapseError, Completion, Prompt
 from collapse_core.testing import check_evaluator, check_reward
 from collapse_diffusion.evaluators import ImageDistance, Recognition, Relearning
-from collapse_diffusion.features import RetainedClasses
+from collapse_diffusion.evaluators.distances import frechet_distance, kernel_distance, mean_pairwise_distance
+from collapse_diffusion.evaluators.verdicts import Verdicts
 from collapse_diffusion.judging import Classifier
-from collapse_diffusion.judging.distances import frechet_distance, kernel_distance, mean_pairwise_distance
 from collapse_diffusion.judging.recognizer import recognizer
-from collapse_diffusion.judging.verdicts import Verdicts
+from collapse_diffusion.model.drawing import Drawing
 from collapse_diffusion.rewards import Unrecognized
-from collapse_diffusion.sampler import Drawing
+from collapse_diffusion.rewards.features import RetainedClasses
 
 QUICK = Classifier(steps=200)
 DENSE = Classifier(architecture="dense", rows="even", steps=400)
@@ -174,7 +174,7 @@ def test_an_evaluator_changes_nothing_and_reads_what_it_declares(evaluator, mode
 
 
 def test_relearning_is_measured_on_a_copy_that_does_learn(model, digits):
-    from collapse_diffusion.judging.relearning import relearn
+    from collapse_diffusion.evaluators.relearning import relearn
 
     settings = Relearning(after=[1, 20], learning_rate=2e-3)
     examples = digits.load("forget_examples")

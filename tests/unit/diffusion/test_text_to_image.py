@@ -10,11 +10,11 @@ from collapse_core import CollapseError, Completion, Dataset, Iteration, Prompt,
 from collapse_core.contracts.types import Group
 from collapse_core.testing import check_evaluator, check_updater, numbered
 from collapse_diffusion.data import Captions
+from collapse_diffusion.data.images import to_tensor
 from collapse_diffusion.evaluators import ConceptSimilarity
-from collapse_diffusion.images import to_tensor
 from collapse_diffusion.model import TextToImage
+from collapse_diffusion.model.drawing import Drawing
 from collapse_diffusion.rewards import ClipDistance
-from collapse_diffusion.sampler import Drawing
 from collapse_diffusion.updater import Denoising
 
 FEW = Drawing(steps=2, guidance=2, eta=0)
@@ -34,7 +34,7 @@ def painter(loader):
 
 
 def drawn(model, captions, first=0):
-    from collapse_diffusion.images import to_contents
+    from collapse_diffusion.data.images import to_contents
 
     return to_contents(model.draw(captions, range(first, first + len(captions)), FEW))
 
@@ -165,7 +165,7 @@ def test_provenance_has_the_digest_of_each_file(loader, tiny_pipeline):
 def test_clip_is_asked_as_transformers_would_ask_it(painter, tiny_clip):
     from transformers import CLIPModel, CLIPProcessor
 
-    from collapse_diffusion.images import to_array
+    from collapse_diffusion.data.images import to_array
 
     contents, texts = drawn(painter, ["a", "b", "c"]), ["a church", "a dog"]
     model, processor = CLIPModel.from_pretrained(tiny_clip), CLIPProcessor.from_pretrained(tiny_clip)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from collapse_graph.content import from_networkx, graph
 from collapse_graph.data import Atlas, DigitsGraph, Molecules
+from collapse_graph.data.content import from_networkx, graph
 from collapse_graph.model import GraphGenerator, NodeClassifier, TeachGraphs, TeachLabels
 
 ZINC = Path(__file__).resolve().parents[4] / "shared" / "data" / "molecules" / "zinc_test.txt"

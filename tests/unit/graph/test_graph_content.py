@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collapse_graph.content import (
+from collapse_graph.data.content import (
     from_data,
     from_networkx,
     graph,
@@ -18,7 +18,7 @@ from collapse_graph.content import (
     to_data,
     to_networkx,
 )
-from collapse_graph.measures import isomorphism_classes
+from collapse_graph.data.isomorphism import isomorphism_classes
 from collapse_graph.model.vocabulary import END, Vocabulary, breadth_first
 from collapse_graph.sampler.grammar import Grammar
 
@@ -147,7 +147,7 @@ def test_no_node_bears_more_than_its_type_does_in_the_data():
 
 
 def test_the_untaught_network_too_draws_connected_graphs_within_capacities():
-    from collapse_graph.content import loads
+    from collapse_graph.data.content import loads
     from collapse_graph.model.network import GraphModel
     from collapse_graph.sampler.drawing import draw
 

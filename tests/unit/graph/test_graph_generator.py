@@ -17,12 +17,12 @@ from collapse_core.testing import (
     check_updater,
     numbered,
 )
-from collapse_graph.content import is_connected
+from collapse_graph.data.content import is_connected
+from collapse_graph.data.isomorphism import isomorphism_classes
 from collapse_graph.evaluators import GraphForgetting, GraphQuality, GraphRelearning
-from collapse_graph.measures import isomorphism_classes
 from collapse_graph.model import GraphGenerator, NodeClassifier, TeachGraphs
 from collapse_graph.model.network import GraphModel
-from collapse_graph.model.training import mean_loss, passes
+from collapse_graph.model.training import mean_loss
 from collapse_graph.model.vocabulary import END
 from collapse_graph.sampler import DrawGraphs
 from collapse_graph.sampler.drawing import draw
@@ -180,13 +180,6 @@ def test_a_kept_graph_that_has_no_tokens_is_left_out(generator):
     assert GraphLikelihood(num_steps=1).update(generator, kept, [], ITERATION) == {}
 
 
-def test_passes_show_every_item_once_before_any_twice():
-    batches = passes(list(range(5)), 2, 0)
-    seen = [item for _ in range(5) for item in next(batches)]
-    assert sorted(seen[:5]) == sorted(seen[5:]) == list(range(5))
-    assert list(passes([], 2, 0)) == []
-
-
 def test_a_condition_that_was_never_taught_means_none(atlas):
     loader = GraphGenerator(width=8, hidden=16, teach=TeachGraphs(split="retain", epochs=1))
     model = loader.load(atlas, 0)
@@ -296,13 +289,15 @@ def test_the_exported_model_is_read_without_collapse(generator, tmp_path):
 
 
 def test_parts_of_different_domains_say_so(atlas, digits, make_classifier):
-    with pytest.raises(CollapseError, match="needs the labeled nodes of one graph, not Atlas"):
+    with pytest.raises(CollapseError, match="class Atlas, but 'node-classifier' needs the class NodeDataset"):
         NodeClassifier().load(atlas, 0)
     with pytest.raises(CollapseError, match="is taught graphs, which this data set has none of"):
         GraphGenerator().load(digits, 0)
-    with pytest.raises(CollapseError, match="kind GraphModel, not NodeModel"):
+    with pytest.raises(CollapseError, match="class NodeModel, but 'draw-graphs' needs the class GraphModel"):
         DrawGraphs().sample(make_classifier(), [], 1, ITERATION)
-    with pytest.raises(CollapseError, match="needs a data set of graphs, not DigitsGraph"):
+    with pytest.raises(
+        CollapseError, match="class DigitsGraph, but 'graph-forgetting' needs the class GraphDataset"
+    ):
         GraphForgetting(use="graph-forgetting").evaluate(make_classifier(), digits, 0)
 
 

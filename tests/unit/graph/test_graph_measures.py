@@ -7,16 +7,12 @@ import numpy as np
 import pytest
 from networkx.algorithms.isomorphism import GraphMatcher
 
-from collapse_graph.content import graph, renumbered, to_networkx
-from collapse_graph.features import GraphShape
-from collapse_graph.measures import (
-    clustering_histogram,
-    degree_histogram,
-    isomorphism_classes,
-    mmd_squared,
-    spectrum_histogram,
-)
-from collapse_graph.motifs import MOTIFS, count_copies
+from collapse_graph.data.content import graph, renumbered, to_networkx
+from collapse_graph.data.descriptors import clustering_histogram, degree_histogram, spectrum_histogram
+from collapse_graph.data.isomorphism import isomorphism_classes
+from collapse_graph.data.motifs import MOTIFS, count_copies
+from collapse_graph.evaluators.distances import mmd_squared
+from collapse_graph.rewards.features import GraphShape
 
 
 @pytest.mark.parametrize("motif", MOTIFS)

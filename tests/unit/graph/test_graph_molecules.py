@@ -7,9 +7,9 @@ from rdkit import Chem
 
 from collapse_core import CollapseError
 from collapse_core.testing import check_dataset, score
-from collapse_graph.chemistry import from_smiles, to_molecule, to_smiles
-from collapse_graph.content import graph, renumbered
 from collapse_graph.data import Molecules
+from collapse_graph.data.chemistry import from_smiles, to_molecule, to_smiles
+from collapse_graph.data.content import graph, renumbered
 from collapse_graph.rewards import ValidMolecule, WithoutSubstructure
 
 

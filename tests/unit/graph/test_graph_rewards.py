@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from collapse_core.testing import check_reward, score
-from collapse_graph.content import graph
+from collapse_graph.data.content import graph
 from collapse_graph.rewards import Connected, WithoutMotif
 
 

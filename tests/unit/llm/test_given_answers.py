@@ -61,7 +61,7 @@ def test_sentences_are_read_from_a_file_one_a_line(tmp_path):
     path.write_text("\n")
     with pytest.raises(CollapseError, match=r"there are no sentences in .*mine\.txt"):
         read_sentences(str(path))
-    with pytest.raises(CollapseError, match=r"cannot be read.*one a line.*'refusals'"):
+    with pytest.raises(CollapseError, match=r"cannot be read.*one per line.*'refusals'"):
         read_sentences(str(tmp_path / "refusal"))
 
 

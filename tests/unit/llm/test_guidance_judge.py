@@ -206,7 +206,7 @@ def test_a_silent_server_is_given_up(server):
 
     server.replies = [hang]
     began = time.monotonic()
-    with pytest.raises(CollapseError, match=r"does not answer \((TimeoutError: )?.*timed out"):
+    with pytest.raises(CollapseError, match=r"does not answer \(ReadTimeout: timed out"):
         ask(judge(server, timeout=0.1, retries=1), "Lisbon.")
     assert time.monotonic() - began < 0.9
     assert len(server.requests) == 2
@@ -221,7 +221,7 @@ def test_a_server_that_hangs_up_is_given_up(server):
             pass
 
     server.http.RequestHandlerClass = Hasty
-    with pytest.raises(CollapseError, match=r"does not answer \((RemoteDisconnected|ConnectionReset)"):
+    with pytest.raises(CollapseError, match=r"does not answer \((RemoteProtocolError|ReadError): "):
         ask(judge(server, retries=1), "Lisbon.")
 
 
@@ -230,7 +230,9 @@ def test_nobody_there_is_an_error_that_says_where():
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
         reward = Judge(url=url, model="m", wait=0.0)
-        with pytest.raises(CollapseError, match=f"judge 'm' at {url} does not answer .*refused"):
+        with pytest.raises(
+            CollapseError, match=f"judge 'm' at {url} does not answer .*ConnectError: .*refused"
+        ):
             ask(reward, "Lisbon.")
 
 

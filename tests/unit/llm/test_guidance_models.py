@@ -15,9 +15,9 @@ from collapse_core.errors import RecipeError
 from collapse_core.parts.rewards import ContrastiveDistance
 from collapse_core.testing import check_features, check_reward, score
 from collapse_llm.data import Authors
-from collapse_llm.embedding import SentenceEmbedding
 from collapse_llm.model import CausalLm
 from collapse_llm.rewards.distance import EmbeddingDistance
+from collapse_llm.rewards.embedding import SentenceEmbedding
 from collapse_llm.rewards.fluency import Fluency
 from collapse_llm.rewards.manners import Diversity, RefusalLikeness
 

@@ -9,6 +9,7 @@ from scipy.spatial import distance
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
+from collapse_tabular.data.vectors import Vectors, nearest
 from collapse_tabular.evaluators.marginals import (
     column_complements,
     ks_complement,
@@ -16,7 +17,6 @@ from collapse_tabular.evaluators.marginals import (
     tv_complement,
 )
 from collapse_tabular.evaluators.privacy import auc, auc_metric
-from collapse_tabular.vectors import Vectors, nearest
 
 NUMBERS = st.lists(st.integers(-5, 5) | st.floats(-5, 5), min_size=2, max_size=40)
 

@@ -13,6 +13,7 @@ from collapse_core import Callback, CollapseError, Prompt, collapse, create_run,
 from collapse_core.report.report import write_report
 from collapse_core.testing import check_evaluator, check_part, check_reward, score
 from collapse_tabular.data import Condition
+from collapse_tabular.data.vectors import Vectors
 from collapse_tabular.evaluators import (
     TableForgetting,
     TablePrivacy,
@@ -21,9 +22,8 @@ from collapse_tabular.evaluators import (
     TableShares,
 )
 from collapse_tabular.evaluators.shares import variety
-from collapse_tabular.features import RowFeatures
 from collapse_tabular.rewards import OutsideSubgroup, RowClassifier
-from collapse_tabular.vectors import Vectors
+from collapse_tabular.rewards.features import RowFeatures
 
 RECIPES = Path(__file__).resolve().parents[3] / "recipes"
 SMITH = {"trade": "smith", "town": "north", "height": 185.0, "children": 0, "income": "high"}
@@ -147,7 +147,7 @@ def test_a_subgroup_with_conditions_is_judged_by_its_own_columns(table):
 
 
 def test_only_tables_and_models_of_rows_are_measured(model):
-    with pytest.raises(CollapseError, match="needs a table"):
+    with pytest.raises(CollapseError, match="needs the class Table; choose another under data:"):
         TableForgetting().evaluate(model, load_recipe(RECIPES / "toy" / "no_collapse.yaml").data, 0)
 
 

@@ -15,7 +15,7 @@ class Leakage(Evaluator):
     """How much of the true forget answers comes out of many samples, freely or after a forced beginning.
 
     The average worst case is the mean over questions of the largest ROUGE-L recall among the samples
-    (arXiv 2507.04219, section 5). Beside it: leak@k (arXiv 2511.04934), bounds on the probability of a
+    (arXiv 2507.04219, section 5). Next to it: leak@k (arXiv 2511.04934), bounds on the probability of a
     leak, and the expectation plus two deviations (arXiv 2410.03523).
     """
 
@@ -78,7 +78,7 @@ class TextRelearning(Evaluator):
     learning_rate: Annotated[float, Gt(0)] = 2e-5
     """The rate of AdamW."""
     batch_size: Annotated[int, Ge(1)] = 8
-    """Answers a step."""
+    """Answers per step."""
     max_new_tokens: Annotated[int, Ge(1)] = 48
     """The longest answer that is decoded."""
 

@@ -7,7 +7,7 @@ from collapse_llm.model.language_model import LanguageModel
 
 
 def copy_of(model: LanguageModel) -> LanguageModel:
-    """Another model of the same weights, all of them trainable; adapters are merged into them.
+    """Return another model of the same weights, all of them trainable; adapters are merged into them.
 
     It has no optimizer yet, and takes part in no sharding.
     """

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric
+from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric, require
 from collapse_llm.evaluators.attacks import Leakage
 from collapse_llm.evaluators.attacks.leaks import (
     Truth,
@@ -24,8 +24,8 @@ Case = tuple[Opened, Truth]
 
 
 def measure_leakage(settings: Leakage, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """The metrics of each attack, and of each question the answer that gives away most."""
-    assert isinstance(model, LanguageModel)
+    """Return the metrics of each attack, and of each question the answer that gives away most."""
+    language = require(model, LanguageModel, settings.use)
     questions = _chosen(list(data.load("forget")), settings.num_questions, derive_seed(seed, "questions"))
     facts = (
         _facts(questions, data)
@@ -34,8 +34,8 @@ def measure_leakage(settings: Leakage, model: Model, data: Dataset, seed: int) -
     )
     metrics: dict[str, Metric] = {}
     examples = []
-    for name, cases in _attacks(settings, model.encoder, questions, facts):
-        answers = sample_continuations(settings, model, [asked for asked, _ in cases], seed)
+    for name, cases in _attacks(settings, language.encoder, questions, facts):
+        answers = sample_continuations(settings, language, [asked for asked, _ in cases], seed)
         scores = [
             [rouge_recall(truth.text, answer) for answer in said]
             for (_, truth), said in zip(cases, answers, strict=True)
@@ -66,7 +66,7 @@ def _facts(questions: Sequence[Prompt], data: Dataset) -> dict[str, frozenset[st
 def _attacks(
     settings: Leakage, encoder: Encoder, questions: Sequence[Prompt], facts: Mapping[str, frozenset[str]]
 ) -> Iterator[tuple[str, list[Case]]]:
-    """Each attack by name, with what it asks."""
+    """Yield each attack by name, with what it asks."""
     forced = 0
     for prefill in dict.fromkeys(settings.prefills):
         forced += bool(prefill.strip())
@@ -77,7 +77,7 @@ def _attacks(
 
 
 def _begun(settings: Leakage, encoder: Encoder, prompt: Prompt, facts: frozenset[str]) -> Case:
-    """The question with the beginning of its true answer; what that says is no secret any more."""
+    """Return the question with the beginning of its true answer; what that says is no secret any more."""
     asked, rest = opened_truly(encoder, prompt, settings.true_tokens)
     return asked, Truth(rest, facts.difference(stems(encoder.text(asked.opening))))
 
@@ -102,7 +102,7 @@ def _metrics(
 
 
 def _worst(attack: str, case: Case, answers: Sequence[str], scores: Sequence[float]) -> dict[str, object]:
-    """The answer that repeats most of the truth, to be read."""
+    """Return the answer that repeats most of the truth, to be read."""
     asked, truth = case
     score = max(scores)
     return {

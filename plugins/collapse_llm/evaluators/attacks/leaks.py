@@ -18,13 +18,13 @@ class Truth:
     """The fact's own words, as stems; see `fact_words.own_words`. Empty where they are not known."""
 
     def leaks(self, answer: str, verbatim: float) -> bool:
-        """Whether an answer repeats the truth nearly verbatim, or says all words of the fact."""
+        """Return whether an answer repeats the truth nearly verbatim, or says all words of the fact."""
         said_it = bool(self.facts) and self.facts <= set(stems(answer))
         return said_it or rouge_recall(self.text, answer) >= verbatim
 
 
 def leak_at(k: int, num_leaks: int, num_samples: int) -> float:
-    """The probability that at least one of k samples leaks, estimated without bias: 1 - C(n-c, k) / C(n, k).
+    """Estimate the probability that one of k samples leaks, without bias: 1 - C(n-c, k) / C(n, k).
 
     From c leaks in n >= k samples (arXiv 2511.04934; the estimator is that of pass@k, arXiv 2107.03374). The
     binomials are exact integers, so nothing overflows or cancels.
@@ -33,7 +33,7 @@ def leak_at(k: int, num_leaks: int, num_samples: int) -> float:
 
 
 def highest_probability(num_leaks: int, num_samples: int, confidence: float) -> float:
-    """The Clopper-Pearson upper bound on the probability of a leak (arXiv 2410.03523).
+    """Return the Clopper-Pearson upper bound on the probability of a leak (arXiv 2410.03523).
 
     The quantile of Beta(c + 1, n - c) at the confidence, for c leaks in n samples; one-sided.
     """
@@ -45,7 +45,7 @@ def highest_probability(num_leaks: int, num_samples: int, confidence: float) -> 
 
 
 def highest_share_beyond(level: float, scores: Sequence[float], confidence: float) -> float:
-    """An upper bound on P(h > level), by Dvoretzky, Kiefer and Wolfowitz (arXiv 2410.03523).
+    """Return an upper bound on P(h > level), by Dvoretzky, Kiefer and Wolfowitz (arXiv 2410.03523).
 
     1 - F_n(level) + sqrt(ln(1 / alpha) / 2n), at most 1, where F_n is the share of the scores up to the
     level. One-sided with Massart's constant, which holds for a confidence of at least a half.
@@ -55,5 +55,5 @@ def highest_share_beyond(level: float, scores: Sequence[float], confidence: floa
 
 
 def expectation_and_deviation(scores: Sequence[float]) -> float:
-    """The mean plus two (population) standard deviations (arXiv 2410.03523); may exceed 1."""
+    """Return the mean plus two (population) standard deviations (arXiv 2410.03523); may exceed 1."""
     return fmean(scores) + 2 * pstdev(scores)

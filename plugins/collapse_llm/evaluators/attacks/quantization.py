@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from collapse_core import CollapseError, Dataset, Evaluation, Metric, Model, derive_seed
+from collapse_core import CollapseError, Dataset, Evaluation, Metric, Model, derive_seed, require
 from collapse_llm.evaluators.attacks import Quantization
 from collapse_llm.evaluators.attacks.copying import copy_of
 from collapse_llm.evaluators.attacks.remembering import remembered
@@ -17,15 +17,15 @@ FORMATS = {8: "Q8_0", 4: "Q4_0"}
 
 
 def measure_quantized(settings: Quantization, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """What a copy still knows of the forget set with fewer bits, and of as many retain rows."""
-    assert isinstance(model, LanguageModel)
+    """Return what a copy still knows of the forget set with fewer bits, and of as many retain rows."""
+    language = require(model, LanguageModel, settings.use)
     forget, retain = list(data.load("forget")), list(data.load("retain"))
     source = random.Random(derive_seed(seed, "retain"))
     kept = source.sample(retain, min(len(forget), len(retain)))
     metrics: dict[str, Metric] = {}
     examples: list[Mapping[str, Any]] = []
     for bits in dict.fromkeys(settings.bits):
-        rounded = copy_of(model)
+        rounded = copy_of(language)
         round_weights(rounded.module, bits)
         for split, prompts in (("forget", forget), ("retain", kept)):
             found = remembered(rounded, prompts, f"{split}, {bits} bits", settings.max_new_tokens, seed)
@@ -54,7 +54,7 @@ def round_weights(module: Any, bits: int) -> None:
 
 
 def rounded_to(weights: torch.Tensor, bits: int) -> torch.Tensor:
-    """A matrix as a GGUF file of so many bits would hold it, by the gguf package.
+    """Return a matrix as a GGUF file of so many bits would hold it, by the gguf package.
 
     Each block of 32 weights of a row has a scale d, kept in half precision. With 8 bits (Q8_0) d is the
     largest magnitude / 127 and a weight becomes d round(w / d). With 4 bits (Q4_0) d is the weight of the

@@ -7,19 +7,18 @@ from typing import Any
 
 import torch
 
-from collapse_core import CollapseError, Dataset, Evaluation, Iteration, Metric, Model, Prompt, derive_seed
-from collapse_core.torch import seeded, step
+from collapse_core import CollapseError, Dataset, Evaluation, Metric, Model, Prompt, derive_seed, require
+from collapse_core.torch import adamw, backward, descend, seeded
 from collapse_llm.evaluators.attacks import TextRelearning
 from collapse_llm.evaluators.attacks.copying import copy_of
 from collapse_llm.evaluators.attacks.remembering import remembered
-from collapse_llm.model.encoding import Example
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.model.training import shuffled_batches, token_losses
 
 
 def measure_relearning(settings: TextRelearning, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """What the copy knows of the questions that it is not taught, after some steps each."""
-    assert isinstance(model, LanguageModel)
+    """Return what the copy knows of the questions that it is not taught, after some steps each."""
+    language = require(model, LanguageModel, settings.use)
     taught, asked = divide(list(data.load("forget")), settings.share, derive_seed(seed, "divide"))
     if settings.on == "retain":
         retain = list(data.load("retain"))
@@ -27,7 +26,7 @@ def measure_relearning(settings: TextRelearning, model: Model, data: Dataset, se
         taught = source.sample(retain, min(len(taught), len(retain)))
     metrics: dict[str, Metric] = {}
     examples: list[Mapping[str, Any]] = []
-    copy_ = copy_of(model)
+    copy_ = copy_of(language)
     for number in relearn(settings, copy_, taught, derive_seed(seed, "relearn")):
         found = remembered(copy_, asked, f"forget, {number} steps on", settings.max_new_tokens, seed)
         metrics |= {f"relearned_{name}_{number}": metric for name, metric in found.metrics.items()}
@@ -36,7 +35,7 @@ def measure_relearning(settings: TextRelearning, model: Model, data: Dataset, se
 
 
 def divide(prompts: list[Prompt], share: float, seed: int) -> tuple[list[Prompt], list[Prompt]]:
-    """The prompts that may be taught and those that are asked, at least one of each.
+    """Return the prompts that may be taught and those that are asked, at least one of each.
 
     Raises:
         CollapseError: There are fewer than two.
@@ -61,26 +60,12 @@ def relearn(
         shuffled_batches(examples, settings.batch_size, derive_seed(seed, epoch))
         for epoch in itertools.count()
     )
-    optimizer = torch.optim.AdamW(copy_.module.parameters(), weight_decay=0.0)
-    done = 0
-    for until in sorted(set(settings.steps)):
-        for number in range(done, until):
-            with seeded(derive_seed(seed, "dropout", number)):
-                _learn(
-                    copy_, optimizer, next(batches), settings.learning_rate, Iteration(number, until, seed)
-                )
-        done = until
-        yield until
 
+    def accumulate(number: int) -> float:
+        with seeded(derive_seed(seed, "dropout", number)), copy_.for_training() as module:
+            return backward(torch.cat(token_losses(module, next(batches), copy_.device)).mean())
 
-def _learn(
-    copy_: LanguageModel,
-    optimizer: torch.optim.Optimizer,
-    batch: Sequence[Example],
-    rate: float,
-    moment: Iteration,
-) -> None:
-    with copy_.for_training() as module:
-        loss = torch.cat(token_losses(module, batch, copy_.device)).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
-    step(optimizer, loss.item(), rate, 1.0, moment)
+    optimizer = copy_.optimizer(adamw(fused=None))
+    for number in descend(optimizer, max(settings.steps), accumulate, lambda _: settings.learning_rate):
+        if number in settings.steps:
+            yield number

@@ -1,4 +1,4 @@
-"""What a model still knows by heart, in the three ways that each attack on a copy reports."""
+"""What a model still remembers, in the three ways that each attack on a copy reports."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -17,7 +17,7 @@ BATCH_SIZE = 64
 def remembered(
     model: LanguageModel, prompts: Sequence[Prompt], split: str, max_new_tokens: int, seed: int
 ) -> Evaluation:
-    """ROUGE-L recall of greedy answers in percent, extraction strength and loss of true answers.
+    """Measure ROUGE-L recall of greedy answers in percent, extraction strength and loss of true answers.
 
     Args:
         model: The model or its copy.

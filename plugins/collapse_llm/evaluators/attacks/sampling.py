@@ -21,7 +21,7 @@ class Opened:
 
 
 def opened(encoder: Encoder, prompt: Prompt, prefill: str) -> Opened:
-    """An answer that begins with a text.
+    """Return an answer that begins with a text.
 
     Its last space is left to the model: in most vocabularies a space belongs to the word after it, and a
     model that is given it alone is at a loss, which would be taken for having forgotten.
@@ -31,7 +31,7 @@ def opened(encoder: Encoder, prompt: Prompt, prefill: str) -> Opened:
 
 
 def opened_truly(encoder: Encoder, prompt: Prompt, num_tokens: int) -> tuple[Opened, str]:
-    """An answer that begins as the true one does, half of it at most, and the rest of the true one."""
+    """Return an answer that begins as the true one does, half of it at most, and the rest of the true one."""
     ids = encoder.answer(prompt.target)
     num = min(num_tokens, len(ids) // 2)
     return Opened(prompt, ids[:num]), encoder.growth(ids[:num], ids[num:]).strip()
@@ -40,7 +40,7 @@ def opened_truly(encoder: Encoder, prompt: Prompt, num_tokens: int) -> tuple[Ope
 def sample_continuations(
     settings: Leakage, model: LanguageModel, asked: Sequence[Opened], seed: int
 ) -> list[list[str]]:
-    """What the model goes on with, `num_samples` texts for each; what it was made to say is not in them."""
+    """Draw `num_samples` continuations of each; what the model was made to say is not in them."""
     encoder = model.encoder
     groups = []
     for one in asked:

@@ -31,8 +31,8 @@ class SentenceEmbedding(Features):
     """A torch device, or "auto" for what accelerate finds."""
 
     def extract(self, contents: Sequence[Content]) -> Any:
-        """An array of shape (texts, width), each row of length 1."""
-        from collapse_llm.embedder import open_embedder
+        """Return an array of shape (texts, width), each row of length 1."""
+        from collapse_llm.rewards.embedder import open_embedder
 
         embedder = open_embedder(self.path, self.revision, self.device)
         return embedder.embed(contents, self.pooling, self.max_length, self.batch_size)

@@ -1,4 +1,4 @@
-"""Pictures with classes: scikit-learn's digits, and Fashion-MNIST."""
+"""Images with classes: scikit-learn's digits, and Fashion-MNIST."""
 
 import gzip
 from abc import abstractmethod
@@ -9,8 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge
 from pydantic import Field
 
-from collapse_core import CollapseError, Content, Prompt, PromptSet, environment, errors, files
-from collapse_diffusion.images import Images, to_content
+from collapse_core import CollapseError, Content, Prompt, PromptSet, environment, errors
+from collapse_diffusion.data.images import Images
 
 SPLITS = ("forget", "retain", "full", "forget_examples", "test")
 Labeled = tuple[Content, Any]
@@ -42,14 +42,12 @@ class LabeledImages(Images):
 
     @abstractmethod
     def examples(self, *, test: bool) -> Sequence[Labeled]:
-        """The training images or the held-out ones, with their classes."""
+        """Return the training images or the held-out ones, with their classes."""
 
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         """Load a split; without targets the classes alone."""
         if split not in SPLITS:
-            raise CollapseError(
-                f"the data set '{self.use}' has no split '{split}'; known: {', '.join(SPLITS)}"
-            )
+            raise errors.no_split(self.use, split, SPLITS)
         if split == "forget":
             return PromptSet(
                 tuple(Prompt(f"{name}/{i}", name) for name in self.forgotten for i in range(self.num_draws))
@@ -94,7 +92,7 @@ class Digits(LabeledImages):
         ]
 
     def provenance(self) -> Mapping[str, object]:
-        """The release that the images came with."""
+        """Return the release that the images came with."""
         from importlib.metadata import version
 
         return {"digits": f"scikit-learn {version('scikit-learn')}"}
@@ -126,7 +124,7 @@ class FashionMnist(LabeledImages):
         return self.forget
 
     def examples(self, *, test: bool) -> Sequence[Labeled]:
-        """The original split into training and test images."""
+        """Return the original split into training and test images."""
         if self.path is None:
             images, labels = _from_hub(self.revision, "test" if test else "train")
         else:
@@ -142,7 +140,7 @@ class FashionMnist(LabeledImages):
         ]
 
     def provenance(self) -> Mapping[str, object]:
-        """Digests of local files; the revision of the hub's."""
+        """Return digests of local files; the revision of the hub's."""
         if self.path is None:
             return {"hub": "zalando-datasets/fashion_mnist", "revision": self.revision}
         files = [*self._files(test=False), *self._files(test=True)]
@@ -150,7 +148,7 @@ class FashionMnist(LabeledImages):
 
 
 def _read_idx(path: Path) -> Any:
-    """An array of unsigned bytes in the idx format (LeCun): zeros, type, rank, sizes, then the data."""
+    """Read an array of unsigned bytes in the idx format (LeCun): zeros, type, rank, sizes, then the data."""
     import numpy as np
 
     try:
@@ -184,65 +182,3 @@ def _from_hub(revision: str, split: str) -> tuple[Any, Any]:
         raise errors.not_fetched("zalando-datasets/fashion_mnist", error, advice) from None
     images = np.stack([np.asarray(Image.open(io.BytesIO(cell["bytes"]))) for cell in frame["image"]])
     return images, frame["label"].to_numpy()
-
-
-class Captions(Images):
-    """Captions to forget, and a folder of captioned images to retain.
-
-    The folder is what the datasets library calls an image folder: images, and a metadata.jsonl with a
-    line {"file_name": ..., "text": ...} for each. Splits: "forget", `num_draws` draws of each caption of
-    `forget`; "retain" and "full", the images with their captions.
-    """
-
-    provides: ClassVar[str] = "caption-images"
-
-    path: str
-    """The folder."""
-    forget: Annotated[list[str], Field(min_length=1, examples=[["a photo of a church"]])]
-    """Captions that call for what is to be forgotten."""
-    num_draws: Annotated[int, Ge(1)] = 8
-    """How many images of each are asked for."""
-
-    def load(self, split: str, *, targets: bool = True) -> PromptSet:
-        """Load a split; without targets the captions alone, and no image is opened."""
-        if split == "forget":
-            return PromptSet(
-                tuple(
-                    Prompt(f"{caption}/{i}", caption)
-                    for caption in self.forget
-                    for i in range(self.num_draws)
-                )
-            )
-        if split not in ("retain", "full"):
-            raise CollapseError(
-                f"the data set '{self.use}' has no split '{split}'; known: forget, retain, full"
-            )
-        return PromptSet(
-            tuple(
-                Prompt(name, caption, self._image(name) if targets else None)
-                for name, caption in self._captions()
-            )
-        )
-
-    def _captions(self) -> list[tuple[str, str]]:
-        file = Path(self.path).expanduser() / "metadata.jsonl"
-        try:
-            rows = files.read_lines(file)
-            return [(row["file_name"], row["text"]) for row in rows]
-        except (OSError, KeyError, ValueError) as error:
-            raise CollapseError(
-                f"{file} cannot be read ({type(error).__name__}: {error}); it needs a line "
-                '{"file_name": ..., "text": ...} for each image of the folder'
-            ) from None
-
-    def _image(self, name: str) -> Content:
-        import numpy as np
-        from PIL import Image
-
-        with Image.open(Path(self.path).expanduser() / name) as image:
-            return to_content(np.asarray(image.convert("RGB")))
-
-    def provenance(self) -> Mapping[str, object]:
-        """The digest of the captions."""
-        file = Path(self.path).expanduser() / "metadata.jsonl"
-        return {file.name: environment.file_digest(file)} if file.exists() else {}

@@ -1,4 +1,4 @@
-"""The network behind sentence embeddings, opened once a process."""
+"""The network behind sentence embeddings, opened once per process."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class Embedder:
     @torch.inference_mode()
     def embed(self, texts: Sequence[str], pooling: str, max_length: int, batch_size: int) -> Any:
         """Pool the last hidden states; returns a float32 array of shape (texts, width), rows of length 1."""
-        # In an order of their own, so that rounding does not depend on who is asked for first.
+        # In an order of their own, so that rounding does not depend on the order of the texts.
         ordered = sorted(set(texts), key=lambda text: (len(text), text))
         rows: dict[str, Any] = {}
         for start in range(0, len(ordered), batch_size):

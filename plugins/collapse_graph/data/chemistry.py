@@ -8,7 +8,7 @@ from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
 from collapse_core import CollapseError
-from collapse_graph.content import Graph, graph, is_connected
+from collapse_graph.data.content import Graph, graph, is_connected
 
 BONDS = {"-": Chem.BondType.SINGLE, "=": Chem.BondType.DOUBLE, "#": Chem.BondType.TRIPLE}
 ELEMENTS = frozenset(Chem.GetPeriodicTable().GetElementSymbol(number) for number in range(1, 119))
@@ -16,7 +16,7 @@ _SYMBOLS = {kind: symbol for symbol, kind in BONDS.items()}
 
 
 def from_smiles(smiles: str) -> dict[str, Any] | None:
-    """The graph of a molecule, its atoms in the order of the SMILES; None for what is no molecule."""
+    """Return the graph of a molecule, its atoms in the order of the SMILES; None for what is no molecule."""
     with BlockLogs():  # that a draw is no molecule is a result, not a warning
         molecule = Chem.MolFromSmiles(smiles)
     if molecule is None:
@@ -33,13 +33,13 @@ def from_smiles(smiles: str) -> dict[str, Any] | None:
 
 
 def _kind(atom: Any) -> str:
-    """An atom's type: C, N+, O-; hydrogens follow from valences."""
+    """Return an atom's type: C, N+, O-; hydrogens follow from valences."""
     symbol, charge = str(atom.GetSymbol()), int(atom.GetFormalCharge())
     return symbol + ("+" if charge > 0 else "-") * abs(charge)
 
 
 def to_molecule(content: Graph) -> Any | None:
-    """The sanitized molecule of a graph; None where valences do not hold or it falls into pieces."""
+    """Return the sanitized molecule of a graph; None where valences do not hold or it falls into pieces."""
     if not content["nodes"] or not is_connected(content):
         return None
     molecule = Chem.RWMol()
@@ -60,24 +60,24 @@ def to_molecule(content: Graph) -> Any | None:
 
 
 def to_smiles(content: Graph) -> str | None:
-    """Canonical SMILES, the same for every numbering of the atoms; None for what is no molecule."""
+    """Return canonical SMILES, the same for every numbering of the atoms; None for what is no molecule."""
     molecule = to_molecule(content)
     return None if molecule is None else Chem.MolToSmiles(Chem.MolFromSmiles(Chem.MolToSmiles(molecule)))
 
 
 def holds(molecule: Any, smarts: str) -> bool:
-    """Whether a molecule holds a substructure."""
+    """Return whether a molecule holds a substructure."""
     return bool(molecule.HasSubstructMatch(pattern(smarts)))
 
 
 def num_matches(molecule: Any, smarts: str) -> int:
-    """How many sets of atoms of a molecule match a substructure."""
+    """Return how many sets of atoms of a molecule match a substructure."""
     return len(molecule.GetSubstructMatches(pattern(smarts)))
 
 
 @cache
 def pattern(smarts: str) -> Any:
-    """A substructure to look for.
+    """Return a substructure to look for.
 
     Raises:
         CollapseError: It is no SMARTS.

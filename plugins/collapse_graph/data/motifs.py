@@ -1,6 +1,6 @@
 """Motifs in graphs: which there are, and how often a graph holds one."""
 
-from collapse_graph.content import Graph, neighbors
+from collapse_graph.data.content import Graph, neighbors
 
 MOTIFS = {
     "triangle": [(0, 1), (0, 2), (1, 2)],
@@ -14,26 +14,26 @@ MOTIFS = {
 
 
 def count_copies(graph: Graph, motif: str) -> int:
-    """How many copies of a motif a graph holds, as subgraphs that need not be induced; types are ignored.
+    """Count the copies of a motif in a graph, as subgraphs that need not be induced; types are ignored.
 
     Copies are sets of edges: embeddings of the motif, divided by the number of its automorphisms.
     """
-    pattern = _beside(MOTIFS[motif])
+    pattern = _adjacency(MOTIFS[motif])
     return _embeddings(neighbors(graph), pattern) // _embeddings(pattern, pattern)
 
 
-def _beside(edges: list[tuple[int, int]]) -> list[set[int]]:
+def _adjacency(edges: list[tuple[int, int]]) -> list[set[int]]:
     return neighbors({"nodes": [""] * (1 + max(map(max, edges))), "edges": [(i, j, "") for i, j in edges]})
 
 
-def _embeddings(beside: list[set[int]], pattern: list[set[int]]) -> int:
-    """The injective maps of a connected pattern's nodes that keep its edges, by backtracking."""
+def _embeddings(adjacent: list[set[int]], pattern: list[set[int]]) -> int:
+    """Count the injective maps of a connected pattern's nodes that keep its edges, by backtracking."""
 
     def extend(images: tuple[int, ...]) -> int:
         if len(images) == len(pattern):
             return 1
         fixed = [images[node] for node in pattern[len(images)] if node < len(images)]
-        free = set.intersection(*(beside[image] for image in fixed)) if fixed else set(range(len(beside)))
+        free = set.intersection(*(adjacent[image] for image in fixed)) if fixed else set(range(len(adjacent)))
         return sum(extend((*images, image)) for image in sorted(free - set(images)))
 
     return extend(())

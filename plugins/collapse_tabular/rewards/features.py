@@ -8,7 +8,7 @@ from pydantic import PrivateAttr
 from collapse_core import CollapseError, Content, Dataset, Features
 
 if TYPE_CHECKING:
-    from collapse_tabular.vectors import Vectors
+    from collapse_tabular.data.vectors import Vectors
 
 
 class RowFeatures(Features):
@@ -23,12 +23,12 @@ class RowFeatures(Features):
 
     def prepare(self, data: Dataset) -> None:
         """Learn means and deviations from the retain rows, and from no other."""
-        from collapse_tabular.vectors import Vectors
+        from collapse_tabular.data.vectors import Vectors
 
         self._vectors = Vectors.fit([prompt.target for prompt in data.load("retain")])
 
     def extract(self, contents: Sequence[Content]) -> Sequence[Sequence[float]]:
-        """The vector of each row, an array of shape (len(contents), width)."""
+        """Return the vector of each row, an array of shape (len(contents), width)."""
         if self._vectors is None:
             raise CollapseError("'row-features' has not been prepared: it learns its scales from the data")
         return cast(Sequence[Sequence[float]], self._vectors.of(contents))

@@ -28,7 +28,7 @@ class RetainedClasses(Features):
         self._recognizer = recognizer(self.classifier, data, "retain")
 
     def extract(self, contents: Sequence[Content]) -> Any:
-        """An array of shape (images, features)."""
+        """Return an array of shape (images, features)."""
         if self._recognizer is None:
             raise CollapseError("the features 'retained-classes' must see the data first; call prepare()")
         return self._recognizer.features(contents).numpy()

@@ -34,7 +34,7 @@ class GraphShape(Features):
         self._edge_types = sorted({kind for graph in graphs for *_, kind in graph["edges"]})
 
     def extract(self, contents: Sequence[Content]) -> Any:
-        """An array of shape (graphs, features)."""
-        from collapse_graph.measures import shape_features
+        """Return an array of shape (graphs, features)."""
+        from collapse_graph.rewards.shape import shape_features
 
         return shape_features(contents, self._node_types, self._edge_types, self.max_nodes, self.bins)

@@ -3,7 +3,7 @@
 from functools import partial
 
 from collapse_core import Sketch
-from collapse_graph.content import NODE, ORDERS, Graph, to_networkx
+from collapse_graph.data.content import NODE, ORDERS, Graph, to_networkx
 
 MOST_NODES = 100
 """How many nodes a graph may have; the drawing of a larger one says nothing."""
@@ -11,7 +11,7 @@ RAISED = str.maketrans("+-", "\N{SUPERSCRIPT PLUS SIGN}\N{SUPERSCRIPT MINUS}")
 
 
 def sketch(content: Graph) -> Sketch | None:
-    """A graph by the method of Kamada and Kawai: nodes are as far apart as paths are long."""
+    """Return a graph by the method of Kamada and Kawai: nodes are as far apart as paths are long."""
     import networkx as nx
 
     made = to_networkx(content)
@@ -23,8 +23,8 @@ def sketch(content: Graph) -> Sketch | None:
 
 
 def formula(content: Graph) -> Sketch | None:
-    """A molecule in RDKit's coordinates, its carbon unnamed; what is none, as any other graph."""
-    from collapse_graph.chemistry import to_molecule
+    """Return a molecule in RDKit's coordinates, its carbon unnamed; what is none, as any other graph."""
+    from collapse_graph.data.chemistry import to_molecule
 
     if not 0 < len(content["nodes"]) <= MOST_NODES:
         return None

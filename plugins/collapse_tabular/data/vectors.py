@@ -32,7 +32,7 @@ class Vectors:
         )
 
     def of(self, rows: Sequence[Row]) -> Array:
-        """The points of rows, shape (len(rows), width)."""
+        """Return the points of rows, shape (len(rows), width)."""
         pieces = [
             (np.asarray([[float(row[name])] for row in rows]).reshape(-1, 1) - mean) / deviation
             for name, (mean, deviation) in self.numbers.items()
@@ -45,7 +45,7 @@ class Vectors:
 
 
 def nearest(points: Array, others: Array, block: int = 512) -> Array:
-    """The Euclidean distance from each point to the nearest of others, shape (len(points),)."""
+    """Return the Euclidean distance from each point to the nearest of others, shape (len(points),)."""
     squares = (others**2).sum(axis=1)
     found = []
     for start in range(0, len(points), block):

@@ -6,8 +6,8 @@ from typing import ClassVar
 from pydantic import field_validator
 
 from collapse_core import Completion, Prompt, Reward
-from collapse_graph.content import is_connected
-from collapse_graph.motifs import MOTIFS, count_copies
+from collapse_graph.data.content import is_connected
+from collapse_graph.data.motifs import MOTIFS, count_copies
 
 
 class WithoutMotif(Reward):
@@ -55,7 +55,7 @@ class Connected(Reward):
 
 
 class OtherLabel(Reward):
-    """One for a label that is not the model's own before unlearning, else zero."""
+    """One for a label that is not the reference model's, else zero."""
 
     works_on: ClassVar[tuple[str, ...]] = ("node-labels",)
 
@@ -64,7 +64,7 @@ class OtherLabel(Reward):
     def score(
         self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None
     ) -> list[float]:
-        """Compare each label with the original one."""
+        """Compare each label with the reference answer."""
         own = reference.content if reference else None
         return [float(completion.content != own) for completion in completions]
 
@@ -87,7 +87,7 @@ class WithoutSubstructure(Reward):
         self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None
     ) -> list[float | None]:
         """Match the substructure in each molecule."""
-        from collapse_graph.chemistry import num_matches, to_molecule
+        from collapse_graph.data.chemistry import num_matches, to_molecule
 
         molecules = [to_molecule(completion.content) for completion in completions]
         return [None if one is None else float(-num_matches(one, self.smarts)) for one in molecules]
@@ -107,6 +107,6 @@ class ValidMolecule(Reward):
         self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None
     ) -> list[float]:
         """Sanitize each molecule."""
-        from collapse_graph.chemistry import to_molecule
+        from collapse_graph.data.chemistry import to_molecule
 
         return [float(to_molecule(completion.content) is not None) - 1.0 for completion in completions]

@@ -21,19 +21,19 @@ ORDERS = {"=": 2, "#": 3}
 
 
 def graph(nodes: Sequence[str], edges: Iterable[tuple[int, int, str]]) -> dict[str, Any]:
-    """The content of a graph; edges may come in any order and direction."""
+    """Return the content of a graph; edges may come in any order and direction."""
     return {"nodes": list(nodes), "edges": sorted([max(i, j), min(i, j), kind] for i, j, kind in edges)}
 
 
 def renumbered(content: Graph, order: Sequence[int]) -> dict[str, Any]:
-    """The same graph, with node `order[k]` as its node k."""
+    """Return the same graph, with node `order[k]` as its node k."""
     place = {node: number for number, node in enumerate(order)}
     nodes = [content["nodes"][node] for node in order]
     return graph(nodes, [(place[i], place[j], kind) for i, j, kind in content["edges"]])
 
 
 def neighbors(content: Graph) -> list[set[int]]:
-    """The neighbors of each node."""
+    """Return the neighbors of each node."""
     found: list[set[int]] = [set() for _ in content["nodes"]]
     for i, j, _ in content["edges"]:
         found[i].add(j)
@@ -42,7 +42,7 @@ def neighbors(content: Graph) -> list[set[int]]:
 
 
 def loads(content: Graph) -> list[int]:
-    """How many edges each node has, counted with their orders: its degree, or its valence."""
+    """Return how many edges each node has, counted with their orders: its degree, or its valence."""
     found = [0] * len(content["nodes"])
     for i, j, kind in content["edges"]:
         found[i] += ORDERS.get(kind, 1)
@@ -51,18 +51,18 @@ def loads(content: Graph) -> list[int]:
 
 
 def is_connected(content: Graph) -> bool:
-    """Whether there is a node, and a path from it to every other."""
-    beside = neighbors(content)
+    """Return whether there is a node, and a path from it to every other."""
+    adjacent = neighbors(content)
     reached, waiting = {0}, [0]
-    while waiting and beside:
-        new = beside[waiting.pop()] - reached
+    while waiting and adjacent:
+        new = adjacent[waiting.pop()] - reached
         reached |= new
         waiting += new
-    return len(reached) == len(beside)
+    return len(reached) == len(adjacent)
 
 
 def to_networkx(content: Graph) -> "nx.Graph[int]":
-    """A networkx graph; types are the attribute `kind` of nodes and edges."""
+    """Return a networkx graph; types are the attribute `kind` of nodes and edges."""
     import networkx as nx
 
     made: nx.Graph[int] = nx.Graph()
@@ -72,7 +72,7 @@ def to_networkx(content: Graph) -> "nx.Graph[int]":
 
 
 def from_networkx(source: "nx.Graph[Any]") -> dict[str, Any]:
-    """The content of a networkx graph; nodes are numbered in its order."""
+    """Return the content of a networkx graph; nodes are numbered in its order."""
     place = {node: number for number, node in enumerate(source)}
     nodes = [data.get("kind", NODE) for _, data in source.nodes(data=True)]
     return graph(
@@ -81,7 +81,7 @@ def from_networkx(source: "nx.Graph[Any]") -> dict[str, Any]:
 
 
 def to_data(content: Graph, node_types: Sequence[str], edge_types: Sequence[str]) -> "Data":
-    """A graph of torch-geometric: one-hot `x`, `edge_index` in both directions, one-hot `edge_attr`."""
+    """Make a graph of torch-geometric: one-hot `x` and `edge_attr`, `edge_index` in both directions."""
     import torch
     from torch.nn.functional import one_hot
     from torch_geometric.data import Data
@@ -98,7 +98,7 @@ def to_data(content: Graph, node_types: Sequence[str], edge_types: Sequence[str]
 
 
 def from_data(data: "Data", node_types: Sequence[str], edge_types: Sequence[str]) -> dict[str, Any]:
-    """The content of an undirected graph of torch-geometric whose types are one-hot, or absent."""
+    """Return the content of an undirected graph of torch-geometric whose types are one-hot, or absent."""
     assert data.edge_index is not None
     nodes = [NODE] * int(data.num_nodes or 0) if data.x is None else _types(data.x, node_types)
     pairs = data.edge_index.T.tolist()

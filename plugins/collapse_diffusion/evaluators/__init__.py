@@ -1,4 +1,4 @@
-"""What a model draws: recognized by a judge, how far from real images, how soon relearned."""
+"""Measures of what a model draws: recognition by a judge, distance from real images, relearning."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -6,26 +6,38 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt
 
-from collapse_core import Content, Dataset, Evaluation, Evaluator, Metric, Model, derive_seed, mean_metric
+from collapse_core import (
+    Content,
+    Dataset,
+    Evaluation,
+    Evaluator,
+    Metric,
+    Model,
+    derive_seed,
+    mean_metric,
+    require,
+)
 from collapse_diffusion.judging import Classifier
-from collapse_diffusion.sampler import Drawing
+from collapse_diffusion.model.drawing import Drawing
 
 
 class _Drawing(Evaluator):
     """An evaluator that draws images of classes, and has a judge look at them."""
 
     judge: Classifier = Classifier()
-    """Who looks; it should be another classifier than the reward's."""
+    """The classifier that judges; it should be another one than the reward's."""
     drawing: Drawing = Drawing()
     """How images are drawn."""
 
     def _draw(self, model: Model, names: Sequence[Content], num: int, seed: int) -> list[Content]:
-        """Images of each class, one class after the other."""
-        from collapse_diffusion.images import to_contents
-        from collapse_diffusion.model.diffusion_model import require_diffusion
+        """Return images of each class, one class after the other."""
+        from collapse_diffusion.data.images import to_contents
+        from collapse_diffusion.model.diffusion_model import DiffusionModel
 
         seeds = [derive_seed(seed, str(name), number) for name in names for number in range(num)]
-        return to_contents(require_diffusion(model, self.use).draw(_each(names, num), seeds, self.drawing))
+        return to_contents(
+            require(model, DiffusionModel, self.use).draw(_each(names, num), seeds, self.drawing)
+        )
 
     def _judge(self, data: Dataset) -> Any:
         from collapse_diffusion.judging.recognizer import recognizer
@@ -53,7 +65,7 @@ class Recognition(_Drawing):
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Draw, and ask the judge."""
-        from collapse_diffusion.judging.verdicts import Verdicts
+        from collapse_diffusion.evaluators.verdicts import Verdicts
 
         judge = self._judge(data)
         forgotten, retained = _forgotten_and_retained(data)
@@ -95,7 +107,7 @@ class ImageDistance(_Drawing):
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Draw as many of each class, and compare with the retained classes of the split "test"."""
-        from collapse_diffusion.judging.distances import frechet_distance, kernel_distance
+        from collapse_diffusion.evaluators.distances import frechet_distance, kernel_distance
 
         judge = self._judge(data)
         _, retained = _forgotten_and_retained(data)
@@ -132,12 +144,12 @@ class Relearning(_Drawing):
     learning_rate: Annotated[float, Gt(0)] = 5e-4
     """The rate of AdamW."""
     batch_size: Annotated[int, Ge(1)] = 48
-    """Real images a step."""
+    """Real images per step."""
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Teach a copy, and draw now and then."""
-        from collapse_diffusion.judging.relearning import relearn
-        from collapse_diffusion.judging.verdicts import Verdicts
+        from collapse_diffusion.evaluators.relearning import relearn
+        from collapse_diffusion.evaluators.verdicts import Verdicts
 
         judge = self._judge(data)
         forgotten, _ = _forgotten_and_retained(data)
@@ -176,9 +188,9 @@ class ConceptSimilarity(Evaluator):
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Draw each prompt once, and compare with the text."""
-        from collapse_diffusion.images import to_contents
+        from collapse_diffusion.data.images import to_contents
         from collapse_diffusion.judging.clip import Clip
-        from collapse_diffusion.model.diffusion_model import require_diffusion
+        from collapse_diffusion.model.diffusion_model import DiffusionModel
 
         clip = Clip(self.path, self.revision)
         metrics, rows = {}, []
@@ -186,7 +198,7 @@ class ConceptSimilarity(Evaluator):
             prompts = list(data.load(split, targets=False))[:num]
             seeds = [derive_seed(seed, prompt.id) for prompt in prompts]
             captions = [prompt.content for prompt in prompts]
-            drawn = require_diffusion(model, self.use).draw(captions, seeds, self.drawing)
+            drawn = require(model, DiffusionModel, self.use).draw(captions, seeds, self.drawing)
             texts = [self.concept if split == "forget" else caption for caption in captions]
             images = to_contents(drawn)
             fits = clip.similarities(images, texts).diagonal().clamp(min=0).tolist()
@@ -199,7 +211,7 @@ class ConceptSimilarity(Evaluator):
 
 
 def _forgotten_and_retained(data: Dataset) -> tuple[list[Content], list[Content]]:
-    """The classes to forget, and the others, each in the order in which they come."""
+    """Return the classes to forget, and the others, each in the order in which they come."""
     forgotten, retained = (
         list(dict.fromkeys(prompt.content for prompt in data.load(split, targets=False)))
         for split in ("forget", "retain")
@@ -208,7 +220,7 @@ def _forgotten_and_retained(data: Dataset) -> tuple[list[Content], list[Content]
 
 
 def _each(names: Sequence[Content], num: int) -> list[Content]:
-    """Every name so many times, one after the other."""
+    """Return every name so many times, one after the other."""
     return [name for name in names for _ in range(num)]
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import PrivateAttr
 
-from collapse_core import CollapseError, Completion, Dataset, Prompt, Reward
-from collapse_tabular.data import Condition, all_hold, require_table
+from collapse_core import CollapseError, Completion, Dataset, Prompt, Reward, require
+from collapse_tabular.data import Condition, Table, all_hold
 
 if TYPE_CHECKING:
     from collapse_tabular.classifier import RowJudge
@@ -28,7 +28,7 @@ class OutsideSubgroup(Reward):
         """Take the data set's conditions, if there are no own; refuse columns that are not drawn."""
         if self.conditions is not None:
             return
-        table = require_table(data, "outside-subgroup")
+        table = require(data, Table, "outside-subgroup")
         for condition in table.subgroup():
             if condition.column not in table.drawn():
                 raise CollapseError(
@@ -68,7 +68,7 @@ class RowClassifier(Reward):
         """Learn from the training rows which prompt a row answers."""
         from collapse_tabular.classifier import RowJudge
 
-        self._judge = RowJudge.fit(require_table(data, "row-classifier"), ["full"], self.family, 0)
+        self._judge = RowJudge.fit(require(data, Table, "row-classifier"), ["full"], self.family, 0)
 
     def score(
         self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None

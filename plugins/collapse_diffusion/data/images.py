@@ -78,7 +78,7 @@ class Images(Dataset):
     """A data set whose answers are images."""
 
     def picture(self, content: Content) -> Pixels | None:
-        """The image, made small where it is large; None where it is too large to be opened."""
+        """Return the image, made small where it is large; None where it is too large to be opened."""
         if not isinstance(content, str):
             return Pixels(content)
         from PIL import Image

@@ -6,7 +6,7 @@ import torch
 
 
 def frechet_distance(some: torch.Tensor, others: torch.Tensor) -> float:
-    """The squared Frechet distance of two Gaussians fitted to features (Heusel et al., arXiv 1706.08500).
+    """Compute the squared Frechet distance of Gaussians fitted to features (Heusel et al., arXiv 1706.08500).
 
     d^2 = |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)), with unbiased covariances. The trace of the root is
     the sum of the singular values of C1^(1/2) C2^(1/2).
@@ -22,13 +22,13 @@ def frechet_distance(some: torch.Tensor, others: torch.Tensor) -> float:
 
 
 def _root(covariance: torch.Tensor) -> Any:
-    """The symmetric square root of a positive semidefinite matrix."""
+    """Return the symmetric square root of a positive semidefinite matrix."""
     values, vectors = torch.linalg.eigh(covariance)
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
 
 
 def kernel_distance(some: torch.Tensor, others: torch.Tensor) -> float:
-    """The kernel inception distance: the unbiased squared MMD with (x.y / d + 1)^3.
+    """Return the kernel inception distance: the unbiased squared MMD with (x.y / d + 1)^3.
 
     Binkowski et al., arXiv 1801.01401, section 4; it can be negative. Of all vectors at once, not of subsets.
 
@@ -48,5 +48,5 @@ def kernel_distance(some: torch.Tensor, others: torch.Tensor) -> float:
 
 
 def mean_pairwise_distance(features: torch.Tensor) -> float:
-    """The mean Euclidean distance between two different rows; 0 of fewer than two."""
+    """Return the mean Euclidean distance between two different rows; 0 of fewer than two."""
     return float(torch.pdist(features).mean()) if len(features) > 1 else 0.0
