@@ -1,4 +1,4 @@
-"""The Pareto front: the choices beside which none is better in one respect and no worse in the other."""
+"""The Pareto front: the choices that no other beats in one respect while being no worse in the other."""
 
 from collections.abc import Sequence
 

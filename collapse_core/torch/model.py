@@ -22,7 +22,7 @@ MakeOptimizer = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
 class TorchModel(Model):
     """A module with its optimizer, saved and restored as safetensors, bit for bit.
 
-    Each of several processes holds the whole module, unless the launcher asks for FSDP and the model says
+    Each of several processes holds the whole module, unless the launcher asks for FSDP and the model declares
     `can_shard`: then each holds its part of every parameter and moment from the first step on. What is saved
     is whole in any case.
     """

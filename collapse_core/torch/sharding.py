@@ -32,7 +32,7 @@ def all_reduce(optimizer: torch.optim.Optimizer, *losses: float) -> tuple[float,
     if processes.current().count == 1:
         return losses
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    whole_ones = [p for p in parameters if not _is_part(p)]  # parts were summed when they were handed over
+    whole_ones = [p for p in parameters if not _is_part(p)]  # reduce_to_shards has summed the parts
     device = parameters[0].device
     sums, present = _sums(losses, device), _present(whole_ones, device)
     for bucket in _buckets([p for p, num in zip(whole_ones, present, strict=True) if num]):
@@ -87,7 +87,7 @@ def asks_for_shards() -> bool:
 
 
 def asks_for_fsdp() -> bool:
-    """Whether accelerate's settings, which its launcher hands on in the environment, ask for FSDP."""
+    """Whether accelerate's settings, which its launcher passes on in the environment, ask for FSDP."""
     return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
 
 
