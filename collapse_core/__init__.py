@@ -43,7 +43,7 @@ from collapse_core.run.directory import create_run, open_run
 from collapse_core.run.run import Run
 from collapse_core.runtime import files, processes, progress
 from collapse_core.runtime.cache import cached
-from collapse_core.runtime.digests import digest
+from collapse_core.runtime.digests import digest, file_digest, source_digest
 
 __all__ = [
     "Bound",
@@ -90,6 +90,7 @@ __all__ = [
     "digest",
     "environment",
     "errors",
+    "file_digest",
     "files",
     "hookimpl",
     "load_recipe",
@@ -98,4 +99,5 @@ __all__ = [
     "part",
     "processes",
     "progress",
+    "source_digest",
 ]
