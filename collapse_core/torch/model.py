@@ -13,7 +13,6 @@ from collapse_core.contracts.interfaces import Model
 from collapse_core.contracts.types import Iteration
 from collapse_core.errors import CollapseError
 from collapse_core.runtime import processes
-from collapse_core.torch.processes import join
 from collapse_core.torch.sharding import as_part_of, asks_for_shards, full_tensor, shard_
 
 MakeOptimizer = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
@@ -196,5 +195,7 @@ def pick_device(name: str = "auto") -> torch.device:
     from accelerate import PartialState
 
     if processes.num_launched() > 1:
+        from collapse_core.torch.processes import join
+
         join()  # else PartialState would join them in its own way
     return torch.device(PartialState().device)
