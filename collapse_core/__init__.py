@@ -45,7 +45,7 @@ from collapse_core.run.directory import create_run, open_run
 from collapse_core.run.run import Run
 from collapse_core.runtime import files, processes, progress
 from collapse_core.runtime.cache import cached
-from collapse_core.runtime.digests import digest
+from collapse_core.runtime.digests import digest, file_digest, source_digest
 
 __all__ = [
     "Bound",
@@ -93,6 +93,7 @@ __all__ = [
     "digest",
     "environment",
     "errors",
+    "file_digest",
     "files",
     "hookimpl",
     "load_recipe",
@@ -102,4 +103,5 @@ __all__ = [
     "processes",
     "progress",
     "require",
+    "source_digest",
 ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class CollapseError(Exception):
-    """Something that the user can mend; its text says what, where and how."""
+    """An error that the user can fix; its text says what is wrong, where, and what to do."""
 
     exit_code = 1
 
@@ -113,7 +113,7 @@ def system_error(error: OSError) -> str:
 
 
 def unexpected(error: Exception) -> str:
-    """An error that nobody foresaw, such as one in a plugin."""
+    """An unforeseen error, such as one in a plugin."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     what = " ".join(str(error).split())
@@ -141,7 +141,7 @@ def missing_extra(package: str, extra: str, purpose: str) -> CollapseError:
 
 
 def not_fetched(what: str, error: Exception, instead: str) -> CollapseError:
-    """Something that could not be had from the hub."""
+    """Something that could not be downloaded from the hub."""
     return CollapseError(
         f"'{what}' could not be fetched from the hub ({type(error).__name__}: {_first_line(error)}); "
         f"without a connection, give a directory: {instead}"

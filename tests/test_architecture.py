@@ -73,6 +73,11 @@ def copy(tmp_path):
             "the core knows no domain and no torch BROKEN",
         ),
         ("collapse_toy/data.py", "import collapse_llm.data", "plugins do not know each other BROKEN"),
+        (
+            "collapse_core/run/checkpoints.py",
+            "import collapse_core.run.run",
+            "No cycles are allowed in collapse_core.run",
+        ),
         ("collapse_core/novel.py", "", "not listed as layers:\\s+- collapse_core.novel"),
     ],
 )

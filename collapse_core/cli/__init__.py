@@ -1,4 +1,4 @@
-"""The command line: one command a file, each imported when it is called."""
+"""The command line: one command per file, each imported when it is called."""
 
 import importlib
 
@@ -13,7 +13,7 @@ class Commands(click.Group):
     """Finds each command in the module of its name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands, in the order in which one meets them."""
+        """The commands, in the order in which they are needed."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

@@ -53,7 +53,7 @@ def _show_warning(
 
 
 def _say(error: Exception) -> int:
-    """Tell what went wrong, without a traceback; gives the exit code."""
+    """Print what went wrong, without a traceback; gives the exit code."""
     if isinstance(error, FailedElsewhereError):
         return error.exit_code
     if isinstance(error, RecipeError):

@@ -16,10 +16,10 @@ from collapse_core.results.comparison import compare, to_json
 @click.option(
     "--forgetting",
     metavar="METRIC",
-    help="What tells how well is forgotten; default unlearn_quality. METRIC:up or METRIC:down says which way "
+    help="The metric of forgetting; default unlearn_quality. METRIC:up or METRIC:down says which direction "
     "is better where the metric does not.",
 )
-@click.option("--utility", metavar="METRIC", help="What tells how much is still known; default utility.")
+@click.option("--utility", metavar="METRIC", help="The metric of what is still known; default utility.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write a page of HTML.")
 def command(
@@ -28,7 +28,7 @@ def command(
     """Lay runs side by side: forgetting, utility, time and tokens.
 
     RUNS are run directories, or directories that hold some, as a sweep leaves them. Runs that differ in their
-    seed alone are one method, with an interval over seeds beside the one over questions. A method is on the
+    seed alone are one method, with an interval over seeds and one over questions. A method is on the
     Pareto front if no other is better in one respect and no worse in the other.
     """
     found = compare(runs, forgetting, utility)

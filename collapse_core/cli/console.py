@@ -1,4 +1,4 @@
-"""What a person at a terminal sees: talk on stderr, the results on stdout."""
+"""What is shown at a terminal: messages on stderr, the results on stdout."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -17,12 +17,12 @@ NUM_EXAMPLES = 3
 
 
 class Console(Callback):
-    """Tells how a run goes, and prints what came out of it."""
+    """Shows how a run goes, and prints its results."""
 
     def __init__(self, directory: Path) -> None:
         """Take the run's directory, to read the results from."""
         self.directory = directory
-        self.talk = console.Console(stderr=True, highlight=False)
+        self.messages = console.Console(stderr=True, highlight=False)
         self.live: status.Status | None = None
         self.phase = ""
         self.began = time.monotonic()
@@ -35,12 +35,12 @@ class Console(Callback):
     def progress(self, label: str, done: int, total: int) -> None:
         """Show how far the phase has come; an announcement, which has no total, is a line that stays."""
         if total == 0:
-            self.talk.print(f"[dim]{self._clock()}[/dim] {markup.escape(label)}")
+            self.messages.print(f"[dim]{self._clock()}[/dim] {markup.escape(label)}")
             return
         self._show(f"{label} {done}/{total}")
 
     def on_iteration(self, line: Mapping[str, Any], total: int) -> None:
-        """Say what an iteration did, on a line that stays."""
+        """Print what an iteration did, on a line that stays."""
         kept = line["reward_kept"]
         parts = [
             f"iteration {line['iteration'] + 1:>{len(str(total))}}/{total}",
@@ -48,15 +48,15 @@ class Console(Callback):
             f"settled {line['num_settled']}/{line['num_prompts']}",
             *(f"{name} {value:.3f}" for name, value in line["update"].items() if "loss" in name),
         ]
-        self.talk.print(f"[dim]{self._clock()}[/dim] " + markup.escape("  ".join(parts)))
-        for said in warnings(line.get("guard", {})):
-            self.talk.print(f"[yellow]guard:[/yellow] {markup.escape(said)}")
+        self.messages.print(f"[dim]{self._clock()}[/dim] " + markup.escape("  ".join(parts)))
+        for warning in warnings(line.get("guard", {})):
+            self.messages.print(f"[yellow]guard:[/yellow] {markup.escape(warning)}")
 
     def on_evaluation(self, row: Mapping[str, Any]) -> None:
-        """Say what was measured, on a line that stays."""
+        """Print what was measured, on a line that stays."""
         found = "  ".join(f"{name} {metric['value']:.3g}" for name, metric in row["metrics"].items())
-        said = markup.escape(f"{row['model']}: {found}")
-        self.talk.print(f"[dim]{self._clock()}[/dim] {said}")
+        measured = markup.escape(f"{row['model']}: {found}")
+        self.messages.print(f"[dim]{self._clock()}[/dim] {measured}")
 
     def close(self) -> None:
         """Take the live line away."""
@@ -65,20 +65,20 @@ class Console(Callback):
             self.live = None
 
     def summary(self) -> None:
-        """Print the results: what changed, what it says now, what it took."""
+        """Print the results: what changed, what the model answers now, what it took."""
         results = load_results(self.directory)
         out = stdout()
         if results.evaluations:
             print_metrics(out, results)
             print_examples(out, results)
         took = "  ".join(f"{name} {seconds:.0f} s" for name, seconds in results.seconds().items())
-        self.talk.print(f"[dim]{took}[/dim]")
+        self.messages.print(f"[dim]{took}[/dim]")
 
     def _show(self, text: str) -> None:
-        if not self.talk.is_terminal:
+        if not self.messages.is_terminal:
             return
         if self.live is None:
-            self.live = self.talk.status("", spinner="dots")
+            self.live = self.messages.status("", spinner="dots")
             self.live.start()
         self.live.update(f"{self._clock()} {markup.escape(text)}")
 
@@ -102,12 +102,12 @@ def warnings(guard: Mapping[str, Any]) -> Iterator[str]:
 
 
 def print_examples(out: console.Console, results: Results) -> None:
-    """What the model says to the first forget prompts, before and after."""
+    """What the model answers to the first forget prompts, before and after."""
     for before, after in results.pairs("forget")[:NUM_EXAMPLES]:
-        said = {"prompt": before.get("prompt"), "before": before.get("answer")}
+        shown = {"prompt": before.get("prompt"), "before": before.get("answer")}
         if after:
-            said["after"] = after.get("answer")
+            shown["after"] = after.get("answer")
         out.print()
-        for label, content in said.items():
+        for label, content in shown.items():
             out.print(f"{label:>7}: ", end="", style="bold")
             out.print(" ".join(plain(content).split()), markup=False)

@@ -20,7 +20,7 @@ from collapse_core.runtime.progress import listening
 @click.option(
     "--recipe",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="Says data and evaluators, and how a MODEL is loaded; default the run's own recipe.",
+    help="Names data and evaluators, and how a MODEL is loaded; default the run's own recipe.",
 )
 @click.option(
     "--with",

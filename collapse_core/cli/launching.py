@@ -1,4 +1,4 @@
-"""Starting the processes of a run, through accelerate's launcher, and speaking for them.
+"""Starting the processes of a run, through accelerate's launcher, and exiting as they do.
 
 The launcher turns every exit code into 1, and after a signal gives its processes half a minute. So each of
 them leaves its id and its exit code in a directory of the one that started them, which signals them directly.
@@ -25,7 +25,7 @@ from collapse_core.recipe.recipe import Launch
 from collapse_core.runtime import files
 
 INTERRUPTED = 130
-LETTERBOX = "COLLAPSE_LETTERBOX"
+EXCHANGE_DIRECTORY = "COLLAPSE_EXIT_CODES"
 """The environment variable that names the directory; only processes started here have it."""
 
 
@@ -36,15 +36,15 @@ def launch(settings: Launch) -> None:
         return
     if find_spec("accelerate") is None:
         raise errors.missing_extra("accelerate", "torch", "a run on several processes")
-    with TemporaryDirectory(prefix="collapse-") as letterbox:
+    with TemporaryDirectory(prefix="collapse-") as exchange:
         process = subprocess.Popen(
             _command(settings),
-            env=_environment(settings) | {LETTERBOX: letterbox},
+            env=_environment(settings) | {EXCHANGE_DIRECTORY: exchange},
             start_new_session=True,  # a Ctrl-C at the terminal must not reach the launcher itself
         )
-        with _passing_signals_on(process, Path(letterbox)):
+        with _passing_signals_on(process, Path(exchange)):
             code = process.wait()
-        click.get_current_context().exit(_verdict(code, Path(letterbox)))
+        click.get_current_context().exit(_verdict(code, Path(exchange)))
 
 
 def _command(settings: Launch) -> list[str]:
@@ -78,17 +78,17 @@ def _no_settings(config: Path, why: str) -> CollapseError:
 
 
 def _environment(settings: Launch) -> dict[str, str]:
-    """This environment; cores are divided among the processes unless it says how many threads each has."""
+    """This environment; cores are divided among the processes unless it sets how many threads each has."""
     threads = max(1, (os.cpu_count() or 1) // settings.processes)
     return {"OMP_NUM_THREADS": str(threads)} | os.environ
 
 
 @contextmanager
-def _passing_signals_on(process: subprocess.Popen[bytes], letterbox: Path) -> Iterator[None]:
+def _passing_signals_on(process: subprocess.Popen[bytes], exchange: Path) -> Iterator[None]:
     """Give SIGINT and SIGTERM to each of the processes; to the launcher while there is none."""
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        workers = [int(path.stem) for path in letterbox.glob("*.began")]
+        workers = [int(path.stem) for path in exchange.glob("*.began")]
         for worker in workers or [process.pid]:
             with suppress(ProcessLookupError):
                 os.kill(worker, number)
@@ -101,9 +101,9 @@ def _passing_signals_on(process: subprocess.Popen[bytes], letterbox: Path) -> It
             signal.signal(number, handler)
 
 
-def _verdict(code: int, letterbox: Path) -> int:
+def _verdict(code: int, exchange: Path) -> int:
     """The exit code of the run: a failure's, else an interruption's, else the launcher's."""
-    codes = [int(path.read_text(encoding="utf-8")) for path in letterbox.glob("*.ended")]
+    codes = [int(path.read_text(encoding="utf-8")) for path in exchange.glob("*.ended")]
     failures = [one for one in codes if one not in (0, INTERRUPTED)]
     if failures:
         return max(failures)
@@ -114,19 +114,19 @@ def _verdict(code: int, letterbox: Path) -> int:
 
 
 def announce() -> None:
-    """Tell whoever started this process which it is."""
-    if letterbox := os.environ.get(LETTERBOX):
-        (Path(letterbox) / f"{os.getpid()}.began").touch()
+    """Report this process's id to the process that started it."""
+    if exchange := os.environ.get(EXCHANGE_DIRECTORY):
+        (Path(exchange) / f"{os.getpid()}.began").touch()
 
 
 def report(code: int, *, gently: bool) -> int:
-    """Tell whoever started this process how it ended; gives the exit code for the launcher.
+    """Report this process's exit code to the process that started it; gives the one for the launcher.
 
-    A process that has stopped as agreed tells the launcher that all is well: else it would call it a failure.
+    A process that has stopped as agreed gives the launcher 0, which would call all else a failure.
     """
-    letterbox = os.environ.get(LETTERBOX)
-    if not letterbox:
+    exchange = os.environ.get(EXCHANGE_DIRECTORY)
+    if not exchange:
         return code
     with suppress(OSError):
-        files.write_text(Path(letterbox) / f"{os.getpid()}.ended", str(code))
+        files.write_text(Path(exchange) / f"{os.getpid()}.ended", str(code))
     return 0 if gently else code

@@ -150,7 +150,7 @@ def _type_text(info: FieldInfo) -> str:
 
 
 def _annotation_text(annotation: Any) -> str:
-    """A type as one would say it in a recipe: no modules, no metadata."""
+    """A type as a recipe's reader would call it: no modules, no metadata."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if annotation in (None, type(None)):
         return "null"
@@ -200,7 +200,7 @@ def doctor() -> None:
         click.echo(f"note: {clash}")
     if num_broken:
         every, is_ = errors.counted(len(registry.plugins), "plugin"), "is" if num_broken == 1 else "are"
-        raise PluginError(f"{num_broken} of {every} {is_} broken; mend, update or uninstall it")
+        raise PluginError(f"{num_broken} of {every} {is_} broken; fix, update or uninstall it")
 
 
 def _complaints(plugin: Plugin) -> list[str]:
@@ -217,7 +217,7 @@ def _complaints(plugin: Plugin) -> list[str]:
 
 
 def _clashes(registry: Registry) -> Iterator[str]:
-    """The names that several plugins claim; a recipe that uses one must say whose it means."""
+    """The names that several plugins claim; a recipe that uses one must name the plugin it means."""
     owners: dict[tuple[str, str], list[str]] = {}
     for plugin, entry in registry.entries():
         owners.setdefault((entry.kind, entry.name), []).append(plugin.distribution)

@@ -17,7 +17,7 @@ from collapse_core.run.directory import open_run
     "--processes",
     type=click.IntRange(min=1),
     metavar="N",
-    help="On how many processes; default what the recipe's 'launch' says.",
+    help="On how many processes; default as in the recipe's 'launch'.",
 )
 def command(run: Path, processes: int | None) -> None:
     """Go on with an interrupted run from its last checkpoint."""

@@ -21,13 +21,13 @@ from collapse_core.runtime.progress import listening
 def work(run: Run) -> None:
     """Run the loop until it ends or is stopped, leave a status, a report and the next command."""
     try:
-        _work(run) if run.processes.is_main else _work_beside(run)
+        _work(run) if run.processes.is_main else _work_with_main(run)
     finally:
         run.close()
 
 
-def _work_beside(run: Run) -> None:
-    """Work on a run that the main process records and speaks of."""
+def _work_with_main(run: Run) -> None:
+    """Work on a run that the main process records and reports."""
     with _stopping_gently(run):
         collapse(run.recipe, run)
     if run.stopped:
@@ -49,7 +49,7 @@ def _work(run: Run) -> None:
         if isinstance(error, OSError) and "--debug" not in sys.argv:
             why = errors.system_error(error)
             raise CollapseError(
-                f"{why}; mend that, then go on with 'collapse resume {run.directory}'"
+                f"{why}; fix that, then go on with 'collapse resume {run.directory}'"
             ) from error
         if not isinstance(error, CollapseError) or isinstance(error, FailedElsewhereError):
             click.echo(f"Failed; continue with:\n  collapse resume {run.directory}", err=True)

@@ -40,11 +40,11 @@ from collapse_core.sweep.slurm import submit
     help="Where the runs go.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), default=1, help="How many at a time, on this machine.")
-@click.option("--launcher", type=click.Choice(["submitit"]), help="Hand the runs to Slurm instead.")
+@click.option("--launcher", type=click.Choice(["submitit"]), help="Submit the runs to Slurm instead.")
 @click.option(
     "--launcher-set", "settings", metavar="KEY=VALUE", multiple=True, help="A parameter of the launcher."
 )
-@click.option("--dry-run", is_flag=True, help="Check everything, say what would be done, run nothing.")
+@click.option("--dry-run", is_flag=True, help="Check everything, print what would be done, run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     recipes: tuple[Path, ...],
@@ -98,7 +98,7 @@ def _parsed(settings: Sequence[str]) -> dict[str, Any]:
 
 
 def _reporting(states: dict[Member, Standing], total: int) -> OnEnd:
-    """Notes how each member stands, and says so."""
+    """What notes and prints the state of each member that has ended."""
     number = 0
 
     def on_end(member: Member, state: Standing) -> None:

@@ -48,7 +48,7 @@ def stdout() -> console.Console:
 
 
 def print_metrics(out: console.Console, results: Results) -> None:
-    """Metrics by model, with the 95 % interval where there is one, and what the marks in them say.
+    """Metrics by model, with the 95 % interval where there is one, and what the marks in them mean.
 
     Where little room is left the intervals go below the numbers, and then further columns below the table.
     """
@@ -65,7 +65,7 @@ def print_metrics(out: console.Console, results: Results) -> None:
 
 
 def _spans(out: console.Console, headings: Sequence[str], rows: Sequence[Line]) -> Iterator[tuple[int, int]]:
-    """Which columns stand in a table together: as many as fit beside folded names."""
+    """Which columns share a table: as many as fit next to folded names."""
     names = max((len(row.name) for row in rows), default=0)
     first = 0
     while first < len(headings):
@@ -105,7 +105,7 @@ def plain_table(*words: str, numbers: Sequence[str] = ()) -> table.Table:
     return grid
 
 
-# --- runs side by side -----------------------------------------------------------------------------
+# --- runs compared -----------------------------------------------------------------------------
 
 COMPARED = (
     "Means over runs. q: 95 % interval over questions, the mean of the runs' bootstrap intervals. "
@@ -159,7 +159,7 @@ def _distance(row: Row, name: str) -> list[str]:
 
 
 def print_members(out: console.Console, rows: Sequence[Mapping[str, Any]]) -> None:
-    """How each member of a sweep stands, and why where it failed."""
+    """The state of each member of a sweep, and why it failed."""
     failed = any(row["why"] for row in rows)
     grid = plain_table("run", "state", *(["why"] if failed else []))
     for row in rows:

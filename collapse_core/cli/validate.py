@@ -12,7 +12,7 @@ from collapse_core.recipe.loading import load_recipe
 @click.argument("recipes", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--set", "overrides", metavar="PATH=VALUE", multiple=True, help="Change a key of the recipes.")
 def command(recipes: tuple[Path, ...], overrides: tuple[str, ...]) -> None:
-    """Check recipes and say everything that is wrong with them."""
+    """Check recipes and print everything that is wrong with them."""
     found: list[RecipeError] = []
     for path in recipes:
         try:

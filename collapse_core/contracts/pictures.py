@@ -1,4 +1,4 @@
-"""What a content looks like to the people of its domain, in numbers: it is the core that draws."""
+"""What a content looks like, in numbers: the core draws it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -31,7 +31,7 @@ def is_run(target: str) -> bool:
 def examined_recipe(
     target: str | None, recipe: Path | None, evaluators: Sequence[str], overrides: Sequence[str]
 ) -> Recipe:
-    """What says how to measure: the recipe given, else the run's own, with other evaluators if there are any.
+    """The recipe to measure by: the one given, else the run's own, with other evaluators if there are any.
 
     Args:
         target: A run directory, or what names a model; None to measure no model.
@@ -71,7 +71,7 @@ def examine(target: str, recipe: Recipe, *, baselines: bool = False) -> Iterator
 
     Args:
         target: A run directory, whose last checkpoint is measured; else a directory or a hub id of a model.
-        recipe: Says the data and the evaluators; of a model also how to load it.
+        recipe: Names the data and the evaluators, and how a model is loaded.
         baselines: Whether to measure the baselines of the recipe as well.
 
     Raises:
@@ -174,7 +174,7 @@ def _written(texts: Sequence[str]) -> Iterator[tuple[str, Any]]:
 
 
 def named_evaluators(text: str) -> list[Any]:
-    """What a recipe would say: "name", "name:field=value,...", YAML, or a file that holds such YAML.
+    """Evaluators as a recipe has them, from "name", "name:field=value,...", YAML, or a file of YAML.
 
     Raises:
         RecipeError: It cannot be read.

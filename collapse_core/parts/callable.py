@@ -19,10 +19,10 @@ VARIADIC = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 class Function(Reward):
-    """What a Python function says, called by name; a plain function is enough.
+    """What a Python function returns, called by name; a plain function is enough.
 
     It is given what its parameters ask for: `prompt`, `completions`, `contents` (those of the completions),
-    `reference`; and returns one number a completion, None to abstain.
+    `reference`; and returns one number per completion, None to abstain.
     """
 
     function: Annotated[str, Field(pattern=r"^\w+(\.\w+)*:\w+$")]
@@ -36,9 +36,9 @@ class Function(Reward):
         module, _, name = self.function.partition(":")
         self._module = _local_module(module, info) or module
         if self._module != module and not hasattr(sys.modules[self._module], name):
-            raise ValueError(_cannot_be_had(self.function, f"the file defines no '{name}'"))
+            raise ValueError(_cannot_be_loaded(self.function, f"the file defines no '{name}'"))
         if not (self._module in sys.modules or find_spec(module.partition(".")[0])):
-            raise ValueError(_cannot_be_had(self.function, f"there is no module '{module}'"))
+            raise ValueError(_cannot_be_loaded(self.function, f"there is no module '{module}'"))
         return self
 
     def score(
@@ -60,7 +60,7 @@ class Function(Reward):
         try:
             found = getattr(import_module(self._module), self.function.partition(":")[2])
         except (ImportError, AttributeError) as error:
-            raise CollapseError(_cannot_be_had(self.function, str(error))) from error
+            raise CollapseError(_cannot_be_loaded(self.function, str(error))) from error
         return cast(Callable[..., Sequence[float | None]], found)
 
     def _asked_for(self, function: Callable[..., Any], given: Mapping[str, Any]) -> list[str]:
@@ -84,8 +84,8 @@ def _local_module(stem: str, info: ValidationInfo) -> str | None:
     return named[-1] if named else None
 
 
-def _cannot_be_had(function: str, why: str) -> str:
+def _cannot_be_loaded(function: str, why: str) -> str:
     return (
-        f"the reward function '{function}' cannot be had: {why}; name an installed module, or a file that "
+        f"the reward function '{function}' cannot be loaded: {why}; name an installed module, or a file that "
         "the recipe lists under 'plugins', as 'module:name'"
     )

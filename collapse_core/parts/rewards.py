@@ -21,7 +21,7 @@ Space = Annotated[SerializeAsAny[Features], part("features")]
 class ContrastiveDistance(Reward):
     """How much nearer to the retain data than to what the model itself used to answer.
 
-    d(x, the model's own original answers to prompts of equal content) - d(x, retain examples), where d is
+    d(x, the reference answers to prompts of equal content) - d(x, retain examples), where d is
     the mean Euclidean distance to the nearest few in feature space. It needs neither a forget example nor
     a classifier: the first term alone would reward leaving the data altogether, the second calls back.
     """
@@ -71,11 +71,12 @@ class ContrastiveDistance(Reward):
 
 
 class SameNoiseDistance(Reward):
-    """How far from what the original model draws from the same starting noise.
+    """Distance to what the reference model draws from the same starting noise.
 
-    The Euclidean distance to the completion's twin in feature space. It follows each draw on its own, where
-    `contrastive-distance` compares with a cloud of answers; alone it rewards leaving the data, so that it
-    wants `enough`, or company. A completion without a twin gets None; a sampler draws twins when told to.
+    The Euclidean distance to the completion's paired reference in feature space. It follows each draw on its
+    own, where `contrastive-distance` compares with a cloud of answers. Alone it rewards leaving the data, so
+    it needs `enough`, or other rewards in addition. A completion without a paired reference gets None; a
+    sampler draws them where its `paired_references` is set.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("retain",)

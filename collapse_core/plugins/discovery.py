@@ -93,7 +93,7 @@ def load_file(path: Path) -> Plugin:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """What a plugin prints while it loads is talk, and must not get between our data."""
+    """Send what a plugin prints while it loads to stderr: stdout is for data."""
     with redirect_stdout(sys.stderr):
         yield
 

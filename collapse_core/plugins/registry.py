@@ -74,7 +74,7 @@ class Registry:
         return [(plugin, entry) for plugin, entry in self.entries() if entry.kind == kind]
 
     def _not_found(self, kind: Kind, use: str) -> PydanticCustomError:
-        """Which parts a broken plugin would have contributed, nobody knows: say that it may be one."""
+        """The error for an unknown part; it may be one of a broken plugin, whose parts are not known."""
         distribution, _, name = use.rpartition("/")
         broken = {p.distribution: p.error for p in self.plugins if p.error}
         if distribution in broken:

@@ -69,7 +69,7 @@ class Document:
 
 
 def read_document(text: str, name: str, directory: Path) -> Document:
-    """Parse YAML text that stands in `directory`, and what it extends.
+    """Parse YAML text of a file in `directory`, and what it extends.
 
     Raises:
         RecipeError: It is no YAML, or no mapping.
@@ -129,7 +129,7 @@ def _parse(text: str, name: str) -> Document:
 
 
 def _plain(node: Any, path: KeyPath, name: str, places: dict[KeyPath, tuple[str, int, int]]) -> Any:
-    """The node as built-in types; notes where each piece stands."""
+    """The node as built-in types; notes where each piece is."""
     if isinstance(node, CommentedMap):
         for key in node:
             if place := node.lc.key(key):  # a key that YAML's << brings has none of its own

@@ -17,7 +17,7 @@ def set_override(document: Document, override: str) -> None:
     """Change a piece of a document, as "path=value" says; the value is YAML.
 
     Raises:
-        RecipeError: The text says nothing of the kind, or there is no such place.
+        RecipeError: The text is not of that form, or there is no such place.
     """
     written = f"--set {override}"
     dotted, text = split_override(override)
@@ -35,7 +35,7 @@ def split_override(override: str) -> tuple[str, str]:
     """The dotted path and the text of the value.
 
     Raises:
-        RecipeError: The text says nothing of the kind.
+        RecipeError: The text is not of that form.
     """
     dotted, equals, text = override.partition("=")
     if not equals or not dotted:

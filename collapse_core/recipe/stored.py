@@ -66,7 +66,7 @@ def _has_changed(directory: Path, keys: Sequence[str]) -> RecipeError:
 
 
 def _as_written(directory: Path, resolved: dict[str, Any]) -> dict[str, Any]:
-    """What the run's recipe.yaml says now; what is stored, if nobody has touched either."""
+    """What the run's recipe.yaml resolves to now; what is stored, if neither was changed."""
     stored: dict[str, Any] = resolved["recipe"]
     origin = files.read_json(directory / "environment.json").get("recipe", {})
     path = directory / "recipe.yaml"

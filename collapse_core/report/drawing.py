@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 COLORS = ("#3b82d6", "#d9730d", "#1f9d6b", "#c9569f", "#8c8a1c")
-"""Told apart, and legible, on white and on near-black; after them the lines are dashed."""
+"""Distinct and legible on white and on near-black; after them the lines are dashed."""
 MAX_LINES = len(COLORS) * 2
 INK = "#010203"
 """What is drawn in it has the color of the text around the drawing."""
@@ -73,13 +73,13 @@ def draw(lines: Sequence[Line], limits: tuple[float, float, float, float], salt:
 
 
 def inline_svg(plot: Callable[[Any], None], salt: str) -> tuple[str, str]:
-    """What `plot` draws on the axes that it is given, to stand in a page; see `draw`."""
+    """What `plot` draws on the axes that it is given, as it is put into a page; see `draw`."""
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # whatever the user's matplotlibrc says, the same run gives the same report
+        matplotlib.rcdefaults()  # whatever the user's matplotlibrc sets, the same run gives the same report
         matplotlib.rcParams.update({**_STYLE, "svg.hashsalt": salt})
         figure = Figure(figsize=(5.4, 3.1), layout="constrained")
         plot(figure.add_subplot())
@@ -99,7 +99,7 @@ def _plot(axes: Any, line: Line, *, spread: bool) -> None:
 
 
 def _inline(svg: str) -> tuple[str, str]:
-    """An SVG document made fit to stand in a page: no ids or styles that reach beyond it."""
+    """An SVG document as part of a page: no ids or styles that reach beyond it."""
     found = re.search(r'<svg [^>]*viewBox="([^"]+)"[^>]*>(.*)</svg>', svg, re.DOTALL)
     assert found is not None
     body = re.sub(

@@ -1,4 +1,4 @@
-"""Contents of a run, group by group, as their people look at them: in grids, tables, or planes."""
+"""Contents of a run, group by group, as is usual in their domain: in grids, tables, or planes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class Item:
     caption: Any
     """A number, or what it was asked."""
     about: str = ""
-    """What else there is to say of it."""
+    """What else is known of it."""
     scores: Mapping[str, float | None] = field(default_factory=dict)
     kept: bool = False
 
@@ -34,9 +34,9 @@ Drawn = Sequence[tuple[Item, Tile | None]]
 
 
 def look_of(recipe: Mapping[str, Any]) -> Look:
-    """How the contents of a run look: as its data set says, where the plugin of that is installed.
+    """How the contents of a run look: as its data set draws them, where its plugin is installed.
 
-    A file that the recipe names as a plugin is not run: whoever reads a report need not trust the run.
+    A file that the recipe names as a plugin is not run: to read a report is not to trust the run.
     """
     try:
         data: Any = Registry().make("dataset", recipe["data"])

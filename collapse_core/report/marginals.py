@@ -51,7 +51,7 @@ def _quantile(ranked: Sequence[float], share: float) -> float:
 
 
 def _bars(values: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """For each table the shares of the commonest texts of all tables, which are told apart by color."""
+    """For each table the shares of the commonest texts of all tables, which differ in color."""
     counts = {name: Counter(map(str, some)) for name, some in values.items() if some}
     commonest = [text for text, _ in sum(counts.values(), Counter()).most_common(len(COLORS))]
     colors = dict(zip(commonest, COLORS, strict=False))

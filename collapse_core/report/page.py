@@ -38,5 +38,5 @@ def fill(template: str, **values: object) -> str:
 
 
 def write_page(page: str, to: Path) -> None:
-    """Replace a file by a page; half characters, which a model may have said, become question marks."""
+    """Replace a file by a page; half characters, which a model may have written, become question marks."""
     files.write_text(to, page.encode(errors="replace").decode())

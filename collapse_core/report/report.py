@@ -71,7 +71,7 @@ def render(runs: Sequence[Results]) -> str:
 
 
 def _section(run: Results) -> dict[str, Any]:
-    """What the templates say of one run."""
+    """What the templates show of one run."""
     look = look_of(run.recipe)
     return {
         "label": _label(run),
@@ -79,7 +79,7 @@ def _section(run: Results) -> dict[str, Any]:
         "progress": _progress(run),
         "error": run.status.get("error", ""),
         "done": _done(run.recipe),
-        "was_told": str(run.environment.get("true_answers", {}).get("loop", "")).startswith("read"),
+        "knows_answers": str(run.environment.get("true_answers", {}).get("loop", "")).startswith("read"),
         "keeps_text": run.recipe.get("keep_text", True),
         "latest": next((run.heading(m) for m in run.models() if m in ("after", "during")), ""),
         "examples": [_examples(run, split, look) for split in run.splits()],
@@ -155,7 +155,7 @@ def _times(run: Results) -> list[dict[str, Any]]:
 
 
 def _provenance(run: Results) -> Iterator[tuple[str, Any]]:
-    """Where the results come from, a fact a line."""
+    """Where the results come from, one fact per line."""
     known = dict(run.environment)
     command, packages = known.pop("command", []), known.pop("packages", {})
     plugins, answers = known.pop("plugins", []), known.pop("true_answers", {})

@@ -35,7 +35,7 @@ def samples(results: Results, look: Look) -> list[dict[str, Any]]:
 
 
 def _followed(results: Results, rows: Mapping[int, Mapping[str, Sequence[Row]]]) -> list[str]:
-    """The first prompts; where prompts take turns, those whose turn it was most often."""
+    """The first prompts; where each iteration takes a batch of them, those that were taken most often."""
     times = Counter(prompt for found in rows.values() for prompt in found)
     if results.recipe.get("prompts_per_iteration", "all") == "all":
         return list(times)[:NUM_PROMPTS]
@@ -86,7 +86,7 @@ def _shown(rows: Sequence[Row]) -> list[Row]:
 
 def _note(rows: Sequence[Row]) -> str:
     if not rows:
-        return "nothing sampled: settled, or not its turn"
+        return "nothing sampled: settled, or not in this batch"
     hidden = len(rows) - len(_shown(rows))
     notes = [] if any(row["kept"] for row in rows) else ["none of these was kept"]
     return ", ".join(notes + ([f"{hidden} more not shown"] if hidden else []))

@@ -8,7 +8,7 @@ from collapse_core.report.drawing import COLORS, INK, inline_svg
 from collapse_core.results.rows import Interval
 
 SHAPES = ("o", "s", "^", "D", "v")
-"""matplotlib's markers; with the colors they tell 25 rows apart, and the numbers tell any."""
+"""matplotlib's markers; with the colors they distinguish 25 rows, and the numbers any."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Dot:
     """A row, or a model to compare with, at its forgetting and utility."""
 
     number: str
-    """What is written beside it; a row's number in the table, else a letter."""
+    """What is written next to it; a row's number in the table, else a letter."""
     name: str
     x: float
     y: float

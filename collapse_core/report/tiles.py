@@ -79,7 +79,7 @@ def _cell(value: Any) -> float | str:
 
 
 def _text(value: Any, limit: int = LONGEST) -> str:
-    return "".join(plain(value, limit))  # even a text that says of itself that it is safe is escaped
+    return "".join(plain(value, limit))  # a text that is marked as safe for HTML is escaped nevertheless
 
 
 def _png(rows: Sequence[Sequence[Any]]) -> str:

@@ -1,4 +1,4 @@
-"""Runs side by side: those that differ in their seed alone are one row, and their spread an interval."""
+"""Runs compared: those that differ in their seed alone are one row, and their spread an interval."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -60,11 +60,11 @@ class Comparison:
 
 
 def compare(directories: Sequence[Path], forgetting: str | None, utility: str | None) -> Comparison:
-    """Read runs and lay them side by side.
+    """Read runs and compare them.
 
     Args:
         directories: Run directories, or directories that hold some.
-        forgetting: The metric of forgetting, as "name", or "name:up" where its direction must be said.
+        forgetting: The metric of forgetting, as "name", or "name:up" where its direction is not known.
         utility: That of utility.
 
     Raises:
@@ -139,15 +139,15 @@ def _place(row: Row, forgetting: Choice, utility: Choice) -> tuple[float, float]
     forgot, useful = row.metric(forgetting.name), row.metric(utility.name)
     if forgot is None or useful is None:
         return None
-    never = row.metric(forgetting.name, row.baseline() or "")
+    baseline = row.metric(forgetting.name, row.baseline() or "")
     reached = forgetting.sign * forgot.value
-    goal = forgetting.sign * never.value if never else reached
+    goal = forgetting.sign * baseline.value if baseline else reached
     place = _rounded(min(reached, goal)), _rounded(utility.sign * useful.value)
     return place if all(map(math.isfinite, place)) else None
 
 
 def _rounded(value: float) -> float:
-    """To twelve digits: which of two equal means is larger must not be for rounding errors to say."""
+    """To twelve digits: rounding errors must not decide which of two equal means is larger."""
     return float(f"{value:.12g}")
 
 
@@ -164,7 +164,7 @@ def _differences(rows: Sequence[Row]) -> Iterator[str]:
     if _several(runs, lambda run: [run.recipe.get("data"), run.environment.get("data")]):
         yield "the runs were not made on the same data, so their metrics answer different questions"
     if _several(runs, lambda run: [run.recipe.get("model"), run.environment.get("model")]):
-        yield "the runs did not begin with the same model; look at each beside its own 'before'"
+        yield "the runs did not begin with the same model; compare each with its own 'before'"
     if _several(runs, lambda run: run.recipe.get("evaluate", {}).get("with")):
         yield "the runs were not measured with the same evaluators, or not with the same settings"
     if _several(runs, lambda run: run.environment.get("hardware")):

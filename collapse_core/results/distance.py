@@ -19,12 +19,12 @@ class Distance(NamedTuple):
     """Of a metric that went beyond the baseline's; else empty."""
 
 
-def distance(after: Metric | None, never: Metric | None) -> float | None:
+def distance(after: Metric | None, baseline: Metric | None) -> float | None:
     """The metric after the run less that of the baseline; None where either is not known."""
-    return None if after is None or never is None else after.value - never.value
+    return None if after is None or baseline is None else after.value - baseline.value
 
 
-def beyond(before: Metric | None, after: Metric | None, never: Metric | None) -> str:
+def beyond(before: Metric | None, after: Metric | None, baseline: Metric | None) -> str:
     """The mark of a metric that forgot more than there was to forget; empty where it did not.
 
     Unlearning is to lead from the model before to the baseline. A metric in which these two differ
@@ -33,17 +33,17 @@ def beyond(before: Metric | None, after: Metric | None, never: Metric | None) ->
     Args:
         before: The metric of the model before the run.
         after: The metric of the model after it.
-        never: The metric of the model that was never trained on it.
+        baseline: The metric of the baseline, a model never trained on it.
     """
-    if before is None or after is None or never is None or _within(before.value, never):
+    if before is None or after is None or baseline is None or _within(before.value, baseline):
         return ""
-    if (after.value - never.value) * (never.value - before.value) > 0:
-        return PERHAPS_BEYOND if _within(after.value, never) else BEYOND
+    if (after.value - baseline.value) * (baseline.value - before.value) > 0:
+        return PERHAPS_BEYOND if _within(after.value, baseline) else BEYOND
     return ""
 
 
 def legend(marks: Iterable[str], baseline: str) -> list[str]:
-    """What these marks say, a sentence for each kind.
+    """What these marks mean, a sentence for each kind.
 
     Args:
         marks: The marks of distances.

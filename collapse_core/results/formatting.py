@@ -51,7 +51,7 @@ def format_distance(distance: Distance) -> str:
 
 
 def format_cell(cell: Metric | Distance | None) -> str:
-    """What stands in a cell of the table of metrics."""
+    """The text of a cell of the table of metrics."""
     return format_distance(cell) if isinstance(cell, Distance) else format_metric(cell)
 
 
@@ -64,7 +64,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def format_count(count: float) -> str:
-    """A large number of things, like "74,040"."""
+    """A count with separated thousands, like "74,040"."""
     return f"{count:,.0f}"
 
 

@@ -1,4 +1,4 @@
-"""The Pareto front: the choices beside which none is better in one respect and no worse in the other."""
+"""The Pareto front: the choices that no other beats in one respect while being no worse in the other."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
     """The places of the points that no other point dominates; more is better in both respects.
 
-    A point dominates another if it is at least as good in both and better in one; equal points stand or
-    fall together.
+    A point dominates another if it is at least as good in both and better in one; of equal points
+    all are on the front, or none.
 
     Args:
         points: Two finite numbers each.

@@ -29,25 +29,25 @@ class Results:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     """The resolved recipe."""
     status: Mapping[str, Any] = field(default_factory=dict)
-    """What status.json says; empty before the run has begun."""
+    """The content of status.json; empty before the run has begun."""
     environment: Mapping[str, Any] = field(default_factory=dict)
     """Where the results come from."""
 
     def models(self) -> list[str]:
         """The measured models, in the order of a before-and-after table.
 
-        While nothing was measured after the run, the last measurement during it stands in.
+        While nothing was measured after the run, the last measurement during it takes its place.
         """
         found = dict.fromkeys(row["model"] for row in self.evaluations)
         own = [name for name in ("before", self.latest()) if name in found]
         return own + [name for name in found if name not in _OWN]
 
     def baseline(self) -> str | None:
-        """The first of the measured models that stand beside: the one to measure the distance to."""
+        """The first of the measured baselines: the one to measure the distance to."""
         return next((name for name in self.models() if name not in _OWN), None)
 
     def headings(self) -> list[str]:
-        """What stands above the columns of the table of metrics."""
+        """The headings of the columns of the table of metrics."""
         return [self.heading(model) for model in self.models()] + ([COLUMN] if self.baseline() else [])
 
     def heading(self, model: str) -> str:
@@ -112,7 +112,7 @@ class Results:
         return sorted(int(path.stem) for path in (self.directory / "completions").glob("*.jsonl"))
 
     def completions(self, iteration: int) -> list[dict[str, Any]]:
-        """What was sampled in an iteration, a row a completion."""
+        """What was sampled in an iteration, a row per completion."""
         return _rows(self.directory / "completions" / f"{iteration:05d}.jsonl")
 
     def latest(self) -> str:

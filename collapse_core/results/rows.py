@@ -1,4 +1,4 @@
-"""Runs that differ in their seed alone, taken together: means over runs with both their uncertainties."""
+"""Runs that differ in their seed alone, as one row: means over runs with both their uncertainties."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,13 +68,13 @@ class Row:
 
     def baseline(self) -> str | None:
         """What the model that the distance is measured to is called."""
-        return next((never for run in self.runs if (never := run.baseline())), None)
+        return next((name for run in self.runs if (name := run.baseline())), None)
 
     def distance(self, name: str) -> Distance:
         """How far the metric is from the baseline's, and the mark if it went beyond it."""
         models = ("before", "after", self.baseline() or "")
-        before, after, never = (_as_metric(self.metric(name, model)) for model in models)
-        return Distance(distance(after, never), beyond(before, after, never))
+        before, after, baseline = (_as_metric(self.metric(name, model)) for model in models)
+        return Distance(distance(after, baseline), beyond(before, after, baseline))
 
     def seconds(self) -> Estimate:
         """How long unlearning took: sampling, training, recording; neither teaching nor measuring."""

@@ -44,7 +44,7 @@ def _distance(run: Results, name: str) -> Distance:
 
 
 def metric_notes(*runs: Results) -> list[str]:
-    """What the marks in these runs' table of metrics say, a sentence each."""
+    """What the marks in these runs' table of metrics mean, a sentence each."""
     notes = [
         note
         for run in runs

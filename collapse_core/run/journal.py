@@ -49,7 +49,7 @@ def _spread(values: Sequence[float]) -> dict[str, float] | None:
 
 
 def completion_rows(groups: Sequence[Group], kept: Sequence[Kept]) -> Iterator[dict[str, Any]]:
-    """One row a completion: what was sampled, its rewards, and whether it was kept."""
+    """One row per completion: what was sampled, its rewards, and whether it was kept."""
     chosen = {(one.prompt.id, one.completion.policy_version, one.completion.number) for one in kept}
     for group in groups:
         for index, completion in enumerate(group.completions):

@@ -57,7 +57,7 @@ class Run:
     # --- observing ---------------------------------------------------------------------------------
 
     def observe(self, *callbacks: Callback) -> None:
-        """Tell these what happens from now on, on the main process."""
+        """Call these from now on, on the main process."""
         self.callbacks = callbacks
 
     @_by_main
@@ -123,7 +123,7 @@ class Run:
         return every > 0 and state.iteration % every == 0 and state.iteration < self.recipe.iterations
 
     def stops_after(self, state: State) -> bool:
-        """Whether no further iteration follows: it was the last, or any process was told to stop."""
+        """Whether no further iteration follows: it was the last, or any process was asked to stop."""
         self.stopped = self.processes.agree(self.interrupted)
         return self.stopped or state.iteration == self.recipe.iterations
 

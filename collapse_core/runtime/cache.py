@@ -18,8 +18,8 @@ def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     """The directory that `make` fills, made at most once for a key.
 
     Of the processes of a run the main one makes it, and the others wait. Of two runs that need the same
-    thing at once, one makes it, and the other waits and says so. A process that dies while making leaves
-    nothing that counts, and keeps nobody waiting.
+    thing at once, one makes it, and the other waits and reports that. A process that dies while making
+    leaves nothing that counts, and blocks no other.
 
     Args:
         kind: What sort of thing it is, such as "taught".
@@ -58,7 +58,7 @@ def _make(home: Path, make: Callable[[Path], None]) -> None:
 
 @contextmanager
 def _locked(path: Path, waiting: str) -> Iterator[None]:
-    """Hold a lock, which the operating system releases when its process ends; says so if it has to wait."""
+    """Hold a lock, which the operating system releases when its process ends; reports if it has to wait."""
     from filelock import FileLock, Timeout
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Replace a file atomically by one JSON object a line."""
+    """Replace a file atomically by one JSON object per line."""
     write_text(path, "".join(_line(row) for row in rows))
 
 

@@ -1,4 +1,4 @@
-"""The processes that work on one run together: what each does, and how they stay of one mind.
+"""The processes that work on one run together: what each does, and how they agree.
 
 Alone is the default and costs nothing. Several are started by `accelerate launch`, by torchrun, or by the key
 `launch:` of a recipe; they see the same prompts, keep the same completions, and take the same steps.
@@ -24,10 +24,10 @@ class StoppedGently(KeyboardInterrupt):
 
 
 class FailedElsewhereError(CollapseError):
-    """What another process of the run has failed by; that one says it, so this one stays silent."""
+    """Another process of the run has failed; that one prints the error, so this one prints nothing."""
 
     def __init__(self, sentence: str, exit_code: int = 1) -> None:
-        """Take what the other process says, and its exit code."""
+        """Take the other process's sentence and its exit code."""
         self.exit_code = exit_code
         super().__init__(sentence)
 
@@ -42,7 +42,7 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the one that writes, measures and talks."""
+        """Whether this is the one that writes, measures and prints."""
         return self.index == 0
 
     def exchange(self, value: Item) -> list[Item]:
@@ -58,12 +58,12 @@ class Processes:
         return _interleaved(self.exchange(list(share)))
 
     def lost(self) -> CollapseError:
-        """A process that ended without a word, such as by a kill; only the main one speaks of it."""
+        """The error for a process that was lost, such as by a kill; only the main one prints it."""
         kind = CollapseError if self.is_main else FailedElsewhereError
         return kind("another process of this run failed or was killed; see what it said, if anything")
 
     def agree(self, flag: bool) -> bool:
-        """Whether any process says yes."""
+        """Whether the flag is set on any process."""
         return any(self.exchange(flag))
 
     def wait(self) -> None:
@@ -93,7 +93,7 @@ class Processes:
         return made
 
     def gather(self, work: Callable[[], Result]) -> list[Result]:
-        """What each process makes, by index; if one fails, all do, and only that one says why."""
+        """What each process makes, by index; if one fails, all do, and only that one prints why."""
         if self.count == 1:
             return [work()]
         mine: Exception | None = None
@@ -156,5 +156,5 @@ def set_joined(joined: Processes) -> None:
 
 
 def num_launched() -> int:
-    """How many processes a launcher says there are, in WORLD_SIZE; 1 without a launcher."""
+    """How many processes the launcher has started, from WORLD_SIZE; 1 without a launcher."""
     return int(os.environ.get("WORLD_SIZE") or 1)

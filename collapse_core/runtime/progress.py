@@ -22,14 +22,14 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def report(label: str, done: int, total: int) -> None:
-    """Say that `done` of `total` is done."""
+    """Report that `done` of `total` is done."""
     listener = _listener.get()
     if listener:
         listener(label, done, total)
 
 
 def announce(text: str) -> None:
-    """Say something of which it is not known how long it takes, such as waiting."""
+    """Report something of unknown length, such as waiting."""
     report(text, 0, 0)
 
 

@@ -20,7 +20,7 @@ LAID_OUT = {"checkpoints", "completions", "recipe.yaml", "environment.json"}
 
 
 class Stop:
-    """Tells those who carry members out to begin no more, and those at work to stop after their iteration."""
+    """Asks for an end: no further member is begun, and those at work stop after their iteration."""
 
     def __init__(self) -> None:
         """Nothing is to be stopped yet."""
@@ -60,8 +60,9 @@ class Stop:
 def carry_out(member: Member, stop: Stop, environment: Mapping[str, str] = {}) -> Standing:
     """Bring a member to its end in a process of its own, unless it is there already.
 
-    Whoever works on a member has its log open under a lock, which its process inherits. So a member whose
-    sweep was killed is waited for, rather than begun twice; that holds for two sweeps, and two machines, too.
+    A sweep that works on a member has its log open under a lock, which the member's process inherits. So a
+    member whose sweep was killed is waited for, rather than begun twice; that holds for two sweeps, and two
+    machines, too.
 
     Args:
         member: The member.
@@ -69,7 +70,7 @@ def carry_out(member: Member, stop: Stop, environment: Mapping[str, str] = {}) -
         environment: Variables in addition to those of this process.
 
     Returns:
-        How it stands then.
+        Its state then.
     """
     member.log.parent.mkdir(parents=True, exist_ok=True)
     with member.log.open("ab") as log:
@@ -106,7 +107,7 @@ def is_at_work(member: Member) -> bool:
 
 
 def _locked(log: IO[bytes], stop: Stop) -> bool:
-    """Wait until nobody else works on the member; False if asked to stop meanwhile."""
+    """Wait until no other process works on the member; False if asked to stop meanwhile."""
     while not stop.asked:
         try:
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -134,7 +135,7 @@ def _clear(directory: Path) -> None:
 # --- all of them -----------------------------------------------------------------------------------
 
 OnEnd = Callable[[Member, Standing], None]
-"""Called with each member once it has ended, and how it stands then."""
+"""Called with each member once it has ended, and its state then."""
 
 
 def carry_out_here(todo: Sequence[Member], jobs: int, stop: Stop, on_end: OnEnd) -> None:

@@ -1,4 +1,4 @@
-"""The members of a sweep: a grid of overrides as runs, each in a directory that says how far it has come."""
+"""The members of a sweep: a grid of overrides as runs, each in a directory that shows how far it has come."""
 
 import itertools
 import re
@@ -16,10 +16,10 @@ from collapse_core.runtime import files
 from collapse_core.runtime.digests import digest, text_digest
 
 LONGEST_NAME = 100
-SAID_NOTHING = "it ended without a word"
+NO_MESSAGE = "it ended without a message"
 
 Standing = Literal["new", "done", "failed", "interrupted", "begun", "another"]
-"""How a member stands; "begun" if killed or at work, "another" if its directory holds another run."""
+"""The state of a member; "begun" if killed or at work, "another" if its directory holds another run."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Member:
 
     @property
     def log(self) -> Path:
-        """What it said, over all attempts."""
+        """What it printed, over all attempts."""
         return self.sweep / "logs" / f"{self.name}.log"
 
     def state(self) -> Standing:
-        """How it stands, read from its run directory."""
+        """Its state, read from its run directory."""
         if not (self.directory / "resolved.json").exists():
             return "new"
         try:
@@ -62,12 +62,12 @@ class Member:
         if self.state() == "another":
             return "its directory holds a run of another recipe; move it away, or give another --dir"
         try:
-            said = files.read_json(self.directory / "status.json").get("error")
+            why = files.read_json(self.directory / "status.json").get("error")
         except (OSError, ValueError):
-            said = None
-        if not said and self.log.exists():
-            said = next(iter(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]), "")
-        return " ".join(str(said or SAID_NOTHING).split())
+            why = None
+        if not why and self.log.exists():
+            why = next(iter(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]), "")
+        return " ".join(str(why or NO_MESSAGE).split())
 
     def command(self) -> list[str]:
         """What brings it further: `collapse run`, or `collapse resume` once there is something to resume."""

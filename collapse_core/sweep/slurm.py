@@ -11,11 +11,11 @@ from typing import Any
 from collapse_core import errors
 from collapse_core.errors import CollapseError
 from collapse_core.sweep.local import OnEnd, Stop, carry_out, is_at_work
-from collapse_core.sweep.members import SAID_NOTHING, Member, Standing
+from collapse_core.sweep.members import NO_MESSAGE, Member, Standing
 
 POLL_SECONDS = 0.2
 TIMEOUT_MINUTES = 240
-"""How long a job may take before it makes a checkpoint and queues again, unless the settings say."""
+"""How long a job may take before it makes a checkpoint and queues again, by default."""
 REFUSALS = (AssertionError, NameError, TypeError, ValueError, RuntimeError, FileNotFoundError)
 """What submitit raises for a cluster or a parameter that it does not know, or a value of the wrong type."""
 
@@ -88,29 +88,29 @@ def _submit(todo: Sequence[Member], folder: Path, settings: dict[str, Any]) -> d
 
 
 def _import_submitit() -> Any:
-    """Without its logging, which takes standard output and closes the handlers of everybody else."""
+    """Submitit without its logging, which takes standard output and closes all other handlers."""
     os.environ["SUBMITIT_LOG_LEVEL"] = "NOCONFIG"
     try:
         import submitit
     except ImportError:
-        raise errors.missing_extra("submitit", "slurm", "handing a sweep to Slurm") from None
+        raise errors.missing_extra("submitit", "slurm", "submitting a sweep to Slurm") from None
     finally:
         del os.environ["SUBMITIT_LOG_LEVEL"]
     return submitit
 
 
 def _wait_for_process(member: Member, stop: Stop) -> None:
-    """A cancelled job may be gone before the process that it had started; asked twice, nobody waits."""
+    """A cancelled job may be gone before the process that it had started; asked twice, stop waiting."""
     while stop.times == 1 and is_at_work(member):
         time.sleep(POLL_SECONDS)
 
 
 def _outcome(member: Member, job: Any, stop: Stop) -> Standing:
-    """How the member stands; a job that ended while its run did not has failed, and the log says why."""
+    """The member's state; a job that ended while its run did not has failed, and the log has the reason."""
     state = member.state()
     if state in ("done", "another", "failed") or stop.asked:
         return state
-    why = " ".join(str(job.exception() or "").split()) or SAID_NOTHING
+    why = " ".join(str(job.exception() or "").split()) or NO_MESSAGE
     member.log.parent.mkdir(parents=True, exist_ok=True)
     with member.log.open("a", encoding="utf-8") as log:
         log.write(f"its job {job.job_id} ended before its run: {why}\n")

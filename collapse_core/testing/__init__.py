@@ -1,6 +1,6 @@
 """For plugin authors: what every part promises, as checks to call from a test.
 
-Each `check_...` raises an AssertionError that says which promise is broken. A test of a reward:
+Each `check_...` raises an AssertionError that names the broken promise. A test of a reward:
 
     def test_it_keeps_the_promises_of_a_reward():
         check_part("reward", Politeness)

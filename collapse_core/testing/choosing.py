@@ -37,7 +37,7 @@ def check_reward(
     continuations: Sequence[tuple[Content, Content]] = (),
     data: Dataset | None = None,
 ) -> None:
-    """Check that a reward scores each completion for what it is, and is bounded as it says.
+    """Check that a reward scores each completion by itself, and that its bounds hold.
 
     Args:
         reward: The reward.
@@ -66,7 +66,7 @@ def check_reward(
         bound = reward.upper_bound(shown, partial, Completion(reference))
         got = score(reward, [whole], prompt, reference)[0]
         assert got is None or got <= bound, (
-            f"{name} says that {partial!r} can reach at most {bound}, but {whole!r} gets {got}"
+            f"{name} claims that {partial!r} can reach at most {bound}, but {whole!r} gets {got}"
         )
 
 
@@ -154,4 +154,4 @@ def check_filter(filter_: Filter) -> None:
             groups[0], completions=(left, *groups[0].completions[1:]), rewards=(-math.inf, 0.9, 0.9)
         )
         same = filter_.keep([cut, *groups[1:]], incumbents, ITERATION)
-        assert same == kept, f"{name} says that only the best matters, but another one does"
+        assert same == kept, f"{name} claims that only the best matters, but another one does"

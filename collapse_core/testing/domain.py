@@ -111,7 +111,7 @@ def check_sampler(sampler: Sampler, model: Model, prompts: Sequence[Prompt]) -> 
     backwards = sampler.sample(model, shown[::-1], 3, iteration)[::-1]
     assert backwards == groups, f"the draws of {name} depend on the order of the prompts"
     alone = [sampler.sample(model, [prompt], 3, iteration)[0] for prompt in shown]
-    assert alone == groups, f"the draws of {name} depend on what is drawn beside them"
+    assert alone == groups, f"the draws of {name} depend on what is drawn with them"
     fewer = sampler.sample(model, shown, 2, iteration)
     first = [replace(group, completions=group.completions[:2]) for group in groups]
     assert fewer == first, f"the draws of {name} depend on how many there are"

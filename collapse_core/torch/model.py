@@ -13,7 +13,6 @@ from collapse_core.contracts.interfaces import Model
 from collapse_core.contracts.types import Iteration
 from collapse_core.errors import CollapseError
 from collapse_core.runtime import processes
-from collapse_core.torch.processes import join
 from collapse_core.torch.sharding import as_part_of, asks_for_shards, full_tensor, shard_
 
 MakeOptimizer = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
@@ -22,7 +21,7 @@ MakeOptimizer = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
 class TorchModel(Model):
     """A module with its optimizer, saved and restored as safetensors, bit for bit.
 
-    Each of several processes holds the whole module, unless the launcher asks for FSDP and the model says
+    Each of several processes holds the whole module, unless the launcher asks for FSDP and the model declares
     `can_shard`: then each holds its part of every parameter and moment from the first step on. What is saved
     is whole in any case.
     """
@@ -196,5 +195,7 @@ def pick_device(name: str = "auto") -> torch.device:
     from accelerate import PartialState
 
     if processes.num_launched() > 1:
+        from collapse_core.torch.processes import join
+
         join()  # else PartialState would join them in its own way
     return torch.device(PartialState().device)

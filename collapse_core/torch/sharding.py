@@ -87,7 +87,7 @@ def asks_for_shards() -> bool:
 
 
 def asks_for_fsdp() -> bool:
-    """Return whether accelerate's settings, which its launcher passes on in the environment, ask for FSDP."""
+    """Whether accelerate's settings, which its launcher passes on in the environment, ask for FSDP."""
     return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
 
 

@@ -260,7 +260,7 @@ def test_a_full_disk_is_told_in_a_sentence_and_the_run_goes_on_when_there_is_roo
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1] == (
-        f"collapse: file too large; mend that, then go on with 'collapse resume {run}'"
+        f"collapse: file too large; fix that, then go on with 'collapse resume {run}'"
     )
     torn = (run / "journal.jsonl").read_bytes()
     assert torn

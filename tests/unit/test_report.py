@@ -61,7 +61,7 @@ def test_a_language_run_shows_intervals_curves_answers_and_samples(tmp_path: Pat
         "The retain split, 3 of 3",
         "iteration 1",
         "kept 0.1875 Her name is 0-3 and she was born in Sudbury in 0. 0.1875 -",
-        "iteration 4 nothing sampled: settled, or not its turn",
+        "iteration 4 nothing sampled: settled, or not in this batch",
     ):
         assert said.replace(" ,", ",") in page.text.replace(" ,", ",")
     assert "steps" not in page.text, "only losses are drawn"
@@ -95,7 +95,7 @@ def test_rewards_show_which_answers_were_kept(tmp_path: Path) -> None:
 def test_where_prompts_take_turns_the_samples_follow_those_met_most_often(tmp_path: Path) -> None:
     page = report(toy_run(tmp_path / "run", "prompts_per_iteration=2"))
     assert "answered 2 forget prompts of cities" in page.text
-    assert "nothing sampled: settled, or not its turn" in page.text
+    assert "nothing sampled: settled, or not in this batch" in page.text
 
 
 def test_a_run_that_goes_on_shows_how_far_it_is(tmp_path: Path) -> None:

@@ -321,7 +321,7 @@ def test_a_sampler_whose_draws_depend_on_the_batch_is_found(batch_matters):
     if not batch_matters:
         check_sampler(Counts(), model, prompts)
         return
-    with pytest.raises(AssertionError, match="depend on what is drawn beside them"):
+    with pytest.raises(AssertionError, match="depend on what is drawn with them"):
         check_sampler(Counts(), model, prompts)
 
 

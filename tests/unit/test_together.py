@@ -1,6 +1,7 @@
 """What processes do together, with threads in their place: they meet in the same way, only quicker."""
 
 import json
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import collapse_core
 from collapse_core import CollapseError, cached, load_recipe, processes
 from collapse_core.cli.launching import _command, _verdict
 from collapse_core.recipe.recipe import Launch
 from collapse_core.recipe.stored import load_stored
+from collapse_core.run.joining import join
 from collapse_core.runtime.processes import FailedElsewhereError, Processes
 
 
@@ -126,6 +129,21 @@ def test_what_all_need_is_made_once(monkeypatch, tmp_path):
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(each, range(2))) == ["made", "made"]
     assert len(made) == 1
+
+
+def test_several_processes_without_accelerate_are_an_error_in_a_sentence(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    for module in [name for name in sys.modules if name.startswith("collapse_core.torch")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.delattr(collapse_core, "torch", raising=False)
+    with pytest.raises(CollapseError, match="a run on several processes needs the package 'accelerate'"):
+        join()
+
+
+def test_a_single_process_joins_nobody_and_loads_no_torch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "collapse_core.torch", None)
+    assert join().count == 1
 
 
 # --- launch ----------------------------------------------------------------------------------------
