@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from benchmarks.material import Material
 from collapse_core import Completion, Group, Kept, Prompt
 from collapse_llm.model.language_model import LanguageModel
 
@@ -38,21 +37,6 @@ class Column(Protocol):
 
     def update(self, kept: Sequence[Kept], retain: Sequence[Prompt]) -> None:
         """Train on the kept completions and the retain prompts, in one pass."""
-
-
-def make_column(name: str, material: Material) -> Column:
-    """The column of a name, over loaded material."""
-    if name == "reference":
-        from benchmarks.reference_loop import ReferenceLoop
-
-        return ReferenceLoop(material)
-    if name == "trl":
-        from benchmarks.trl_loop import TrlLoop
-
-        return TrlLoop(material)
-    from benchmarks.our_loop import OurLoop
-
-    return OurLoop(material)
 
 
 def cut_answers(

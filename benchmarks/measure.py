@@ -10,9 +10,10 @@ from typing import Any
 import torch
 
 from benchmarks.cells import Job, write_result
-from benchmarks.columns import Column, Draws, make_column
+from benchmarks.columns import Column, Draws
 from benchmarks.material import Material, load_material
 from benchmarks.meter import Measured, Meter, measured
+from benchmarks.named_columns import make_column
 from collapse_core import Kept, Prompt
 
 PACKAGES = ("torch", "transformers", "accelerate", "trl")

@@ -11,10 +11,11 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.cells import Job, write_result
-from benchmarks.columns import Column, Draws, make_column
+from benchmarks.columns import Column, Draws
 from benchmarks.material import load_material
 from benchmarks.measure import describe
 from benchmarks.meter import now
+from benchmarks.named_columns import make_column
 
 NUM_QUESTIONS = 20
 """At most so many are profiled: each operator is an event that stays in memory."""

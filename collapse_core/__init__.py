@@ -41,7 +41,8 @@ from collapse_core.recipe.loading import load_recipe
 from collapse_core.recipe.recipe import Recipe
 from collapse_core.rubric import Rubric
 from collapse_core.run import environment
-from collapse_core.run.run import Run, create_run, open_run
+from collapse_core.run.directory import create_run, open_run
+from collapse_core.run.run import Run
 from collapse_core.runtime import files, processes, progress
 from collapse_core.runtime.cache import cached
 from collapse_core.runtime.digests import digest

@@ -13,31 +13,31 @@ from collapse_core.run.run import Run
 
 
 def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Model:
-    """Sample from the model, keep what forgets, train on it; repeat until it has forgotten.
+    """Sample from the model, keep what forgets, train on it, repeat.
 
-    Partial Model Collapse (arXiv 2507.04219) for any generative model. Started again on the same run, the
-    loop ends as if it had never stopped; on several processes it keeps the same completions as on one.
+    Partial Model Collapse (arXiv 2507.04219) for any generative model. A resumed run ends as if it had never
+    stopped; several processes keep the same completions as one.
 
     Raises:
-        CollapseError: Something the user can mend; what was recorded before stays.
+        CollapseError: Something that the user can fix; what was recorded before stays.
     """
     run.observe(*recipe.track, *callbacks)
     run.enter("load")
     forget = recipe.load_forget()
     retain = recipe.data.load("retain")
-    model = recipe.model.load(recipe.data, recipe.seed)
+    model = recipe.load_model()
     state = run.restore(model, forget) or begin(recipe, run, model, forget)
-    recipe.prepare_rewards(forget, state.references)
+    recipe.prepare_rewards(model, forget, state.references)
+    recipe = recipe.guarded(state.watched)
 
     for iteration in Iteration.remaining(state.iteration, recipe.iterations, recipe.seed):
         prompts = forget.batch(recipe.prompts_per_iteration, iteration.number, recipe.seed)
-        run.enter("sample")
         groups = sample_unsettled(recipe, run, model, prompts, state, iteration)
-        kept = recipe.guard.keep(recipe.filter, groups, state, iteration)
-        run.enter("update")
+        kept = recipe.filter.keep(groups, state.incumbents, iteration)
         retained = retain.draw(recipe.num_retain(prompts), derive_seed(iteration.seed, "retain"))
+        run.enter("update")
         metrics = recipe.updater.update(model, kept, retained, iteration)
-        state = state.advance(kept, recipe.guard.watch(groups, state.watched))
+        state = state.advance(kept)
         run.record(iteration, groups, kept, metrics, state)
 
         if run.due(recipe.evaluate.every, state):
@@ -53,7 +53,7 @@ def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Mo
 
 
 def begin(recipe: Recipe, run: Run, model: Model, forget: PromptSet) -> State:
-    """The state before the first iteration: the model's own answers, once and for all."""
+    """The state before the first iteration, with the reference answers, which are sampled once."""
     run.enter("references")
     first = Iteration(0, recipe.iterations, recipe.seed)
     answers = run.processes.spread(
@@ -69,12 +69,13 @@ def sample_unsettled(
     recipe: Recipe, run: Run, model: Model, prompts: Sequence[Prompt], state: State, iteration: Iteration
 ) -> list[Group]:
     """A scored group for each prompt, empty where the incumbent cannot be improved."""
+    run.enter("sample")
     unsettled = [p for p in prompts if not recipe.filter.settled(state.incumbents.get(p.id))]
     bound = RubricBound(recipe.rubric, recipe.filter, state)
 
     def sample_and_score(share: Sequence[Prompt]) -> list[Group]:
         num = recipe.completions_per_prompt
-        groups = recipe.guard.sample(recipe.sampler, num, model, share, state, iteration, bound)
+        groups = recipe.sampler.sample(model, share, num, iteration, bound)
         return [recipe.rubric.score(group, state.references[group.prompt.id]) for group in groups]
 
     scored = {g.prompt.id: g for g in run.processes.spread(unsettled, sample_and_score)}

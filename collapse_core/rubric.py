@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from collapse_core import errors
 from collapse_core.contracts.interfaces import Dataset, Filter, Reward
 from collapse_core.contracts.state import State
 from collapse_core.contracts.types import Completion, Content, Group, Prompt
+from collapse_core.errors import CollapseError
 
 
 class Rubric:
@@ -41,7 +41,7 @@ class Rubric:
             )
             for scores in zip(*breakdown.values(), strict=True)
         ) or (0.0,) * len(group.completions)
-        return replace(group, rewards=totals, breakdown=breakdown, maximum=self.maximum)
+        return replace(group, rewards=totals, breakdown=breakdown, maximum=self.maximum, reference=reference)
 
     def _ask(
         self, name: str, reward: Reward, group: Group, reference: Completion | None
@@ -50,9 +50,15 @@ class Rubric:
             return ()
         scores = reward.score(group.prompt, group.completions, reference)
         if len(scores) != len(group.completions):
-            raise errors.wrong_number_of_scores(name, group.prompt.id, len(scores), len(group.completions))
+            raise CollapseError(
+                f"the reward '{name}' returned {len(scores)} scores for {len(group.completions)} completions "
+                f"of prompt {group.prompt.id!r}; it must return one per completion, None to abstain"
+            )
         if any(score is not None and not math.isfinite(score) for score in scores):
-            raise errors.score_not_finite(name, group.prompt.id, scores)
+            raise CollapseError(
+                f"the reward '{name}' returned {scores} for prompt {group.prompt.id!r}; a score must be a "
+                "finite number, or None to abstain"
+            )
         return tuple(None if score is None else float(score) for score in scores)
 
 

@@ -99,6 +99,26 @@ def imported(path):
             )
 
 
+IMPORTS_BY_TEXT = {
+    "collapse_core/cli/__init__.py": "a command, when it is called",
+    "collapse_core/parts/callable.py": "a function that a recipe names",
+    "collapse_core/plugins/registry.py": "the class of a part, when a recipe uses it",
+}
+
+
+def test_no_import_by_text_hides_a_dependency():
+    """An import that is no statement is not seen by the contracts above."""
+    found = {
+        name(path)
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute | ast.Name)
+        and (node.attr if isinstance(node, ast.Attribute) else node.id)
+        in ("import_module", "__import__", "resolve_name", "exec_module")
+    }
+    assert found == set(IMPORTS_BY_TEXT)
+
+
 PUBLIC_MODULES = ("collapse_core.torch", "collapse_core.testing")
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from benchmarks.methods import FLAGSHIP, Method
 from collapse_core import files
 from collapse_core.results.results import Results, load_results
+from collapse_core.sweep.local import Stop, carry_out
 from collapse_core.sweep.members import Member, members
-from collapse_core.sweep.sweep import Stop, carry_out
 
 HERE = Path(__file__).parent
 ONCE = ("evaluate.with=[]", "evaluate.every=0", "checkpoint={every: 1000, keep: 1}")

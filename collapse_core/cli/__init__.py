@@ -28,7 +28,7 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find a command, or say which one was probably meant."""
         if args[0] not in COMMANDS:
-            ctx.fail(errors.unknown_command(args[0], COMMANDS))
+            ctx.fail(f"no command is called '{args[0]}'; {errors.did_you_mean(args[0], COMMANDS)}")
         return super().resolve_command(ctx, args)
 
 

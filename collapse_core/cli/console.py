@@ -7,10 +7,11 @@ from typing import Any
 
 from rich import console, markup, status
 
-from collapse_core import complaints
 from collapse_core.cli.tables import print_metrics, stdout
 from collapse_core.contracts.interfaces import Callback
-from collapse_core.results.results import Results, load_results, plain
+from collapse_core.parts.guard import describe
+from collapse_core.results.formatting import plain
+from collapse_core.results.results import Results, load_results
 
 NUM_EXAMPLES = 3
 
@@ -32,7 +33,10 @@ class Console(Callback):
         self._show(name)
 
     def progress(self, label: str, done: int, total: int) -> None:
-        """Show how far the phase has come."""
+        """Show how far the phase has come; an announcement, which has no total, is a line that stays."""
+        if total == 0:
+            self.talk.print(f"[dim]{self._clock()}[/dim] {markup.escape(label)}")
+            return
         self._show(f"{label} {done}/{total}")
 
     def on_iteration(self, line: Mapping[str, Any], total: int) -> None:
@@ -94,7 +98,7 @@ def warnings(guard: Mapping[str, Any]) -> Iterator[str]:
     """What the guard found in an iteration and does about it; `guard` is its part of the journal's line."""
     for kind in ("nothing_passes", "less_passes"):
         if prompts := guard.get(kind):
-            yield complaints.trouble(kind, prompts, guard["patience"]) + ACTIONS.get(guard["did"], "")
+            yield describe(kind, prompts, guard["patience"]) + ACTIONS.get(guard["did"], "")
 
 
 def print_examples(out: console.Console, results: Results) -> None:

@@ -7,7 +7,6 @@ from string import Template
 
 import click
 
-from collapse_core import errors
 from collapse_core.errors import CollapseError
 
 TEMPLATES = resources("collapse_core.cli") / "init_templates"
@@ -65,9 +64,9 @@ def _filled(template: str, **words: str) -> str:
 
 def _check(name: str, pattern: str, allowed: str) -> None:
     if not re.fullmatch(pattern, name):
-        raise click.BadParameter(errors.bad_name(name, allowed), param_hint="'NAME'")
+        raise click.BadParameter(f"'{name}' is no name for it; use {allowed}", param_hint="'NAME'")
 
 
 def _refuse_to_overwrite(path: Path) -> None:
     if path.exists():
-        raise CollapseError(errors.exists_already(path))
+        raise CollapseError(f"{path} exists already, and is not overwritten; choose another name")

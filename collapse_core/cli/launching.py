@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from collapse_core import errors
+from collapse_core.errors import CollapseError
 from collapse_core.recipe.recipe import Launch
 from collapse_core.runtime import files
 
@@ -66,10 +67,14 @@ def _is_sharding(config: Path) -> bool:
     except OSError as error:
         raise errors.unreadable(config, error) from None
     except YAMLError as error:
-        raise errors.no_settings(config, str(error).split("\n")[0]) from None
+        raise _no_settings(config, str(error).split("\n")[0]) from None
     if not isinstance(settings, dict):
-        raise errors.no_settings(config, "it is not a mapping")
+        raise _no_settings(config, "it is not a mapping")
     return str(settings.get("distributed_type", "NO")) not in ("NO", "MULTI_CPU")
+
+
+def _no_settings(config: Path, why: str) -> CollapseError:
+    return CollapseError(f"{config} holds no settings for accelerate: {why}; 'accelerate config' writes one")
 
 
 def _environment(settings: Launch) -> dict[str, str]:

@@ -199,7 +199,8 @@ def doctor() -> None:
     for clash in _clashes(registry):
         click.echo(f"note: {clash}")
     if num_broken:
-        raise PluginError(errors.broken_plugins(num_broken, len(registry.plugins)))
+        every, is_ = errors.counted(len(registry.plugins), "plugin"), "is" if num_broken == 1 else "are"
+        raise PluginError(f"{num_broken} of {every} {is_} broken; mend, update or uninstall it")
 
 
 def _complaints(plugin: Plugin) -> list[str]:

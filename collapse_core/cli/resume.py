@@ -6,9 +6,9 @@ import click
 
 from collapse_core.cli.launching import launch
 from collapse_core.cli.session import work
-from collapse_core.recipe.loading import load_stored
 from collapse_core.recipe.recipe import Launch
-from collapse_core.run.run import open_run
+from collapse_core.recipe.stored import load_stored
+from collapse_core.run.directory import open_run
 
 
 @click.command()

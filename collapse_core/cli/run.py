@@ -9,9 +9,9 @@ from collapse_core.cli.launching import launch
 from collapse_core.cli.session import work
 from collapse_core.plugins.discovery import installed_plugins
 from collapse_core.recipe.loading import load_recipe
+from collapse_core.run.directory import create_run
 from collapse_core.run.environment import provenance
-from collapse_core.run.run import create_run
-from collapse_core.runtime import processes
+from collapse_core.run.joining import join
 from collapse_core.runtime.digests import text_digest
 
 
@@ -39,7 +39,5 @@ def command(recipe: Path, overrides: tuple[str, ...], run_dir: Path | None, dry_
         "overrides": list(overrides),
         "digest": text_digest(source),
     }
-    manifest = processes.current().on_main(
-        lambda: provenance(loaded, installed_plugins(), sys.argv) | {"recipe": origin}
-    )
+    manifest = join().on_main(lambda: provenance(loaded, installed_plugins(), sys.argv) | {"recipe": origin})
     work(create_run(loaded, source, manifest, run_dir))

@@ -47,7 +47,10 @@ def _work(run: Run) -> None:
             run.status("failed", error=str(error) or type(error).__name__)
         console.close()
         if isinstance(error, OSError) and "--debug" not in sys.argv:
-            raise errors.stopped_by_system(run.directory, error) from error
+            why = errors.system_error(error)
+            raise CollapseError(
+                f"{why}; mend that, then go on with 'collapse resume {run.directory}'"
+            ) from error
         if not isinstance(error, CollapseError) or isinstance(error, FailedElsewhereError):
             click.echo(f"Failed; continue with:\n  collapse resume {run.directory}", err=True)
         raise
@@ -61,7 +64,10 @@ def _work(run: Run) -> None:
     try:
         write_report([run.directory], run.directory / "report.html")
     except OSError as error:
-        raise errors.no_report(run.directory, error) from error
+        why = errors.system_error(error)
+        raise CollapseError(
+            f"{run.directory} is finished, but not its report: {why}; then 'collapse report {run.directory}'"
+        ) from error
     click.echo(f"collapse report {run.directory}")
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 import click
 
-from collapse_core import complaints, errors
+from collapse_core import errors
 from collapse_core.cli.tables import print_members, stdout
-from collapse_core.recipe.document import split_override, yaml_value
+from collapse_core.errors import CollapseError
+from collapse_core.recipe.overrides import split_override, yaml_value
 from collapse_core.runtime.processes import StoppedGently
-from collapse_core.sweep.launchers import submit
+from collapse_core.sweep.local import OnEnd, Stop, carry_out_here
 from collapse_core.sweep.members import Member, Standing, members
-from collapse_core.sweep.sweep import Stop, Told, carry_out_here
+from collapse_core.sweep.slurm import submit
 
 
 @click.command()
@@ -68,11 +69,11 @@ def command(
         todo = [member for member, state in states.items() if state not in ("done", "another")]
         click.echo(f"{errors.counted(len(found), 'run')}, {len(todo)} to do", err=True)
         with _stopping(stop):
-            told = _telling(states, len(todo))
+            on_end = _reporting(states, len(todo))
             if launcher:
-                submit(todo, directory / "submitit", _parsed(settings), stop, told)
+                submit(todo, directory / "submitit", _parsed(settings), stop, on_end)
             else:
-                carry_out_here(todo, jobs, stop, told)
+                carry_out_here(todo, jobs, stop, on_end)
     _print(states, as_json=as_json)
     if dry_run:
         return
@@ -80,7 +81,10 @@ def command(
         click.echo("Stopped; go on with the same command", err=True)
         raise StoppedGently
     if num_failed := sum(state != "done" for state in states.values()):
-        raise complaints.members_failed(num_failed, len(found), directory)
+        raise CollapseError(
+            f"{num_failed} of {len(found)} members failed; see {directory / 'logs'}, then sweep again, which "
+            "goes on with them"
+        )
     click.echo(f"compare them with:\n  collapse compare {directory}", err=True)
 
 
@@ -93,11 +97,11 @@ def _parsed(settings: Sequence[str]) -> dict[str, Any]:
     return {key: yaml_value(text, f"--launcher-set {setting}", key) for setting, key, text in pairs}
 
 
-def _telling(states: dict[Member, Standing], total: int) -> Told:
+def _reporting(states: dict[Member, Standing], total: int) -> OnEnd:
     """Notes how each member stands, and says so."""
     number = 0
 
-    def told(member: Member, state: Standing) -> None:
+    def on_end(member: Member, state: Standing) -> None:
         nonlocal number
         number += 1
         states[member] = state
@@ -105,7 +109,7 @@ def _telling(states: dict[Member, Standing], total: int) -> Told:
             why = f": {member.why()}" if state == "failed" else ""
             click.echo(f"[{number}/{total}] {member.name} {state}{why}", err=True)
 
-    return told
+    return on_end
 
 
 @contextmanager

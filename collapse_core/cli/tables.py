@@ -1,25 +1,26 @@
 """Tables on stdout, legible on a terminal of 80 columns."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich import console, measure, table, text
 
 from collapse_core.results.comparison import Comparison
 from collapse_core.results.distance import legend
-from collapse_core.results.formatting import format_count, format_interval, format_seconds
-from collapse_core.results.results import (
+from collapse_core.results.formatting import (
     BETTER,
-    MetricRow,
-    Results,
+    format_cell,
+    format_count,
     format_distance,
+    format_interval,
     format_number,
-    metric_notes,
-    metric_rows,
+    format_seconds,
     plain,
 )
+from collapse_core.results.results import Results
 from collapse_core.results.rows import Estimate, Row
+from collapse_core.results.table import metric_notes, metric_rows
 
 FILE_WIDTH = 110
 """Columns of a table that goes to a file or a pipe."""
@@ -27,6 +28,15 @@ NARROWEST_NAME = 18
 """How narrow the names of metrics may become before columns go below the table."""
 WIDE = 10_000
 """More columns than any table wants."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the table of metrics, as texts."""
+
+    name: str
+    better: str
+    cells: tuple[str, ...]
 
 
 def stdout() -> console.Console:
@@ -42,7 +52,8 @@ def print_metrics(out: console.Console, results: Results) -> None:
 
     Where little room is left the intervals go below the numbers, and then further columns below the table.
     """
-    headings, rows = results.headings(), metric_rows(results)
+    headings = results.headings()
+    rows = [Line(r.name, r.better, tuple(map(format_cell, r.cells))) for r in metric_rows(results)]
     stacked = _width(out, metric_table(headings, rows)) > out.width
     if stacked:
         rows = [replace(row, cells=tuple(cell.replace(" (", "\n(") for cell in row.cells)) for row in rows]
@@ -53,9 +64,7 @@ def print_metrics(out: console.Console, results: Results) -> None:
         out.print(note, style="dim", markup=False)
 
 
-def _spans(
-    out: console.Console, headings: Sequence[str], rows: Sequence[MetricRow]
-) -> Iterator[tuple[int, int]]:
+def _spans(out: console.Console, headings: Sequence[str], rows: Sequence[Line]) -> Iterator[tuple[int, int]]:
     """Which columns stand in a table together: as many as fit beside folded names."""
     names = max((len(row.name) for row in rows), default=0)
     first = 0
@@ -71,7 +80,7 @@ def _spans(
         first = last
 
 
-def metric_table(headings: Sequence[str], rows: Sequence[MetricRow]) -> table.Table:
+def metric_table(headings: Sequence[str], rows: Sequence[Line]) -> table.Table:
     """Metrics by model, all in one table."""
     directed = any(row.better for row in rows)
     grid = plain_table("metric", *(["better"] if directed else []), numbers=headings)
@@ -127,7 +136,7 @@ def print_comparison(out: console.Console, comparison: Comparison) -> None:
         cells = ["", *("\n".join(_estimate(row.metric(one.name, model))) for one in chosen)]
         grid.add_row("", *(text.Text(cell) for cell in (plain(row.label), *cells)))
     out.print(grid)
-    marks = " ".join(row.distance(one.name)[1] for row in comparison.rows for one in chosen)
+    marks = [row.distance(one.name).mark for row in comparison.rows for one in chosen]
     for note in (COMPARED, *legend(marks, "the baseline")):
         out.print(note, style="dim", markup=False)
 
@@ -142,8 +151,8 @@ def _estimate(estimate: Estimate | None) -> list[str]:
 
 
 def _distance(row: Row, name: str) -> list[str]:
-    distance, mark = row.distance(name)
-    return [] if distance is None else [f"d {format_distance(distance, mark)}"]
+    distance = row.distance(name)
+    return [] if distance.value is None else [f"d {format_distance(distance)}"]
 
 
 # --- sweeps ----------------------------------------------------------------------------------------

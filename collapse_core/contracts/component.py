@@ -1,5 +1,7 @@
 """What every part of a recipe is: a frozen pydantic model with documented fields."""
 
+from typing import ClassVar
+
 from pydantic import BaseModel, ConfigDict
 
 from collapse_core.runtime.digests import digest
@@ -22,5 +24,17 @@ class Component(Settings):
     settings, never state; what must be remembered lives in the model and in the state of the run.
     """
 
+    provides: ClassVar[str] = ""
+    """What a data set or a model is, in one word, for the parts that work on it; "" where it does not say."""
+    works_on: ClassVar[tuple[str, ...]] = ()
+    """What the part works on: kinds of model for samplers, updaters and evaluators, kinds of data for models,
+    rewards and features. Empty where it works on any."""
+    needs_targets: ClassVar[bool] = False
+    """Whether the part needs the true answers of the forget prompts."""
+
     use: str = ""
     """The name that the recipe chose the part by."""
+
+    def reads_targets(self) -> bool:
+        """Whether the part, as it is set, needs the true forget answers; by default `needs_targets`."""
+        return self.needs_targets

@@ -2,7 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
@@ -23,6 +24,33 @@ from collapse_core.contracts.types import (
 
 class Model(ABC):
     """What a run trains: the domain's network, with all that its updater must remember."""
+
+    _load_reference: Callable[[], "Model"] | None = None
+    _reference: "Model | None" = None
+
+    def set_reference(self, load: Callable[[], "Model"]) -> None:
+        """Say how the model is loaded as it was before unlearning; `Recipe.load_model` does."""
+        self._load_reference = load
+
+    @contextmanager
+    def reference(self) -> Iterator["Model"]:
+        """Give the reference model: this model before unlearning, also after a resumption.
+
+        Rewards, samplers, updaters and evaluators all ask for it here. It is not to be trained. By default it
+        is loaded a second time at its first use, and stays in memory; a domain that can do with less, such as
+        by switching adapters off, overrides this.
+
+        Raises:
+            CollapseError: Nobody has said how to load it.
+        """
+        if self._reference is None:
+            if self._load_reference is None:
+                raise errors.CollapseError(
+                    f"{type(self).__name__} does not know how it was loaded, so it has no reference model; "
+                    "load it with Recipe.load_model(), or call set_reference()"
+                )
+            self._reference = self._load_reference()
+        yield self._reference
 
     @abstractmethod
     def save(self, directory: Path) -> None:
@@ -46,11 +74,21 @@ class Dataset(Component, ABC):
 
         Args:
             split: "forget" and "retain" always exist; evaluators may ask for further ones.
-            targets: Whether the true answers are loaded. If not, they must not be read at all.
+            targets: Whether the true answers are loaded. If not, they must not be read at all; what is
+                neither question nor answer stays with each prompt in `columns` in either case.
 
         Raises:
             CollapseError: The split does not exist here, or its source cannot be read.
         """
+
+    def splits(self) -> Sequence[str] | None:
+        """The splits that can be loaded, found without reading them; None, the default, where unknown."""
+        return None
+
+    def has(self, split: str) -> bool:
+        """Whether a split can be loaded, as far as is known."""
+        known = self.splits()
+        return known is None or split in known
 
     def provenance(self) -> Mapping[str, object]:
         """What the run's manifest says of the data: sources and digests."""
@@ -81,26 +119,24 @@ class ModelLoader(Component, ABC):
 
 
 class Bound(Protocol):
-    """What a partial completion can still become, for samplers that can stop early."""
+    """What total reward a completion can still get, for samplers that stop early."""
 
     def min_reward_to_keep(self, prompt: Prompt) -> float | None:
         """The total reward that a completion of this prompt must reach to be kept.
 
-        None when one that is not the best of its group may be kept too: then nothing may be dropped.
-        Otherwise, of equals in a group, the first is kept.
+        None when one that is not the best of its group may be kept too: then no completion may be left
+        unfinished. Otherwise, of equals in a group, the first is kept.
         """
 
     def lower_bound(self, prompt: Prompt, finished: Content) -> float:
-        """The least total reward that a finished completion is sure to be given."""
+        """The least total reward that a finished completion is sure to get."""
 
     def upper_bound(self, prompt: Prompt, partial: Content) -> float:
-        """The highest total reward that any continuation of `partial` can be given."""
+        """The highest total reward that any continuation of `partial` can get."""
 
 
 class Sampler(Component, ABC):
-    """How completions are drawn from the model."""
-
-    needs_targets: ClassVar[bool] = False
+    """How completions are sampled from the model."""
 
     @abstractmethod
     def sample(
@@ -111,24 +147,24 @@ class Sampler(Component, ABC):
         iteration: Iteration,
         bound: Bound | None = None,
     ) -> list[Group]:
-        """Draw completions of each prompt.
+        """Sample completions of each prompt.
 
         Every draw is seeded by (iteration.seed, prompt.id, completion number), so that the result
         depends neither on the order of the prompts nor on how they are batched.
 
         Returns:
-            One group a prompt, in the order of the prompts, each of `num_completions`.
+            One group per prompt, in the order of the prompts, each of `num_completions`.
         """
 
     def sample_references(
         self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
     ) -> list[Completion]:
-        """The model's own answers before unlearning, one a prompt; by default a single draw."""
+        """The reference answers, sampled before unlearning, one per prompt; by default a single draw."""
         return [group.completions[0] for group in self.sample(model, prompts, 1, iteration)]
 
 
 class Features(Component, ABC):
-    """Where contents lie in a space in which distances mean something."""
+    """A space in which distances between contents mean something."""
 
     def prepare(self, data: Dataset) -> None:
         """Learn what `extract` needs, such as scales; called once, before it.
@@ -139,10 +175,10 @@ class Features(Component, ABC):
 
     @abstractmethod
     def extract(self, contents: Sequence[Content]) -> Sequence[Sequence[float]]:
-        """The place of each content, in order.
+        """The features of each content, in order.
 
         Returns:
-            One row of numbers a content, all of one length; a two-dimensional array will do. A row
+            One row of numbers per content, all of one length; a two-dimensional array will do. A row
             depends on its own content alone.
         """
 
@@ -150,7 +186,6 @@ class Features(Component, ABC):
 class Reward(Component, ABC):
     """How well forgotten a completion is. Higher is better forgotten."""
 
-    needs_targets: ClassVar[bool] = False
     reads: ClassVar[tuple[str, ...]] = ()
     """The splits that `prepare` loads with their true answers, for the manifest."""
     maximum: ClassVar[float] = float("inf")
@@ -159,13 +194,10 @@ class Reward(Component, ABC):
     weight: float = 1.0
     """How much this reward counts in the rubric's sum."""
 
-    def meet(self, original: Callable[[], Model]) -> None:
-        """Be told how to load the model as it was before unlearning; called once, before `prepare`.
+    def use_model(self, model: Model) -> None:
+        """Take the run's model, to ask it or its `reference()`; called once, before `prepare`.
 
-        By default that is of no interest. A reward that does load it has a second model in memory.
-
-        Args:
-            original: Loads the run's model as its recipe says, the same each time.
+        By default the reward needs no model.
         """
 
     def prepare(self, data: Dataset, prompts: Sequence[Prompt], references: Mapping[str, Completion]) -> None:
@@ -177,7 +209,7 @@ class Reward(Component, ABC):
         Args:
             data: The data set, to load further splits from.
             prompts: The forget prompts; their targets are None unless some part needs them.
-            references: By prompt id, the model's own answer before unlearning.
+            references: By prompt id, the reference answer.
         """
 
     @abstractmethod
@@ -189,33 +221,40 @@ class Reward(Component, ABC):
         Args:
             prompt: The prompt; its target is None unless `needs_targets`.
             completions: The completions to score.
-            reference: The model's own answer before unlearning.
+            reference: What the model answered before unlearning.
 
         Returns:
-            One number a completion, in order; None abstains.
+            One number per completion, in order; None abstains.
         """
 
     def upper_bound(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:
         """The highest score that any continuation of `partial` can get; by default `maximum`.
 
-        The partial completion itself is a continuation. A reward that has a upper_bound below zero must not
-        abstain.
+        The partial completion itself is a continuation. A reward whose upper bound can be below zero must
+        not abstain.
         """
         return self.maximum
 
     def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
-        """The least score that a finished completion is sure to get; by default nothing is sure.
+        """The least score that a finished completion is sure to get; by default minus infinity.
 
-        Samplers ask while its siblings are still being drawn, to drop those that can no longer beat it:
-        answer where that costs little and does not depend on the siblings, and then do not abstain.
+        Samplers ask while the rest of its group is still being sampled, to stop those early that can no
+        longer beat it. Override it where the answer costs little and does not depend on the group, and then
+        do not abstain.
         """
         return -math.inf
 
 
 class Filter(Component, ABC):
-    """Which completions are trained on."""
+    """Which completions are trained on, each with a weight and with what it is preferred to."""
 
-    needs_targets: ClassVar[bool] = False
+    def sets_against(self) -> bool:
+        """Whether every kept completion has an `against`; by default none has."""
+        return False
+
+    def sets_weights(self) -> bool:
+        """Whether kept completions may have weights other than 1; by default all weigh the same."""
+        return False
 
     @abstractmethod
     def keep(
@@ -224,16 +263,16 @@ class Filter(Component, ABC):
         """Choose from scored groups; a filter may keep nothing.
 
         Args:
-            groups: One group a prompt whose turn it is; a settled prompt's group is empty.
+            groups: One group per prompt of the batch; a settled prompt's group is empty.
             incumbents: What was kept last, by prompt id.
             iteration: Where in the run we are.
         """
 
     def min_reward_to_keep(self, incumbent: Kept | None) -> float | None:
-        """What a new completion must be rewarded to be kept, were it the best of its group.
+        """The reward that the best completion of a group needs in order to be kept.
 
         None, the default, when others than the best of a group may be kept. Otherwise the first of the
-        best must be kept, and a sampler may leave a completion unfinished that cannot become that.
+        best must be kept, and a sampler may stop a completion early that cannot become that.
         """
         return None
 
@@ -245,7 +284,10 @@ class Filter(Component, ABC):
 class Updater(Component, ABC):
     """How the model is trained on what was kept, together with data to retain."""
 
-    needs_targets: ClassVar[bool] = False
+    needs_against: ClassVar[bool] = False
+    """Whether every kept completion must say what it is preferred to."""
+    uses_weights: ClassVar[bool] = False
+    """Whether the weights of kept completions count."""
 
     @abstractmethod
     def update(
@@ -255,7 +297,7 @@ class Updater(Component, ABC):
 
         Args:
             model: The model.
-            kept: Completions to train on, at most a few a prompt.
+            kept: Completions to train on, perhaps several per prompt.
             retain: Retain prompts with their targets, drawn for this iteration.
             iteration: Where in the run we are, for schedules and seeds.
 
@@ -268,11 +310,16 @@ class Evaluator(Component, ABC):
     """What measures a model."""
 
     reads: ClassVar[tuple[str, ...]] = ()
-    """The splits that the evaluator loads with their true answers, for the manifest."""
+    """The splits that the evaluator loads with their true answers."""
+    optional_splits: ClassVar[tuple[str, ...]] = ()
+    """Those of them that it can do without: what a missing one would give is listed as missing."""
 
     @abstractmethod
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
-        """Measure the model. Evaluators load their own splits, true answers included."""
+        """Measure the model. Evaluators load their own splits, true answers included.
+
+        A metric that needs an optional split that the data set does not have goes into `missing`.
+        """
 
     def read_logs(self, logs: Sequence[Path]) -> Evaluation:
         """Compute the metrics from published logs, with no model; by default none can be read.
@@ -283,7 +330,9 @@ class Evaluator(Component, ABC):
         Raises:
             CollapseError: This evaluator reads no logs, or not these, or needs further ones.
         """
-        raise errors.no_logs(self.use or type(self).__name__)
+        raise errors.CollapseError(
+            f"the evaluator '{self.use or type(self).__name__}' reads no logs; it measures a model"
+        )
 
 
 class Callback:

@@ -25,38 +25,30 @@ class Watch:
 
 @dataclass(frozen=True)
 class State:
-    """The next iteration, the model's original answers, and the best completions so far."""
+    """The next iteration, the reference answers, and the best completions so far."""
 
     iteration: int = 0
     references: Mapping[str, Completion] = field(default_factory=dict)
-    """By prompt id: the model's own answer before unlearning."""
+    """By prompt id: what the model answered before unlearning."""
     incumbents: Mapping[str, Kept] = field(default_factory=dict)
     """By prompt id: the completion kept last, the best so far where the filter has a memory."""
-    watched: Mapping[str, Watch] = field(default_factory=dict)
-    """By the content of prompts: what the guard remembers of them."""
+    watched: dict[str, Watch] = field(default_factory=dict)
+    """By the content of prompts: what the guard remembers. The guard updates it in place."""
 
-    def advance(self, kept: Sequence[Kept], watched: Mapping[str, Watch] | None = None) -> "State":
+    def advance(self, kept: Sequence[Kept]) -> "State":
         """The state after an iteration that kept these; of several for a prompt, the best stays."""
         best: dict[str, Kept] = {}
         for one in kept:
             if one.prompt.id not in best or one.reward > best[one.prompt.id].reward:
                 best[one.prompt.id] = one
-        return State(self.iteration + 1, self.references, {**self.incumbents, **best}, watched or {})
+        return State(self.iteration + 1, self.references, {**self.incumbents, **best}, self.watched)
 
     def to_json(self) -> dict[str, Any]:
         """Plain data from which `from_json` makes the same state. True answers are left out."""
         return {
             "iteration": self.iteration,
             "references": {key: _row(value) for key, value in self.references.items()},
-            "incumbents": {
-                key: {
-                    "prompt": {"id": value.prompt.id, "content": value.prompt.content},
-                    "completion": _row(value.completion),
-                    "reward": value.reward,
-                    "settled": value.settled,
-                }
-                for key, value in self.incumbents.items()
-            },
+            "incumbents": {key: _kept_row(value) for key, value in self.incumbents.items()},
             "watched": {key: asdict(value) for key, value in self.watched.items()},
         }
 
@@ -66,20 +58,33 @@ class State:
         return cls(
             data["iteration"],
             {key: Completion(**value) for key, value in data["references"].items()},
-            {
-                key: Kept(
-                    prompts.get(key) or Prompt(**value["prompt"]),
-                    Completion(**value["completion"]),
-                    value["reward"],
-                    value["settled"],
-                )
-                for key, value in data["incumbents"].items()
-            },
+            {key: _kept(value, prompts.get(key)) for key, value in data["incumbents"].items()},
             {
                 key: Watch(**{**value, "counts": tuple(map(tuple, value["counts"]))})
                 for key, value in data.get("watched", {}).items()
             },
         )
+
+
+def _kept_row(kept: Kept) -> dict[str, Any]:
+    """Its fields without the true answer, which `_kept` takes from the run's own prompt."""
+    against_target = kept.against is not None and kept.against == kept.prompt.target
+    return {
+        "prompt": {"id": kept.prompt.id, "content": kept.prompt.content},
+        "completion": _row(kept.completion),
+        "reward": kept.reward,
+        "settled": kept.settled,
+        "weight": kept.weight,
+        "against": None if against_target else kept.against,
+        "against_target": against_target,
+    }
+
+
+def _kept(row: Mapping[str, Any], known: Prompt | None) -> Kept:
+    prompt = known or Prompt(**row["prompt"])
+    against = prompt.target if row.get("against_target") else row.get("against")
+    completion = Completion(**row["completion"])
+    return Kept(prompt, completion, row["reward"], row["settled"], row.get("weight", 1.0), against)
 
 
 def _row(completion: Completion) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The records that travel round the loop: frozen, and free of any domain."""
+"""The records that pass through the loop: frozen, and free of any domain."""
 
 import json
 import random
@@ -21,7 +21,9 @@ class Prompt:
     target: Content = None
     """The true answer; None where the run may not know it."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """Companion columns that only evaluators read: paraphrases, wrong answers."""
+    """Columns that give the answer away, for evaluators: paraphrased and wrong answers. They go with it."""
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    """The row's other columns, neither question nor answer, for rewards and evaluators."""
 
     @property
     def content_key(self) -> str:
@@ -29,8 +31,8 @@ class Prompt:
         return json.dumps(self.content, sort_keys=True, ensure_ascii=False)
 
     def without_target(self) -> "Prompt":
-        """The question alone."""
-        return Prompt(self.id, self.content)
+        """The prompt without its answer and without what gives the answer away."""
+        return Prompt(self.id, self.content, columns=self.columns)
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,14 @@ class PromptSet(Sequence[Prompt]):
         return self.prompts[index]
 
     def without_targets(self) -> "PromptSet":
-        """The questions alone: what a run that needs no targets gets to see."""
+        """The prompts without their answers: what a run that needs no targets gets to see."""
         return PromptSet(tuple(prompt.without_target() for prompt in self))
 
     def batch(self, num: int | Literal["all"], iteration: int, seed: int) -> list[Prompt]:
-        """The prompts whose turn it is.
+        """The batch of prompts of an iteration.
 
-        With "all", every prompt in order. With a number, the prompts are dealt in shuffled passes,
-        so that each is seen once before any is seen twice; nothing is remembered between calls.
+        With "all", every prompt in order. With a number, batches are cut from shuffled passes, so that each
+        prompt is seen once before any is seen twice; nothing is remembered between calls.
 
         Args:
             num: How many prompts an iteration takes, at most the size of the set.
@@ -89,11 +91,11 @@ class Completion:
     policy_version: int = 0
     """The number of the iteration whose model drew it."""
     finished: bool = True
-    """False when the sampler dropped it, since it could no longer win."""
+    """False when the sampler stopped early, since it could no longer be kept."""
     paired_reference: Content = None
-    """What the model before unlearning draws from the same starting noise, where the sampler was told to."""
+    """What the reference model draws from the same starting noise, where the sampler is set to draw it."""
     num_tokens: int | None = None
-    """How many tokens were drawn for it; None where a completion is not made of tokens."""
+    """How many tokens were sampled for it; None where a completion is not made of tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +110,14 @@ class Group:
     """The same by reward, before weighting; None where a reward abstained."""
     maximum: float = float("inf")
     """The highest total that any completion could have been given."""
+    reference: Completion | None = None
+    """The reference answer; set when the group is scored."""
 
-    def keep(self, index: int) -> "Kept":
-        """Keep the completion at `index`."""
+    def keep(self, index: int, weight: float = 1.0, against: Content = None) -> "Kept":
+        """Keep the completion at `index`, and say how it is to be learned; see `Kept`."""
         reward = self.rewards[index]
-        return Kept(self.prompt, self.completions[index], reward, settled=reward >= self.maximum)
+        settled = reward >= self.maximum
+        return Kept(self.prompt, self.completions[index], reward, settled, weight, against)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,10 @@ class Kept:
     reward: float
     settled: bool = False
     """True when no completion could be rewarded more."""
+    weight: float = 1.0
+    """How much it counts in training; an advantage may be negative."""
+    against: Content = None
+    """What it is preferred to, or None: the reference answer, the worst of its group, the true answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +176,8 @@ class Evaluation:
     metrics: Mapping[str, Metric]
     examples: Sequence[Mapping[str, Any]] = ()
     """Rows to read, such as {"split", "prompt", "answer", "target", "score"}."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """By metric that could not be measured: why, such as a split that the data set does not have."""
 
 
 __all__ = [

@@ -7,14 +7,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from collapse_core import complaints, errors
+from collapse_core import errors
 from collapse_core.contracts.interfaces import Evaluator, Model
-from collapse_core.errors import Problem, RecipeError
+from collapse_core.errors import CollapseError, Problem, RecipeError
 from collapse_core.evaluation.during import evaluate
-from collapse_core.recipe.document import Document, read_file, split_at_commas, yaml_value
-from collapse_core.recipe.loading import parse_recipe, stored_document
+from collapse_core.recipe.document import Document, read_file
+from collapse_core.recipe.loading import parse_recipe
+from collapse_core.recipe.overrides import split_at_commas, yaml_value
 from collapse_core.recipe.recipe import EvaluateWhen, Recipe
-from collapse_core.run.run import checkpoints
+from collapse_core.recipe.stored import stored_document
+from collapse_core.run.checkpoints import checkpoints
 from collapse_core.runtime import files
 
 Row = dict[str, Any]
@@ -46,13 +48,22 @@ def examined_recipe(
     elif target and is_run(target):
         document = stored_document(Path(target))
     else:
-        raise complaints.no_recipe(target)
+        raise _no_recipe(target)
     if evaluators:
         _take_evaluators(document, evaluators)
     examined = parse_recipe(document, overrides)
     if not examined.evaluate.with_:
-        raise complaints.nothing_to_measure(recipe or target)
+        raise CollapseError(f"{recipe or target} names no evaluators; name some with --with")
     return examined
+
+
+def _no_recipe(target: str | None) -> CollapseError:
+    if target is None:
+        return CollapseError("nothing says what to measure; give a run, or a recipe with --recipe")
+    return CollapseError(
+        f"{target} is no run, so nothing says what to measure it by; give a recipe with --recipe, which says "
+        "the data, how the model is loaded, and the evaluators"
+    )
 
 
 def examine(target: str, recipe: Recipe, *, baselines: bool = False) -> Iterator[Row]:
@@ -71,7 +82,7 @@ def examine(target: str, recipe: Recipe, *, baselines: bool = False) -> Iterator
         yield {"model": AFTER, "iteration": iteration} | row
     if baselines:
         for name, loader in recipe.evaluate.baselines.items():
-            for row in evaluate(recipe, loader.load(recipe.data, recipe.seed)):
+            for row in evaluate(recipe, recipe.load_model(loader)):
                 yield {"model": name, "iteration": None} | row
 
 
@@ -122,8 +133,11 @@ def _of_run(directory: Path) -> tuple[Model, int]:
     recipe = parse_recipe(stored_document(directory))
     found = checkpoints(directory)
     if not found:
-        raise complaints.no_checkpoint(directory)
-    model = recipe.model.load(recipe.data, recipe.seed)
+        raise CollapseError(
+            f"{directory} has no whole checkpoint to measure; measure its exported model instead: "
+            f"'collapse eval {directory / 'model'} --recipe {directory / 'recipe.yaml'}'"
+        )
+    model = recipe.load_model()
     model.restore(found[-1])
     return model, files.read_json(found[-1] / "state.json")["iteration"]
 
@@ -132,9 +146,12 @@ def _of_path(path: str, recipe: Recipe) -> Model:
     """A model from a directory or the hub, loaded as the recipe's own is, and taught nothing."""
     fields = type(recipe.model).model_fields
     if "path" not in fields:
-        raise complaints.not_openable(path, recipe.model.use)
+        raise CollapseError(
+            f"the model '{recipe.model.use}' is made from data and cannot be opened from '{path}' (it has no "
+            "field 'path'); give the run directory instead"
+        )
     instead: dict[str, Any] = {"path": path} | ({"teach": None} if "teach" in fields else {})
-    return recipe.model.model_copy(update=instead).load(recipe.data, recipe.seed)
+    return recipe.load_model(recipe.model.model_copy(update=instead))
 
 
 # --- evaluators ------------------------------------------------------------------------------------
@@ -177,6 +194,7 @@ def named_evaluators(text: str) -> list[Any]:
     for field in split_at_commas(fields) if colon else ():
         key, equals, said = field.partition("=")
         if not equals:
-            raise RecipeError([Problem(written, 0, 0, "", complaints.NO_FIELD)])
+            what = "expected name:field=value, or a mapping such as '{use: name, field: value}'"
+            raise RecipeError([Problem(written, 0, 0, "", what)])
         evaluator[key] = yaml_value(said, written, key)
     return [evaluator]

@@ -10,7 +10,7 @@ from collapse_core.run.run import Run
 
 
 def measure(recipe: Recipe, run: Run, model: Model, stage: Stage, iteration: int) -> None:
-    """Measure the run's model and record it; at the end, also the models that stand beside it."""
+    """Measure the run's model and record what was found; at the end, measure the baselines as well."""
     if recipe.evaluate.with_:
         run.enter("evaluate")
         run.processes.on_main(lambda: _measure(recipe, run, model, stage, iteration))
@@ -21,8 +21,7 @@ def _measure(recipe: Recipe, run: Run, model: Model, stage: Stage, iteration: in
         run.evaluated({"model": stage, "iteration": iteration} | row)
     if stage == "after":
         for name, loader in recipe.evaluate.baselines.items():
-            other = loader.load(recipe.data, recipe.seed)
-            for row in evaluate(recipe, other):
+            for row in evaluate(recipe, recipe.load_model(loader)):
                 run.evaluated({"model": name, "iteration": None} | row)
 
 
@@ -40,5 +39,6 @@ def evaluate(recipe: Recipe, model: Model) -> list[dict[str, Any]]:
                 "metrics": {name: asdict(metric) for name, metric in found.metrics.items()},
                 "examples": [dict(example) for example in found.examples] if recipe.keep_text else [],
             }
+            | ({"missing": dict(found.missing)} if found.missing else {})
         )
     return rows

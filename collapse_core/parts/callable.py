@@ -10,7 +10,6 @@ from typing import Annotated, Any, cast
 
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
-from collapse_core import complaints
 from collapse_core.contracts.interfaces import Reward
 from collapse_core.contracts.types import Completion, Prompt
 from collapse_core.errors import CollapseError
@@ -37,9 +36,9 @@ class Function(Reward):
         module, _, name = self.function.partition(":")
         self._module = _local_module(module, info) or module
         if self._module != module and not hasattr(sys.modules[self._module], name):
-            raise ValueError(complaints.no_function(self.function, f"the file defines no '{name}'"))
+            raise ValueError(_cannot_be_had(self.function, f"the file defines no '{name}'"))
         if not (self._module in sys.modules or find_spec(module.partition(".")[0])):
-            raise ValueError(complaints.no_function(self.function, f"there is no module '{module}'"))
+            raise ValueError(_cannot_be_had(self.function, f"there is no module '{module}'"))
         return self
 
     def score(
@@ -61,14 +60,17 @@ class Function(Reward):
         try:
             found = getattr(import_module(self._module), self.function.partition(":")[2])
         except (ImportError, AttributeError) as error:
-            raise CollapseError(complaints.no_function(self.function, str(error))) from error
+            raise CollapseError(_cannot_be_had(self.function, str(error))) from error
         return cast(Callable[..., Sequence[float | None]], found)
 
     def _asked_for(self, function: Callable[..., Any], given: Mapping[str, Any]) -> list[str]:
         parameters = signature(function).parameters.values()
         required = [p.name for p in parameters if p.default is Parameter.empty and p.kind not in VARIADIC]
         if unknown := [name for name in required if name not in given]:
-            raise complaints.unknown_parameters(self.function, unknown, given)
+            raise CollapseError(
+                f"the reward function '{self.function}' asks for {', '.join(unknown)}; it may ask for "
+                f"{', '.join(given)}"
+            )
         if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in parameters):
             return list(given)
         return [parameter.name for parameter in parameters if parameter.name in given]
@@ -80,3 +82,10 @@ def _local_module(stem: str, info: ValidationInfo) -> str | None:
     plugins = registry.plugins if registry else ()
     named = [p.module for p in plugins if p.version == LOCAL and p.module and Path(p.name).stem == stem]
     return named[-1] if named else None
+
+
+def _cannot_be_had(function: str, why: str) -> str:
+    return (
+        f"the reward function '{function}' cannot be had: {why}; name an installed module, or a file that "
+        "the recipe lists under 'plugins', as 'module:name'"
+    )

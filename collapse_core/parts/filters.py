@@ -4,22 +4,36 @@ import math
 import random
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Annotated
+from statistics import fmean, pstdev
+from typing import Annotated, Literal
 
 from annotated_types import Gt, Le
 
 from collapse_core.contracts.interfaces import Filter
 from collapse_core.contracts.seeds import derive_seed
-from collapse_core.contracts.types import Group, Iteration, Kept
+from collapse_core.contracts.types import Content, Group, Iteration, Kept
+
+Against = Literal["reference", "worst-of-group", "target"]
 
 
 class _OneEach(Filter):
-    """A filter that keeps at most one completion a prompt, and may remember it."""
+    """A filter that keeps at most one completion per prompt, and may remember it."""
 
     memory: bool = True
     """Keep the best completion so far, until one comes that is at least as good."""
     at_least: float | None = None
     """Keep nothing for a prompt whose best reward is below this."""
+    against: Against | None = None
+    """What a kept completion is preferred to, for updaters that learn from pairs: the reference answer, the
+    completion of the lowest reward in its group, or the true answer, which the run then reads."""
+
+    def reads_targets(self) -> bool:
+        """True answers are read only to be set against."""
+        return self.needs_targets or self.against == "target"
+
+    def sets_against(self) -> bool:
+        """Whether the recipe names what is set against."""
+        return self.against is not None
 
     @abstractmethod
     def choose(self, group: Group, seed: int) -> int:
@@ -28,7 +42,7 @@ class _OneEach(Filter):
     def keep(
         self, groups: Sequence[Group], incumbents: Mapping[str, Kept], iteration: Iteration
     ) -> list[Kept]:
-        """One completion a prompt: the challenger, or the incumbent while that is better."""
+        """One completion per prompt: the challenger, or the incumbent while that is better."""
         chosen = [self._keep(group, incumbents.get(group.prompt.id), iteration) for group in groups]
         return [kept for kept in chosen if kept is not None]
 
@@ -36,9 +50,17 @@ class _OneEach(Filter):
         incumbent = incumbent if self.memory else None
         if not group.completions:
             return incumbent
-        challenger = group.keep(self.choose(group, derive_seed(iteration.seed, "filter", group.prompt.id)))
+        index = self.choose(group, derive_seed(iteration.seed, "filter", group.prompt.id))
+        challenger = group.keep(index, against=self._rejected(group))
         best = incumbent if incumbent and incumbent.reward > challenger.reward else challenger
         return best if self.at_least is None or best.reward >= self.at_least else None
+
+    def _rejected(self, group: Group) -> Content:
+        if self.against == "reference":
+            return group.reference.content if group.reference else None
+        if self.against == "worst-of-group":
+            return group.completions[group.rewards.index(min(group.rewards))].content
+        return group.prompt.target if self.against == "target" else None
 
     def settled(self, incumbent: Kept | None) -> bool:
         """Nothing can replace an incumbent that no completion could beat."""
@@ -53,7 +75,9 @@ class BestOfN(_OneEach):
         return max(range(len(group.rewards)), key=group.rewards.__getitem__)
 
     def min_reward_to_keep(self, incumbent: Kept | None) -> float | None:
-        """The remembered incumbent's reward, or the least that is kept at all."""
+        """The incumbent's reward, or the least that is kept; None where the worst of a group is needed."""
+        if self.against == "worst-of-group":
+            return None
         least = -math.inf if self.at_least is None else self.at_least
         return max(least, incumbent.reward) if self.memory and incumbent else least
 
@@ -96,6 +120,36 @@ class BradleyTerry(_OneEach):
         best = max(group.rewards)
         odds = [math.exp((reward - best) / self.temperature) for reward in group.rewards]
         return random.Random(seed).choices(range(len(odds)), weights=odds)[0]
+
+
+class GroupAdvantages(Filter):
+    """Keep every completion with its advantage as its weight, as policy gradients weigh them.
+
+    A_k = r_k - mean(r), over the population standard deviation of the group where `scale` is set (GRPO,
+    arXiv 2402.03300, equation 3); without it as in Dr. GRPO (arXiv 2503.20783). A group whose rewards are all
+    equal teaches nothing, and is not kept.
+    """
+
+    scale: bool = True
+    """Divide advantages by the standard deviation of the group's rewards."""
+
+    def sets_weights(self) -> bool:
+        """Advantages are weights."""
+        return True
+
+    def keep(
+        self, groups: Sequence[Group], incumbents: Mapping[str, Kept], iteration: Iteration
+    ) -> list[Kept]:
+        """All finished completions of groups whose rewards differ, in the order of the prompts."""
+        return [one for group in groups for one in self._keep(group)]
+
+    def _keep(self, group: Group) -> list[Kept]:
+        finished = [index for index, one in enumerate(group.completions) if one.finished]
+        rewards = [group.rewards[index] for index in finished]
+        if len(set(rewards)) < 2:
+            return []
+        mean, divisor = fmean(rewards), pstdev(rewards) if self.scale else 1.0
+        return [group.keep(index, (group.rewards[index] - mean) / divisor) for index in finished]
 
 
 class TopFraction(Filter):

@@ -1,4 +1,4 @@
-"""What watches a run for prompts that do not forget, and acts on them as the recipe says."""
+"""Watching a run for prompts that do not forget, and acting on them as the recipe says."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -6,13 +6,13 @@ from math import ceil, sqrt
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
-from pydantic import SerializeAsAny, model_validator
+from pydantic import PrivateAttr, SerializeAsAny, model_validator
 
-from collapse_core import complaints
 from collapse_core.contracts.component import Settings
 from collapse_core.contracts.interfaces import Bound, Filter, Model, Sampler
-from collapse_core.contracts.state import State, Trouble, Watch
+from collapse_core.contracts.state import Trouble, Watch
 from collapse_core.contracts.types import Group, Iteration, Kept, Prompt
+from collapse_core.errors import CollapseError, counted
 from collapse_core.parts.filters import BestOfN
 from collapse_core.plugins.registry import part
 
@@ -23,18 +23,23 @@ TEMPERATURE = "temperature"
 STANDARD_ERRORS = 3.0
 """How far the share of what passes must fall to count as fallen."""
 
+TROUBLES: dict[str, str] = {
+    NOTHING: "no completion has passed for {iterations} of {prompts}",
+    LESS: "a smaller share than before has passed in the last {iterations} of {prompts}",
+}
+
 Action = Literal["warn", "raise-n", "raise-temperature", "fall-back", "stop"]
 Counts = Sequence[tuple[int, int]]
 
 
 class Guard(Settings):
-    """Watches which share of the completions passes, by what the prompts ask.
+    """Watch which share of the completions passes, by what the prompts ask.
 
     Training on the least bad of completions that all remember sharpens the memory. Prompts of one content are
-    watched together. They are in trouble when nothing has passed for `patience` counts, or when less has
-    passed than in as many counts before: by three standard errors of the difference of two shares, for these
-    prompts or, summed over contents as Cochran did (Biometrics 10, 1954), for all. After that their counts
-    are counted anew.
+    watched together. They are in trouble when nothing has passed for `patience` iterations, or when less has
+    passed than in as many iterations before: by three standard errors of the difference of two shares, for
+    these prompts or, summed over contents as Cochran did (Biometrics 10, 1954), for all. After that their
+    iterations are counted anew.
     """
 
     passes: float | None = None
@@ -46,7 +51,7 @@ class Guard(Settings):
     factor: Annotated[float, Gt(1)] = 1.5
     """By how much the completions a prompt, or the temperature, are multiplied each time."""
     limit: Annotated[int, Ge(1)] = 3
-    """How often they are multiplied at most."""
+    """The most often that they are multiplied."""
     fall_back: Annotated[SerializeAsAny[Filter], part("filter")] = BestOfN(use="best-of-n")
     """What filters prompts that were in trouble, when it is to fall back."""
 
@@ -56,6 +61,12 @@ class Guard(Settings):
         if self.passes is None and said:
             raise ValueError("say from which reward on a completion 'passes'")
         return self
+
+    def wrap(self, sampler: Sampler, filter_: Filter, watched: dict[str, Watch]) -> tuple[Sampler, Filter]:
+        """The sampler and the filter under this guard; they keep `watched` up to date, in place."""
+        if self.passes is None:
+            return sampler, filter_
+        return GuardedSampler.of(self, sampler, watched), GuardedFilter.of(self, filter_, watched)
 
     # --- watching ----------------------------------------------------------------------------------
 
@@ -94,7 +105,11 @@ class Guard(Settings):
         """
         for trouble in (NOTHING, LESS):
             if self.then == "stop" and (prompts := _in_trouble(watched, trouble)):
-                raise complaints.guard_stops(iteration.finished, trouble, prompts, self.patience)
+                raise CollapseError(
+                    f"the guard stopped the run after iteration {iteration.finished}: "
+                    f"{describe(trouble, prompts, self.patience)}; see its completions, then change "
+                    "'rewards', 'guard' or 'completions_per_prompt' and start a new run"
+                )
 
     def _counts(self, groups: Sequence[Group]) -> dict[str, tuple[int, int]]:
         """By content: how many completions passed, of how many."""
@@ -132,14 +147,14 @@ class Guard(Settings):
         num_completions: int,
         model: Model,
         prompts: Sequence[Prompt],
-        state: State,
+        watched: Mapping[str, Watch],
         iteration: Iteration,
         bound: Bound | None,
     ) -> list[Group]:
         """As the sampler does, but more completions, or warmer ones, of prompts that were in trouble."""
         apart: dict[int, list[Prompt]] = {}
         for prompt in prompts:
-            apart.setdefault(self._raised(prompt, state), []).append(prompt)
+            apart.setdefault(self._raised(prompt, watched), []).append(prompt)
         groups = []
         for raised, some in apart.items():
             num = ceil(num_completions * self.factor**raised) if self.then == "raise-n" else num_completions
@@ -147,22 +162,27 @@ class Guard(Settings):
         return groups
 
     def keep(
-        self, filter_: Filter, groups: Sequence[Group], state: State, iteration: Iteration
+        self,
+        filter_: Filter,
+        groups: Sequence[Group],
+        incumbents: Mapping[str, Kept],
+        watched: Mapping[str, Watch],
+        iteration: Iteration,
     ) -> list[Kept]:
         """As the filter does, but with the other filter for prompts that were in trouble."""
-        fallen = [g for g in groups if self.then == "fall-back" and self._raised(g.prompt, state)]
+        fallen = [g for g in groups if self.then == "fall-back" and self._raised(g.prompt, watched)]
         if not fallen:
-            return filter_.keep(groups, state.incumbents, iteration)
-        others = [group for group in groups if not self._raised(group.prompt, state)]
-        kept = filter_.keep(others, state.incumbents, iteration)
-        kept += self.fall_back.keep(fallen, state.incumbents, iteration)
+            return filter_.keep(groups, incumbents, iteration)
+        others = [group for group in groups if not self._raised(group.prompt, watched)]
+        kept = filter_.keep(others, incumbents, iteration)
+        kept += self.fall_back.keep(fallen, incumbents, iteration)
         place = {group.prompt.id: number for number, group in enumerate(groups)}
         return sorted(kept, key=lambda one: place[one.prompt.id])
 
-    def _raised(self, prompt: Prompt, state: State) -> int:
-        if not state.watched:
+    def _raised(self, prompt: Prompt, watched: Mapping[str, Watch]) -> int:
+        if not watched:
             return 0
-        watch = state.watched.get(prompt.content_key)
+        watch = watched.get(prompt.content_key)
         return min(watch.raised, self.limit) if watch else 0
 
     def _warmed(self, sampler: Sampler, raised: int) -> Sampler:
@@ -170,6 +190,76 @@ class Guard(Settings):
             return sampler
         temperature = getattr(sampler, TEMPERATURE) * self.factor**raised
         return sampler.model_copy(update={TEMPERATURE: temperature})
+
+
+class GuardedSampler(Sampler):
+    """A sampler that raises its completions, or its temperature, where the guard has found trouble."""
+
+    guard: Guard
+    """Says how."""
+    sampler: SerializeAsAny[Sampler]
+    """The sampler of the recipe."""
+    _watched: dict[str, Watch] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def of(cls, guard: Guard, sampler: Sampler, watched: dict[str, Watch]) -> "GuardedSampler":
+        """Wrap a sampler; `watched` is shared with the filter of the same run."""
+        made = cls(use=sampler.use, guard=guard, sampler=sampler)
+        made._watched = watched
+        return made
+
+    def sample(
+        self,
+        model: Model,
+        prompts: Sequence[Prompt],
+        num_completions: int,
+        iteration: Iteration,
+        bound: Bound | None = None,
+    ) -> list[Group]:
+        """Sample as the guard says."""
+        return self.guard.sample(
+            self.sampler, num_completions, model, prompts, self._watched, iteration, bound
+        )
+
+
+class GuardedFilter(Filter):
+    """A filter that falls back where the guard has found trouble; the guard watches what it filters."""
+
+    guard: Guard
+    """Says how."""
+    filter: SerializeAsAny[Filter]
+    """The filter of the recipe."""
+    _watched: dict[str, Watch] = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def of(cls, guard: Guard, filter_: Filter, watched: dict[str, Watch]) -> "GuardedFilter":
+        """Wrap a filter; `watched` is shared with the sampler of the same run."""
+        made = cls(use=filter_.use, guard=guard, filter=filter_)
+        made._watched = watched
+        return made
+
+    def keep(
+        self, groups: Sequence[Group], incumbents: Mapping[str, Kept], iteration: Iteration
+    ) -> list[Kept]:
+        """Keep as the guard says, then have the guard watch these groups."""
+        kept = self.guard.keep(self.filter, groups, incumbents, self._watched, iteration)
+        self._watched |= self.guard.watch(groups, self._watched)
+        return kept
+
+    def min_reward_to_keep(self, incumbent: Kept | None) -> float | None:
+        """What the filter of the recipe asks for."""
+        return self.filter.min_reward_to_keep(incumbent)
+
+    def settled(self, incumbent: Kept | None) -> bool:
+        """Whether the filter of the recipe takes the prompt for settled."""
+        return self.filter.settled(incumbent)
+
+
+def describe(trouble: str, prompts: Sequence[str], patience: int) -> str:
+    """What the guard has found with prompts like these."""
+    more = f" and {len(prompts) - 3} more" if len(prompts) > 3 else ""
+    named = "prompts like " + ", ".join(f"'{prompt}'" for prompt in prompts[:3]) + more
+    return TROUBLES[trouble].format(iterations=counted(patience, "iteration"), prompts=named)
 
 
 def _in_trouble(watched: Mapping[str, Watch], trouble: Trouble) -> list[str]:

@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar
 from annotated_types import Ge
 from pydantic import PrivateAttr, SerializeAsAny
 
-from collapse_core import complaints
 from collapse_core.contracts.interfaces import Dataset, Features, Reward
 from collapse_core.contracts.seeds import derive_seed
 from collapse_core.contracts.types import Completion, Content, Prompt
+from collapse_core.errors import CollapseError
 from collapse_core.plugins.registry import part
 
 Space = Annotated[SerializeAsAny[Features], part("features")]
@@ -46,7 +46,10 @@ class ContrastiveDistance(Reward):
             own[prompt.content_key].append(references[prompt.id].content)
         retained = [prompt.target for prompt in data.load("retain")]
         if not retained:
-            raise complaints.nothing_to_contrast_with(self.use)
+            raise CollapseError(
+                f"the reward '{self.use}' compares with the split 'retain', which is empty; retain some data "
+                "or choose another reward"
+            )
         draw = random.Random(derive_seed(0, "contrastive-distance"))
         chosen = draw.sample(retained, min(self.num_retain, len(retained)))
         self._own = {key: self.features.extract(contents) for key, contents in own.items()}

@@ -13,6 +13,8 @@ from collapse_core.contracts.interfaces import INTERFACES, Kind
 from collapse_core.plugins.discovery import LOCAL, Plugin, installed_plugins
 from collapse_core.plugins.hookspecs import Entry
 
+SEE_DOCTOR = "; see 'collapse plugins doctor'"
+
 
 class Registry:
     """The parts of a set of plugins, imported only when they are asked for."""
@@ -50,7 +52,7 @@ class Registry:
         try:
             return import_part(*found[0])
         except PydanticCustomError as error:
-            hint = "" if found[0][0].digest else errors.SEE_DOCTOR
+            hint = "" if found[0][0].digest else SEE_DOCTOR
             raise _custom("broken_plugin", error.message() + hint) from error
 
     def make(self, kind: Kind, fields: Mapping[str, Any]) -> Component:
@@ -66,7 +68,7 @@ class Registry:
         except (ValidationError, PydanticCustomError):
             raise
         except Exception as error:
-            raise _custom("broken_plugin", errors.failing_part(kind, fields["use"], error)) from error
+            raise _custom("broken_plugin", _failing(kind, fields["use"], error)) from error
 
     def _of(self, kind: Kind) -> list[tuple[Plugin, Entry]]:
         return [(plugin, entry) for plugin, entry in self.entries() if entry.kind == kind]
@@ -76,14 +78,19 @@ class Registry:
         distribution, _, name = use.rpartition("/")
         broken = {p.distribution: p.error for p in self.plugins if p.error}
         if distribution in broken:
-            text = errors.broken_part(kind, name, distribution, str(broken[distribution]))
-            return _custom("broken_plugin", text + errors.SEE_DOCTOR)
+            text = _unloadable(kind, name, distribution, str(broken[distribution]))
+            return _custom("broken_plugin", text + SEE_DOCTOR)
         if others := [other for other in INTERFACES if other != kind and use in self.names(other)]:
-            return _custom("unknown_part", errors.part_of_other_kind(kind, use, others, self.names(kind)))
+            close = errors.nearest(use, self.names(kind))
+            meant = f"; did you mean '{close}'?" if close else ""
+            there = " and ".join(f"a {other}" for other in others)
+            return _custom("unknown_part", f"no {kind} is called '{use}', though {there} is{meant}")
         known = [f"{p.distribution}/{e.name}" if distribution else e.name for p, e in self._of(kind)]
-        suspects = [p.distribution for p in self.plugins if p.error and p.version != LOCAL]
+        suspects = sorted(p.distribution for p in self.plugins if p.error and p.version != LOCAL)
         text = errors.unknown_part(kind, use, known)
-        return _custom("unknown_part", text + (errors.broken_suspects(suspects) if suspects else ""))
+        if suspects:
+            text += f" (or it is a part of a broken plugin: {', '.join(suspects)}{SEE_DOCTOR})"
+        return _custom("unknown_part", text)
 
 
 def part(kind: Kind) -> Any:
@@ -98,7 +105,7 @@ def part(kind: Kind) -> Any:
         if isinstance(value, str):
             value = {"use": value}
         if not isinstance(value, dict) or not isinstance(value.get("use"), str):
-            raise ValueError(errors.NO_USE)
+            raise ValueError("expected a mapping with 'use: <name>'")
         registry = (info.context or {}).get("registry") or Registry()
         made: Component = registry.make(kind, value)
         return made
@@ -119,20 +126,29 @@ def import_part(plugin: Plugin, entry: Entry) -> type[Component]:
             target = cast(type[Component], getattr(importlib.import_module(module), attribute))
         except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {error}"
-            text = errors.broken_part(entry.kind, entry.name, plugin.distribution, why)
+            text = _unloadable(entry.kind, entry.name, plugin.distribution, why)
             raise _custom("broken_plugin", text) from error
     interface = INTERFACES[entry.kind]
     if not (isinstance(target, type) and issubclass(target, interface)):
-        raise _custom("broken_plugin", errors.not_a_part(entry.kind, entry.name, target))
+        is_no = f"but {target!r} is no subclass of that interface"
+        raise _custom("broken_plugin", f"'{entry.name}' is registered as a {entry.kind}, {is_no}")
     try:
         target.model_rebuild()
     except Exception as error:
-        raise _custom("broken_plugin", errors.failing_part(entry.kind, entry.name, error)) from error
+        raise _custom("broken_plugin", _failing(entry.kind, entry.name, error)) from error
     if missing := sorted(getattr(target, "__abstractmethods__", ())):
-        raise _custom(
-            "broken_plugin", errors.unfinished_part(entry.kind, entry.name, target.__name__, missing)
-        )
+        lacks = f"{target.__name__} does not define {', '.join(missing)}"
+        raise _custom("broken_plugin", f"the {entry.kind} '{entry.name}' is unfinished: {lacks}")
     return target
+
+
+def _unloadable(kind: str, name: str, distribution: str, why: str) -> str:
+    return f"the {kind} '{name}' of {distribution} cannot be loaded: {why}"
+
+
+def _failing(kind: str, name: str, error: Exception) -> str:
+    why = " ".join(str(error).split("\n")[0].split())
+    return f"the {kind} '{name}' fails while its fields are checked: {type(error).__name__}: {why}"
 
 
 def _custom(kind: str, text: str) -> PydanticCustomError:

@@ -1,6 +1,5 @@
 """The text of a recipe as plain data, with the place of each piece; nothing is checked yet."""
 
-import io
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -68,7 +67,7 @@ def read_document(text: str, name: str, directory: Path) -> Document:
         RecipeError: It is no YAML, or no mapping.
     """
     document = _parse(text, name)
-    _anchor_paths(document, directory)
+    anchor_paths(document, directory)
     if "extends" in document.data:
         base_path = directory / str(document.data.pop("extends"))
         base = _read_base(base_path, document.problem(("extends",), ""))
@@ -98,7 +97,7 @@ def _read_base(path: Path, named: Problem) -> Document:
     document = _parse(text, str(path))
     if "extends" in document.data:
         raise RecipeError([document.problem(("extends",), "a recipe that is extended cannot extend another")])
-    _anchor_paths(document, path.parent)
+    anchor_paths(document, path.parent)
     return document
 
 
@@ -151,67 +150,10 @@ def _merge(base: Any, over: Any, places: dict[KeyPath, tuple[str, int, int]], pa
     return over
 
 
-def _anchor_paths(document: Document, directory: Path) -> None:
+def anchor_paths(document: Document, directory: Path) -> None:
+    """Make the paths in a recipe absolute, which are relative to `directory`."""
     names, launch = document.data.get("plugins"), document.data.get("launch")
     if isinstance(names, list):
         document.data["plugins"] = [str((directory / str(name)).resolve()) for name in names]
     if isinstance(launch, dict) and isinstance(launch.get("config"), str):
         launch["config"] = str((directory / launch["config"]).resolve())
-
-
-def set_override(document: Document, override: str) -> None:
-    """Change a piece of a document, as "path=value" says; the value is YAML.
-
-    Raises:
-        RecipeError: The text says nothing of the kind, or there is no such place.
-    """
-    written = f"--set {override}"
-    dotted, text = split_override(override)
-    value = yaml_value(text, written, dotted)
-    path: KeyPath = tuple(int(key) if key.isdigit() else key for key in dotted.split("."))
-    try:
-        document.put(path, value, written)
-    except (TypeError, LookupError, AttributeError):
-        problem = Problem(written, 0, 0, dotted, "there is no such place in the recipe")
-        raise RecipeError([problem]) from None
-    _anchor_paths(document, Path())
-
-
-def split_override(override: str) -> tuple[str, str]:
-    """The dotted path and the text of the value.
-
-    Raises:
-        RecipeError: The text says nothing of the kind.
-    """
-    dotted, equals, text = override.partition("=")
-    if not equals or not dotted:
-        what = "expected path=value, such as updater.learning_rate=1e-5"
-        raise RecipeError([Problem(f"--set {override}", 0, 0, "", what)])
-    return dotted, text
-
-
-def yaml_value(text: str, written: str, path: str = "") -> Any:
-    """Plain data from a piece of YAML on the command line.
-
-    Raises:
-        RecipeError: It is no YAML.
-    """
-    try:
-        return YAML(typ="safe", pure=True).load(io.StringIO(text))
-    except YAMLError as error:
-        problem = getattr(error, "problem", None) or str(error)
-        raise RecipeError([Problem(written, 0, 0, path, errors.not_yaml(problem))]) from None
-
-
-def split_at_commas(text: str) -> list[str]:
-    """The pieces of a text between commas, those within brackets, braces and quotes aside."""
-    pieces, depth, quote = [""], 0, ""
-    for letter in text:
-        if quote or letter in "'\"":
-            quote = "" if letter == quote else quote or letter
-        depth += (letter in "[{") - (letter in "]}") if not quote else 0
-        if letter == "," and not quote and depth == 0:
-            pieces.append("")
-        else:
-            pieces[-1] += letter
-    return [piece.strip() for piece in pieces]

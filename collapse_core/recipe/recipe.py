@@ -7,21 +7,24 @@ from typing import Annotated, Any, Literal, get_args
 from annotated_types import Ge
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, WithJsonSchema, field_validator
 
-from collapse_core import complaints, errors
+from collapse_core import errors
 from collapse_core.contracts.component import Settings
 from collapse_core.contracts.interfaces import (
     Dataset,
     Evaluator,
     Filter,
+    Model,
     ModelLoader,
     Reward,
     Sampler,
     Tracker,
     Updater,
 )
+from collapse_core.contracts.state import Watch
 from collapse_core.contracts.types import Completion, Prompt, PromptSet
 from collapse_core.parts.guard import TEMPERATURE, Guard
 from collapse_core.plugins.registry import part
+from collapse_core.recipe.fitting import misfits
 from collapse_core.rubric import Rubric
 
 
@@ -96,7 +99,7 @@ class Launch(Settings):
 
 
 class Recipe(Settings):
-    """One run, said in full."""
+    """One run in full."""
 
     version: Literal[1]
     """The version of the recipe language."""
@@ -127,7 +130,7 @@ class Recipe(Settings):
     completions_per_prompt: Annotated[int, Ge(1)] = 5
     """How many completions are drawn for each of them."""
     guard: Guard = Guard()
-    """What watches for prompts that do not forget, and what it does about them; off by default."""
+    """Watches for prompts that do not forget, and acts on them; off by default."""
     evaluate: EvaluateWhen = EvaluateWhen()
     """What is measured, and how often."""
     checkpoint: CheckpointWhen = CheckpointWhen()
@@ -137,32 +140,47 @@ class Recipe(Settings):
     launch: Launch = Launch()
     """How many processes work on the run."""
     track: list[Annotated[SerializeAsAny[Tracker], part("tracker")]] = []
-    """Trackers that are told how the run goes; none by default."""
+    """Trackers that the run reports to; none by default."""
+
+    @field_validator("model", "sampler", "rewards", "filter", "updater", "evaluate")
+    @classmethod
+    def _goes_with_what_is_above(cls, value: Any, info: ValidationInfo) -> Any:
+        if problem := next(misfits(info.field_name or "", value, info.data), None):
+            raise ValueError(problem)
+        return value
 
     @field_validator("guard")
     @classmethod
     def _has_what_it_raises(cls, value: Guard, info: ValidationInfo) -> Guard:
         sampler = info.data.get("sampler")
         if value.then == "raise-temperature" and sampler and TEMPERATURE not in type(sampler).model_fields:
-            raise ValueError(complaints.no_temperature(sampler.use))
+            raise ValueError(
+                f"the sampler '{sampler.use}' has no temperature to raise; choose another 'then'"
+            )
         return value
 
     @cached_property
     def rubric(self) -> Rubric:
-        """The rewards, weighed together."""
+        """The weighted sum of the rewards."""
         return Rubric(self.rewards)
 
     @property
     def needs_targets(self) -> bool:
         """Whether any part of the loop needs the true forget answers."""
-        parts: list[Sampler | Reward | Filter | Updater] = [
-            self.sampler,
-            *self.rewards,
-            self.filter,
-            self.guard.fall_back,
-            self.updater,
-        ]
-        return any(part.needs_targets for part in parts)
+        parts = (self.sampler, *self.rewards, self.filter, self.guard.fall_back, self.updater)
+        return any(part.reads_targets() for part in parts)
+
+    def load_model(self, loader: ModelLoader | None = None) -> Model:
+        """The model that is to forget, or that of another loader; it knows its reference model."""
+        loader = loader or self.model
+        model = loader.load(self.data, self.seed)
+        model.set_reference(lambda: loader.load(self.data, self.seed))
+        return model
+
+    def guarded(self, watched: dict[str, Watch]) -> "Recipe":
+        """The recipe with its sampler and its filter under its guard, which keeps `watched` up to date."""
+        sampler, filter_ = self.guard.wrap(self.sampler, self.filter, watched)
+        return self.model_copy(update={"sampler": sampler, "filter": filter_})
 
     def load_forget(self) -> PromptSet:
         """The forget prompts, without their true answers unless a part of the loop needs them.
@@ -175,10 +193,12 @@ class Recipe(Settings):
             raise errors.nothing_to_forget(self.data.use)
         return forget if self.needs_targets else forget.without_targets()
 
-    def prepare_rewards(self, forget: Sequence[Prompt], references: Mapping[str, Completion]) -> None:
-        """Let each reward know what it may ask of the model before unlearning, and learn what it needs."""
+    def prepare_rewards(
+        self, model: Model, forget: Sequence[Prompt], references: Mapping[str, Completion]
+    ) -> None:
+        """Give each reward the model and let it learn what it needs."""
         for reward in self.rewards:
-            reward.meet(lambda: self.model.load(self.data, self.seed))
+            reward.use_model(model)
         self.rubric.prepare(self.data, forget, references)
 
     def num_retain(self, prompts: Sequence[Prompt]) -> int | Literal["all"]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from collapse_core.report.drawing import COLORS, MAX_LINES, Line, Point, draw
-from collapse_core.results.results import BETTER, Results
+from collapse_core.results.formatting import BETTER
+from collapse_core.results.results import Results
 
 MAX_CHARTS = 12
 SAME_SCALE = 10.0
@@ -30,12 +31,6 @@ class Panel:
     title: str
     note: str
     charts: Sequence[Chart]
-
-    def describe(self, chart: Chart) -> str:
-        """The chart in words, for those who do not see it."""
-        return f"{self.title} by iteration. " + "; ".join(
-            f"{line.name} {line.change}" for line in chart.lines
-        )
 
 
 Source = Callable[[Results], list[Point]]

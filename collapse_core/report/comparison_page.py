@@ -1,7 +1,7 @@
 """A comparison -> one self-contained HTML page: the front, the numbers, every metric, the runs."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -11,11 +11,8 @@ from typing import Any
 from collapse_core.report.page import fill, write_page
 from collapse_core.report.scatter import Dot, draw_dots
 from collapse_core.results.comparison import Choice, Comparison
-from collapse_core.results.formatting import format_count, format_interval, format_seconds
-from collapse_core.results.results import BETTER, format_distance, format_number, plain
+from collapse_core.results.formatting import BETTER, format_number
 from collapse_core.results.rows import Estimate, Row
-
-LONGEST_LABEL = 200
 
 
 def write_comparison(comparison: Comparison, to: Path) -> None:
@@ -36,21 +33,20 @@ def render(comparison: Comparison) -> str:
         dots=dots,
         view_box=view_box,
         drawing=drawing,
-        description=_described(comparison, dots),
         rows=[_row(number, row, comparison) for number, row in enumerate(comparison.rows, start=1)],
         references=[
-            {"letter": letter, "model": plain(row.label, 60), "cells": _chosen(row, model, comparison)}
+            {"letter": letter, "model": row.label, "cells": _chosen(row, model, comparison)}
             for letter, (model, row) in zip(_letters(), comparison.references(), strict=False)
         ],
         tokens=any(row.tokens() for row in comparison.rows),
-        labels=[plain(row.label, LONGEST_LABEL) for row in comparison.rows],
+        labels=[row.label for row in comparison.rows],
         metrics=list(_all_metrics(comparison.rows)),
-        runs=[(plain(row.label, LONGEST_LABEL), list(map(_run, row.runs))) for row in comparison.rows],
+        runs=[(row.label, list(map(_run, row.runs))) for row in comparison.rows],
     )
 
 
 def _axis(choice: Choice) -> dict[str, str]:
-    return {"name": plain(choice.name, 60), "better": BETTER[choice.direction]}
+    return {"name": choice.name, "better": BETTER[choice.direction]}
 
 
 # --- dots ------------------------------------------------------------------------------------------
@@ -87,55 +83,32 @@ def _dots(
     if x and y and math.isfinite(x.value) and math.isfinite(y.value):
         spreads = x.seeds or x.questions, y.seeds or y.questions
         is_reference = place is None
-        shown = plain(name, LONGEST_LABEL)
-        yield Dot(number, shown, x.value, y.value, *spreads, row.on_front, is_reference, place or 0)
-
-
-def _described(comparison: Comparison, dots: Sequence[Dot]) -> str:
-    """The drawing in words, for those who do not see it."""
-    names = [plain(choice.name, 60) for choice in (comparison.forgetting, comparison.utility)]
-    said = [
-        f"{dot.name} at {format_number(dot.x)}, {format_number(dot.y)}{' on the front' * dot.on_front}"
-        for dot in dots
-    ]
-    return f"{names[0]} against {names[1]}. " + "; ".join(said)
+        yield Dot(number, name, x.value, y.value, *spreads, row.on_front, is_reference, place or 0)
 
 
 # --- tables ----------------------------------------------------------------------------------------
 
 
 def _row(number: int, row: Row, comparison: Comparison) -> dict[str, Any]:
-    tokens = row.tokens()
     return {
         "number": number,
-        "label": plain(row.label, LONGEST_LABEL),
+        "label": row.label,
         "runs": len(row.runs),
         "cells": _chosen(row, "after", comparison),
-        "distance": format_distance(*row.distance(comparison.forgetting.name)),
-        "seconds": _cell(row.seconds(), format_seconds),
-        "tokens": [(key, format_count(count.value)) for key, count in tokens.items()],
+        "distance": row.distance(comparison.forgetting.name),
+        "seconds": row.seconds(),
+        "tokens": row.tokens(),
         "on_front": row.on_front,
     }
 
 
-def _chosen(row: Row, model: str, comparison: Comparison) -> list[dict[str, str]]:
-    return [_cell(row.metric(one.name, model)) for one in (comparison.forgetting, comparison.utility)]
+def _chosen(row: Row, model: str, comparison: Comparison) -> list[Estimate | None]:
+    return [row.metric(one.name, model) for one in (comparison.forgetting, comparison.utility)]
 
 
-def _cell(estimate: Estimate | None, how: Callable[[float], str] = format_number) -> dict[str, str]:
-    """A number, and its intervals over questions and over seeds where there are any."""
-    if estimate is None:
-        return {"value": "-", "questions": "", "seeds": ""}
-    return {
-        "value": how(estimate.value),
-        "questions": format_interval(estimate.questions),
-        "seeds": format_interval(estimate.seeds),
-    }
-
-
-def _all_metrics(rows: Sequence[Row]) -> Iterator[tuple[str, list[dict[str, str]]]]:
+def _all_metrics(rows: Sequence[Row]) -> Iterator[tuple[str, list[Estimate | None]]]:
     for name in dict.fromkeys(name for row in rows for name in row.metrics()):
-        yield plain(name, 60), [_cell(row.metric(name)) for row in rows]
+        yield name, [row.metric(name) for row in rows]
 
 
 def _run(run: Any) -> str:

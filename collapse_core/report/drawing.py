@@ -47,11 +47,6 @@ class Line:
     color: str
     dashed: bool
 
-    @property
-    def change(self) -> str:
-        """Its first and its last value."""
-        return f"{self.points[0][1]:.3g} \u2192 {self.points[-1][1]:.3g}"
-
 
 def draw(lines: Sequence[Line], limits: tuple[float, float, float, float], salt: str) -> tuple[str, str]:
     """Draw lines on axes.

@@ -1,15 +1,14 @@
 """Contents of a run, group by group, as their people look at them: in grids, tables, or planes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from collapse_core.contracts.pictures import Cells, Place
 from collapse_core.contracts.types import Content
 from collapse_core.plugins.registry import Registry
 from collapse_core.report.marginals import marginals
-from collapse_core.report.tiles import LONGEST, MARGIN, PLANE, Image, Strokes, Tile, tile
-from collapse_core.results.results import plain
+from collapse_core.report.tiles import MARGIN, PLANE, Image, Strokes, Tile, tile
 
 NUM_ROWS, NUM_COLUMNS, NUM_PLACES = 8, 60, 1000
 """How many rows and columns of a table are shown, and how many points in the plane, of each group."""
@@ -22,9 +21,11 @@ class Item:
     """A content to be shown."""
 
     content: Content
-    caption: str
-    title: str = ""
+    caption: Any
+    """A number, or what it was asked."""
+    about: str = ""
     """What else there is to say of it."""
+    scores: Mapping[str, float | None] = field(default_factory=dict)
     kept: bool = False
 
 
@@ -88,7 +89,6 @@ def _framed(item: Item, drawn: Tile | None) -> dict[str, Any]:
         "item": item,
         "image": drawn if isinstance(drawn, Image) else None,
         "sketch": drawn if isinstance(drawn, Strokes) else None,
-        "text": plain(item.content, LONGEST),
     }
 
 
@@ -123,8 +123,7 @@ def _table(groups: Mapping[str, Sequence[Item]], look: Look, choose: Choose) -> 
 
 def _row(item: Item, cells: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
     """A row of a table; what is none is text there."""
-    text = "" if cells else plain(item.content, LONGEST)
-    return {"item": item, "text": text, "cells": [cells.get(column) for column in columns]}
+    return {"item": item, "cells": [cells.get(column) for column in columns] if cells else None}
 
 
 def _cells(drawn: Tile | None) -> Mapping[str, Any]:

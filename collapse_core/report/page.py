@@ -2,20 +2,38 @@
 
 from pathlib import Path
 
+from collapse_core.results import formatting
 from collapse_core.runtime import files
+
+FILTERS = {
+    "plain": formatting.plain,
+    "number": formatting.format_number,
+    "cell": formatting.format_cell,
+    "distance": formatting.format_distance,
+    "interval": formatting.format_interval,
+    "quantity": formatting.format_count,
+    "seconds": formatting.format_seconds,
+}
+"""What templates call to format what they show."""
 
 
 def fill(template: str, **values: object) -> str:
     """A page made from one of the templates; a value that is missing is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def fit_to_print(value: object) -> object:
+        return formatting.plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     jinja = Environment(
         loader=PackageLoader("collapse_core.report"),
         autoescape=True,
+        finalize=fit_to_print,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    jinja.filters.update(FILTERS)
     return jinja.get_template(template).render(values)
 
 

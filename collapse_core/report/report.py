@@ -5,25 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from collapse_core.contracts.types import Metric
 from collapse_core.report.charts import panels
 from collapse_core.report.gallery import Item, Look, exhibit, look_of, spread_out
 from collapse_core.report.page import fill, write_page
 from collapse_core.report.samples import samples
-from collapse_core.results.formatting import format_seconds
-from collapse_core.results.results import (
-    Results,
-    format_number,
-    load_results,
-    metric_notes,
-    metric_rows,
-    plain,
-)
+from collapse_core.results.formatting import interval_of
+from collapse_core.results.results import Results, load_results
+from collapse_core.results.table import metric_notes, metric_rows
 
 NUM_EXAMPLES = 5
 NUM_PICTURES = 24
 """How many pictures of a split are shown of each model."""
-LONGEST_ANSWER = 800
-LONGEST_DOCUMENT = 40_000
 PACKAGES = (
     "collapse-unlearning",
     "torch",
@@ -61,19 +54,16 @@ def write_report(runs: Sequence[Path], to: Path) -> None:
 
 def render(runs: Sequence[Results]) -> str:
     """The report as HTML."""
-    columns = [
-        {"label": _label(run), "models": [plain(heading, 60) for heading in run.headings()]} for run in runs
-    ]
     rows = metric_rows(*runs)
     widths = [len(run.headings()) for run in runs]
     return fill(
         "report.html",
         title=runs[0].name if len(runs) == 1 else f"{len(runs)} runs side by side",
         level=2 if len(runs) == 1 else 3,
-        columns=columns,
+        columns=[{"label": _label(run), "models": run.headings()} for run in runs],
         firsts={sum(widths[:place]) for place in range(len(runs))} if len(runs) > 1 else set(),
         rows=rows,
-        intervals=any("(" in cell for row in rows for cell in row.cells),
+        intervals=any(isinstance(c, Metric) and interval_of(c) for row in rows for c in row.cells),
         notes=metric_notes(*runs),
         panels=panels(runs),
         runs=[_section(run) for run in runs],
@@ -87,7 +77,7 @@ def _section(run: Results) -> dict[str, Any]:
         "label": _label(run),
         "state": str(run.status.get("status", "not started")).capitalize(),
         "progress": _progress(run),
-        "error": plain(run.status.get("error", ""), LONGEST_ANSWER),
+        "error": run.status.get("error", ""),
         "done": _done(run.recipe),
         "was_told": str(run.environment.get("true_answers", {}).get("loop", "")).startswith("read"),
         "keeps_text": run.recipe.get("keep_text", True),
@@ -119,31 +109,28 @@ def _done(recipe: Mapping[str, Any]) -> dict[str, Any]:
         "num": recipe.get("completions_per_prompt", "?"),
         "prompts": recipe.get("prompts_per_iteration", "all"),
         "retains": recipe.get("retain_per_iteration") != 0,
-        "rewards": [
-            {"use": r.get("use"), "weight": "" if r.get("weight", 1) == 1 else format_number(r["weight"])}
-            for r in recipe.get("rewards", [])
-        ],
+        "rewards": [{"use": r.get("use"), "weight": r.get("weight", 1)} for r in recipe.get("rewards", [])],
     }
 
 
 def _examples(run: Results, split: str, look: Look) -> dict[str, Any]:
     """What is drawn side by side, model by model, and what is text prompt by prompt."""
-    noted = {plain(run.heading(model), 60): run.examples(model, split) for model in run.models()}
+    noted = {run.heading(model): run.examples(model, split) for model in run.models()}
     drawn = {name: [e for e in found if look(e.get("answer"))] for name, found in noted.items()}
     groups = {name: [_item(e, "answer") for e in found] for name, found in drawn.items()}
     real = [_item(e, "target") for e in next(iter(drawn.values()), []) if look(e.get("target"))]
     pairs = [pair for pair in run.pairs(split) if not look(pair[0].get("answer"))]
     shown = [
         {
-            "prompt": plain(before.get("prompt", ""), LONGEST_ANSWER),
-            "target": None if before.get("target") is None else plain(before["target"], LONGEST_ANSWER),
+            "prompt": before.get("prompt", ""),
+            "target": before.get("target"),
             "before": _answer(before),
             "after": after and _answer(after),
         }
         for before, after in pairs[:NUM_EXAMPLES]
     ]
     return {
-        "name": plain(split, 60),
+        "name": split,
         "total": len(pairs),
         "pairs": shown,
         "exhibit": exhibit(groups | ({"real": real} if real else {}), look, spread_out, NUM_PICTURES),
@@ -151,34 +138,29 @@ def _examples(run: Results, split: str, look: Look) -> dict[str, Any]:
 
 
 def _item(example: Mapping[str, Any], part: Literal["answer", "target"]) -> Item:
-    score = f"score {format_number(example['score'])}" if part == "answer" and "score" in example else ""
-    return Item(example[part], plain(example.get("prompt", ""), 24), score)
+    scores = {"score": example["score"]} if part == "answer" and "score" in example else {}
+    return Item(example[part], example.get("prompt", ""), scores=scores)
 
 
-def _answer(example: Mapping[str, Any]) -> dict[str, str]:
-    score = example.get("score")
-    return {
-        "answer": plain(example.get("answer", ""), LONGEST_ANSWER),
-        "score": "" if score is None else format_number(score),
-    }
+def _answer(example: Mapping[str, Any]) -> dict[str, Any]:
+    return {"answer": example.get("answer", ""), "score": example.get("score")}
 
 
 def _times(run: Results) -> list[dict[str, Any]]:
     seconds = run.seconds()
     whole = sum(seconds.values()) or 1.0
     return [
-        {"phase": phase, "took": format_seconds(took), "percent": 100 * took / whole}
-        for phase, took in seconds.items()
+        {"phase": phase, "seconds": took, "percent": 100 * took / whole} for phase, took in seconds.items()
     ]
 
 
-def _provenance(run: Results) -> Iterator[tuple[str, str]]:
+def _provenance(run: Results) -> Iterator[tuple[str, Any]]:
     """Where the results come from, a fact a line."""
     known = dict(run.environment)
     command, packages = known.pop("command", []), known.pop("packages", {})
     plugins, answers = known.pop("plugins", []), known.pop("true_answers", {})
     yield "command", shlex.join(map(str, command))
-    yield "true forget answers, in the loop", plain(answers.get("loop", "not recorded"))
+    yield "true forget answers, in the loop", answers.get("loop", "not recorded")
     yield "splits read with true answers, by the model", _list(answers.get("model", []))
     for name, splits in answers.get("evaluators", {}).items():
         yield f"splits read with true answers, by {name}", _list(splits)
@@ -191,13 +173,13 @@ def _provenance(run: Results) -> Iterator[tuple[str, str]]:
         yield f"plugin {plugin.get('name')}", ", ".join([origin, *notes])
 
 
-def _flat(path: str, value: Any) -> Iterator[tuple[str, str]]:
+def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Nested data as lines; what is empty is left out."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _flat(f"{path} {key}".strip().replace("_", " "), inner)
     elif value not in (None, "", []):
-        yield path, plain(value, LONGEST_ANSWER)
+        yield path, value
 
 
 def _list(values: Sequence[str]) -> str:
@@ -211,7 +193,7 @@ def _documents(run: Results) -> Iterator[tuple[str, str]]:
     ):
         path = run.directory / name
         if path.exists():
-            yield title, plain(path.read_text(encoding="utf-8", errors="replace"), LONGEST_DOCUMENT)
+            yield title, path.read_text(encoding="utf-8", errors="replace")
     packages = run.environment.get("packages", {})
     if packages:
         yield (

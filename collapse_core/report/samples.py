@@ -5,15 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from collapse_core.report.gallery import Item, Look, exhibit, spread_out
-from collapse_core.results.results import Results, format_number, plain
+from collapse_core.results.formatting import plain
+from collapse_core.results.results import Results
 
 NUM_PROMPTS = 5
 NUM_ITERATIONS = 6
 NUM_COMPLETIONS = 8
 NUM_PICTURES = 24
 """How many pictures are shown of an iteration, where all prompts ask the same."""
-LONGEST = 400
-"""How many characters of a completion are shown."""
 
 Row = dict[str, Any]
 
@@ -56,22 +55,20 @@ def _follow(prompt: str, rows: dict[int, list[Row]], look: Look, most: int) -> d
     rewards = list(dict.fromkeys(name for row in every for name in row["rewards"]))
     groups = {f"iteration {number + 1}": list(map(_item, found)) for number, found in rows.items() if found}
     return {
-        "id": plain(prompt, 60),
-        "asked": plain(every[0]["asked"], LONGEST),
+        "id": prompt,
+        "asked": every[0]["asked"],
         "exhibit": exhibit(groups, look, _first, most),
         "rewards": rewards,
         "iterations": [
-            {"number": number + 1, "note": _note(found), "rows": [_row(r, rewards) for r in _shown(found)]}
+            {"number": number + 1, "note": _note(found), "rows": _shown(found)}
             for number, found in rows.items()
         ],
     }
 
 
 def _item(row: Row) -> Item:
-    parts = [f"{name} {format_number(score)}" for name, score in row["rewards"].items()]
-    asked = f"{row['prompt']}, number {row['number']}"
-    title = plain(", ".join([asked, *parts]), LONGEST)
-    return Item(row["answer"], format_number(row["reward"]), title, row["kept"])
+    about = f"{row['prompt']}, number {row['number']}"
+    return Item(row["answer"], row["reward"], about, row["rewards"], row["kept"])
 
 
 def _first(items: Sequence[Item], most: int) -> Sequence[Item]:
@@ -93,13 +90,3 @@ def _note(rows: Sequence[Row]) -> str:
     hidden = len(rows) - len(_shown(rows))
     notes = [] if any(row["kept"] for row in rows) else ["none of these was kept"]
     return ", ".join(notes + ([f"{hidden} more not shown"] if hidden else []))
-
-
-def _row(row: Row, rewards: Sequence[str]) -> dict[str, Any]:
-    return {
-        "answer": plain(row["answer"], LONGEST),
-        "reward": format_number(row["reward"]),
-        "scores": [format_number(row["rewards"].get(name)) for name in rewards],
-        "kept": row["kept"],
-        "finished": row["finished"],
-    }

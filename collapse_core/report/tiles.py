@@ -1,16 +1,15 @@
 """Pictures as a page can hold them: base64, numbers, and texts that the page escapes."""
 
 import base64
+import io
 import math
-import struct
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, TypeAlias
 
 from collapse_core.contracts.pictures import Cells, Picture, Pixels, Place, Sketch
-from collapse_core.results.results import plain
+from collapse_core.results.formatting import plain
 
 LARGEST = 512
 """The longest side of an image, in pixels."""
@@ -84,19 +83,17 @@ def _text(value: Any, limit: int = LONGEST) -> str:
 
 
 def _png(rows: Sequence[Sequence[Any]]) -> str:
-    """A PNG of eight bits a channel (ISO/IEC 15948)."""
+    """A PNG of eight bits per channel, in base64."""
+    from PIL import Image as Pillow
+
     height, width, gray = len(rows), len(rows[0]), isinstance(rows[0][0], int)
     lines = [bytes(level for level in (row if gray else chain.from_iterable(row))) for row in rows]
     if max(height, width) > LARGEST or {len(line) for line in lines} != {width if gray else 3 * width}:
         raise ValueError("no image")
-    header = struct.pack(">IIBBBBB", width, height, 8, 0 if gray else 2, 0, 0, 0)
-    body = zlib.compress(b"".join(b"\0" + line for line in lines), 9)
-    chunks = b"".join(_chunk(*one) for one in ((b"IHDR", header), (b"IDAT", body), (b"IEND", b"")))
-    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + chunks).decode()
-
-
-def _chunk(name: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    buffer = io.BytesIO()
+    image = Pillow.frombytes("L" if gray else "RGB", (width, height), b"".join(lines))
+    image.save(buffer, "PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _strokes(points: Sequence[Any], lines: Sequence[Any]) -> Strokes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from collapse_core import complaints
+from collapse_core.errors import CollapseError
 from collapse_core.results.distance import COLUMN
 from collapse_core.results.pareto import pareto_front
 from collapse_core.results.results import Results, load_results
@@ -73,9 +73,13 @@ def compare(directories: Sequence[Path], forgetting: str | None, utility: str | 
     paths = {path.resolve(): path for directory in directories for path in _runs_in(directory)}
     found = [load_results(path) for path in paths.values()]
     runs = [run for run in found if _is_finished(run)]
-    notes = [complaints.left_out(run.directory, _how_far(run)) for run in found if not _is_finished(run)]
+    notes = [
+        f"{run.directory} is left out: {_how_far(run)}; go on with 'collapse resume {run.directory}'"
+        for run in found
+        if not _is_finished(run)
+    ]
     if not runs:
-        raise complaints.nothing_to_compare(notes)
+        raise CollapseError("; ".join(["there is no finished run to compare", *notes]))
     chosen = [
         _choice(runs, given or default, option)
         for option, given, default in (
@@ -109,11 +113,14 @@ def _choice(runs: Sequence[Results], asked: str, option: str) -> Choice:
             name, said = asked.removesuffix(f":{way}"), way
     found = [metric for run in runs if (metric := run.metric(name, "after"))]
     if not found:
-        known = dict.fromkeys(name for run in runs for name in run.metrics())
-        raise complaints.metric_not_measured(name, option, known)
+        names = ", ".join(dict.fromkeys(name for run in runs for name in run.metrics()))
+        there = f"choose another with {option}: {names}" if names else "nothing was; see 'collapse eval'"
+        raise CollapseError(f"the metric '{name}' was measured in none of these runs; {there}")
     direction = said or found[0].direction
     if direction == "none":
-        raise complaints.no_direction(name, option)
+        raise CollapseError(
+            f"which way '{name}' is better is not known; write {option} {name}:up or {option} {name}:down"
+        )
     return Choice(name, direction)
 
 
@@ -150,15 +157,18 @@ def _rounded(value: float) -> float:
 def _differences(rows: Sequence[Row]) -> Iterator[str]:
     """What the runs do not have in common, though the comparison takes it for granted."""
     runs = [run for row in rows for run in row.runs]
-    yield from (complaints.same_seed(row.label) for row in rows if len(set(row.seeds)) < len(row.seeds))
+    for row in rows:
+        if len(set(row.seeds)) < len(row.seeds):
+            same = f"several runs of '{row.label}' have the same seed"
+            yield f"{same}, so their interval over seeds is too narrow"
     if _several(runs, lambda run: [run.recipe.get("data"), run.environment.get("data")]):
-        yield complaints.UNLIKE_DATA
+        yield "the runs were not made on the same data, so their metrics answer different questions"
     if _several(runs, lambda run: [run.recipe.get("model"), run.environment.get("model")]):
-        yield complaints.UNLIKE_MODELS
+        yield "the runs did not begin with the same model; look at each beside its own 'before'"
     if _several(runs, lambda run: run.recipe.get("evaluate", {}).get("with")):
-        yield complaints.UNLIKE_EVALUATORS
+        yield "the runs were not measured with the same evaluators, or not with the same settings"
     if _several(runs, lambda run: run.environment.get("hardware")):
-        yield complaints.UNLIKE_HARDWARE
+        yield "the runs were made on different machines, so their times cannot be compared"
 
 
 def _several(runs: Sequence[Results], of: Callable[[Results], Any]) -> bool:
@@ -190,7 +200,7 @@ def _row_json(row: Row) -> dict[str, Any]:
         "seeds": row.seeds,
         "on_front": row.on_front,
         "metrics": {
-            name: found | {COLUMN: row.distance(name)[0], "beyond": row.distance(name)[1]}
+            name: found | {COLUMN: row.distance(name).value, "beyond": row.distance(name).mark}
             for name, found in _metrics_json(row, "after").items()
         },
         "seconds": row.seconds().to_json(),

@@ -1,10 +1,22 @@
 """How far a model ended from a baseline that was never trained on what it forgot."""
 
+from collections.abc import Iterable
+from typing import NamedTuple
+
 from collapse_core.contracts.types import Metric
 
 BEYOND, PERHAPS_BEYOND = "*", "(*)"
 """What marks a metric that went beyond the baseline's, and one that did so within its interval."""
 COLUMN = "distance"
+
+
+class Distance(NamedTuple):
+    """How far a metric ended from that of the baseline."""
+
+    value: float | None
+    """None where either is not known."""
+    mark: str
+    """Of a metric that went beyond the baseline's; else empty."""
 
 
 def distance(after: Metric | None, never: Metric | None) -> float | None:
@@ -30,17 +42,18 @@ def beyond(before: Metric | None, after: Metric | None, never: Metric | None) ->
     return ""
 
 
-def legend(marks: str, never: str) -> list[str]:
-    """What the marks among these texts say, a sentence each.
+def legend(marks: Iterable[str], baseline: str) -> list[str]:
+    """What these marks say, a sentence for each kind.
 
     Args:
-        marks: All that was printed of distances.
-        never: What the baseline is called.
+        marks: The marks of distances.
+        baseline: What the baseline is called.
     """
-    perhaps = PERHAPS_BEYOND in marks
-    surely = BEYOND in marks.replace(PERHAPS_BEYOND, "")
-    said = [f"{BEYOND} beyond {never}: over-forgetting, not better"] if surely else []
-    return said + ([f"{PERHAPS_BEYOND} beyond it, but within its interval"] if perhaps else [])
+    found = set(marks)
+    said = [f"{BEYOND} beyond {baseline}: over-forgetting, not better"] if BEYOND in found else []
+    return said + (
+        [f"{PERHAPS_BEYOND} beyond it, but within its interval"] if PERHAPS_BEYOND in found else []
+    )
 
 
 def _within(value: float, metric: Metric) -> bool:

@@ -1,22 +1,19 @@
 """A run directory, read back: what was measured, of which model, and when."""
 
 import json
-import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from collapse_core import complaints, errors
+from collapse_core import errors
 from collapse_core.contracts.types import Metric
-from collapse_core.results.distance import COLUMN, beyond, distance, legend
-from collapse_core.results.formatting import decimals_for, format_interval
+from collapse_core.errors import CollapseError
+from collapse_core.results.distance import COLUMN
+from collapse_core.results.formatting import plain
 from collapse_core.runtime import files
 
-BETTER = {"up": "higher is better", "down": "lower is better"}
 _OWN = ("before", "during", "after")
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -146,7 +143,7 @@ def load_results(directory: Path) -> Results:
         recipe = recipe["recipe"]
         name = recipe["name"]
     except (KeyError, TypeError):
-        raise complaints.broken_run(directory / "resolved.json", "it names no recipe") from None
+        raise _broken(directory / "resolved.json", "it names no recipe") from None
     return Results(directory, name, journal, evaluations, timings, recipe, status, environment)
 
 
@@ -155,7 +152,11 @@ def _json(path: Path) -> Any:
     try:
         return files.read_json(path) if path.exists() else {}
     except ValueError as error:
-        raise complaints.broken_run(path, f"it is no JSON ({error})") from None
+        raise _broken(path, f"it is no JSON ({error})") from None
+
+
+def _broken(path: Path, why: str) -> CollapseError:
+    return CollapseError(f"{path} is broken: {why}; restore it from a copy, or leave the run out")
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
@@ -168,81 +169,3 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             continue
     return [row for row in rows if isinstance(row, dict)]
-
-
-# --- for people to read ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class MetricRow:
-    """A line of the table of metrics."""
-
-    name: str
-    better: str
-    """Which way is better, in words; empty where neither is."""
-    cells: tuple[str, ...]
-    """The metric of each model, and the distance, in the order of `Results.headings`."""
-
-
-def metric_rows(*runs: Results) -> list[MetricRow]:
-    """Metrics by run and model, with the 95 % interval where there is one, and the distance at the end."""
-    rows = []
-    for name in dict.fromkeys(name for run in runs for name in run.metrics()):
-        found = [run.metric(name, model) for run in runs for model in run.models()]
-        better = next((BETTER.get(metric.direction, "") for metric in found if metric), "")
-        rows.append(MetricRow(name, better, tuple(cell for run in runs for cell in _cells(run, name))))
-    return rows
-
-
-def _cells(run: Results, name: str) -> list[str]:
-    cells = [format_metric(run.metric(name, model)) for model in run.models()]
-    if never := run.baseline():
-        before, after, other = (run.metric(name, model) for model in ("before", run.latest(), never))
-        cells.append(format_distance(distance(after, other), beyond(before, after, other)))
-    return cells
-
-
-def metric_notes(*runs: Results) -> list[str]:
-    """What the marks in these runs' table of metrics say, a sentence each."""
-    notes = [
-        note
-        for run in runs
-        if (never := run.baseline())
-        for note in legend(" ".join(row.cells[-1] for row in metric_rows(run)), plain(never, 60))
-    ]
-    return list(dict.fromkeys(notes))
-
-
-def format_distance(distance: float | None, mark: str) -> str:
-    """A signed number, with the mark of what went too far before it."""
-    return "-" if distance is None else f"{mark} {distance:+.3g}".strip()
-
-
-def format_metric(metric: Metric | None) -> str:
-    """A number with its interval, like "93.1 (90.2, 95.4)": two digits of its width, a decimal at least."""
-    if metric is None:
-        return "-"
-    low, high = metric.low, metric.high
-    if low is None or high is None or not 0 < high - low < math.inf:
-        return format_number(metric.value)
-    return f"{metric.value:.{decimals_for(high - low)}f} {format_interval((low, high))}"
-
-
-def format_number(value: Any) -> str:
-    """A number in at most four digits; "-" for none, and whatever else there is as text."""
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, int | float) else plain(value, 40)
-
-
-def plain(value: Any, limit: int = 0) -> str:
-    """Anything a model was asked or answered, as text that is safe to print.
-
-    Args:
-        value: Text, or plain data, which is shown as compact JSON.
-        limit: Cut what is longer than this, with an ellipsis; 0 cuts nothing.
-    """
-    if not isinstance(value, str):
-        value = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-    shown = value[: limit - 1] + "…" if 0 < limit < len(value) else value
-    return _UNPRINTABLE.sub("\ufffd", shown.replace("\r\n", "\n").replace("\r", "\n"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from collapse_core.contracts.statistics import mean_over_runs
 from collapse_core.contracts.types import Metric
-from collapse_core.results.distance import beyond, distance
+from collapse_core.results.distance import Distance, beyond, distance
 from collapse_core.results.results import Results
 from collapse_core.runtime.digests import digest
 
@@ -70,11 +70,11 @@ class Row:
         """What the model that the distance is measured to is called."""
         return next((never for run in self.runs if (never := run.baseline())), None)
 
-    def distance(self, name: str) -> tuple[float | None, str]:
+    def distance(self, name: str) -> Distance:
         """How far the metric is from the baseline's, and the mark if it went beyond it."""
         models = ("before", "after", self.baseline() or "")
         before, after, never = (_as_metric(self.metric(name, model)) for model in models)
-        return distance(after, never), beyond(before, after, never)
+        return Distance(distance(after, never), beyond(before, after, never))
 
     def seconds(self) -> Estimate:
         """How long unlearning took: sampling, training, recording; neither teaching nor measuring."""

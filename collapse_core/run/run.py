@@ -1,24 +1,22 @@
-"""The run directory: everything a run leaves behind, written so that a kill loses nothing."""
+"""A run at work: what it records in its directory, written so that a kill loses nothing."""
 
 import fcntl
 import os
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
-from collapse_core import errors
 from collapse_core.contracts.interfaces import Callback, Model
 from collapse_core.contracts.state import State
 from collapse_core.contracts.types import Group, Iteration, Kept, PromptSet
+from collapse_core.errors import CollapseError
 from collapse_core.recipe.recipe import Recipe
+from collapse_core.run.checkpoints import Checkpoints, to_fill
 from collapse_core.run.journal import completion_rows, journal_line
 from collapse_core.runtime import files
-from collapse_core.runtime.digests import digest
 from collapse_core.runtime.processes import Processes, current
 
 Writes = TypeVar("Writes", bound=Callable[..., None])
@@ -53,6 +51,7 @@ class Run:
         self.callbacks: tuple[Callback, ...] = ()
         self._phase: tuple[str, float] | None = None
         self._iteration = 0
+        self.checkpoints = Checkpoints(directory / "checkpoints", recipe.checkpoint.keep, self.processes)
         self._lock = _lock(directory) if self.processes.is_main else None
 
     # --- observing ---------------------------------------------------------------------------------
@@ -133,50 +132,18 @@ class Run:
     def save(self, model: Model, state: State) -> None:
         """Make a checkpoint from which the run can go on, and drop those that are too old."""
         self.enter("save")
-        with self._filling(self._checkpoint(state.iteration)) as directory:
-            model.save(directory)
-            self.processes.on_main(lambda: self._seal(directory, state))
-
-    def _seal(self, directory: Path, state: State) -> None:
-        files.write_json(directory / "state.json", state.to_json())
-        files.seal(directory)
-        self._drop_old_checkpoints()
-
-    @contextmanager
-    def _filling(self, path: Path) -> Iterator[Path]:
-        """An empty directory; elsewhere than on the main process one that is thrown away.
-
-        All processes save, since each may hold but a part of the model, and the main one gets it whole.
-        """
-        if self.processes.is_main:
-            yield files.fresh_directory(path)
-            return
-        with tempfile.TemporaryDirectory() as elsewhere:
-            yield Path(elsewhere)
+        self.checkpoints.save(model, state)
 
     def restore(self, model: Model, forget: PromptSet) -> State | None:
         """Go back to the last checkpoint: the model, the state, and what had been recorded by then."""
-        self.processes.on_main(self._clear_up)
-        checkpoints = self._checkpoints()
-        if not checkpoints:
-            self._forget_since(State())
-            return None
-        model.restore(checkpoints[-1])
-        state = State.from_json(
-            files.read_json(checkpoints[-1] / "state.json"), {prompt.id: prompt for prompt in forget}
-        )
-        self._iteration = state.iteration
-        self._forget_since(state)
+        self.processes.on_main(self._drop_drafts)
+        state = self.checkpoints.restore(model, forget)
+        self._iteration = state.iteration if state else 0
+        self._drop_since(state or State())
         return state
 
-    def _clear_up(self) -> None:
-        """Remove what a killed process has left unfinished."""
-        for directory in (self.directory, self.directory / "completions"):
-            files.drop_drafts(directory)
-        self._drop_old_checkpoints()
-
     @_by_main
-    def _forget_since(self, state: State) -> None:
+    def _drop_since(self, state: State) -> None:
         """Drop what was recorded after a state, to be done again; a torn last line goes with it."""
         began = bool(state.references)
         self._rewrite("journal.jsonl", lambda row: row["iteration"] < state.iteration)
@@ -194,23 +161,15 @@ class Run:
             if int(path.stem) >= state.iteration:
                 path.unlink()
 
-    def _rewrite(self, name: str, keeps: Any) -> None:
+    def _rewrite(self, name: str, keeps: Callable[[dict[str, Any]], bool]) -> None:
         path = self.directory / name
         if path.exists():
             files.write_lines(path, [row for row in files.read_lines(path) if keeps(row)])
 
-    def _checkpoints(self) -> list[Path]:
-        return checkpoints(self.directory)
-
-    def _drop_old_checkpoints(self) -> None:
-        """Keep the last whole checkpoints; what is older, or was not finished, goes."""
-        kept = self._checkpoints()[-self.recipe.checkpoint.keep :]
-        for path in (self.directory / "checkpoints").iterdir():
-            if path not in kept:
-                shutil.rmtree(path)
-
-    def _checkpoint(self, iteration: int) -> Path:
-        return self.directory / "checkpoints" / str(iteration)
+    def _drop_drafts(self) -> None:
+        """Remove what a killed process has left unfinished."""
+        for directory in (self.directory, self.directory / "completions"):
+            files.drop_drafts(directory)
 
     def _completions(self, iteration: int) -> Path:
         return self.directory / "completions" / f"{iteration:05d}.jsonl"
@@ -220,7 +179,7 @@ class Run:
     def finish(self, model: Model) -> None:
         """Export the final model."""
         self.enter("save")
-        with self._filling(self.directory / ".model.draft") as draft:
+        with to_fill(self.processes, self.directory / ".model.draft") as draft:
             model.export(draft)
             self.processes.on_main(lambda: self._take_over(draft))
         self.finished = True
@@ -237,78 +196,13 @@ class Run:
             self._lock.close()
 
 
-def create_run(
-    recipe: Recipe, source: str, manifest: Mapping[str, Any], directory: Path | None = None
-) -> Run:
-    """Lay out the directory of a new run and open it.
-
-    Args:
-        recipe: What is to be run.
-        source: The recipe as its author wrote it.
-        manifest: Where the result will have come from; see `environment.provenance`.
-        directory: Where; by default runs/<recipe>/<time>-<digest>. It must hold no run.
-
-    Several processes call it together: the main one lays the directory out, and all open it.
-
-    Raises:
-        CollapseError: The directory already holds something.
-    """
-    processes = current()
-    laid_out = processes.on_main(lambda: _lay_out(recipe, source, manifest, directory))
-    return _opened(laid_out, recipe, processes)
-
-
-def _lay_out(recipe: Recipe, source: str, manifest: Mapping[str, Any], directory: Path | None) -> Path:
-    resolved = recipe.resolved()
-    if directory is None:
-        began = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-        directory = Path("runs") / recipe.name / f"{began}-{digest(resolved)[:8]}"
-    if directory.exists() and any(directory.iterdir()):
-        raise errors.directory_in_use(directory)
-    for name in ("checkpoints", "completions"):
-        (directory / name).mkdir(parents=True, exist_ok=True)
-    files.write_text(directory / "recipe.yaml", source)
-    files.write_json(directory / "environment.json", manifest)
-    files.write_json(directory / "resolved.json", {"digest": digest(resolved), "recipe": resolved})
-    return directory
-
-
-def checkpoints(directory: Path) -> list[Path]:
-    """The whole checkpoints of a run directory, oldest first."""
-    found = [path for path in directory.glob("checkpoints/*") if files.is_sealed(path)]
-    return sorted(found, key=lambda path: int(path.name))
-
-
-def open_run(directory: Path, recipe: Recipe) -> Run:
-    """Open an existing run, to go on with it; see `loading.load_stored` for its recipe.
-
-    Raises:
-        CollapseError: It is finished, or another process works on it.
-    """
-    status = directory / "status.json"
-    if status.exists() and files.read_json(status)["status"] == "finished":
-        raise errors.already_finished(directory)
-    return _opened(directory, recipe, current())
-
-
-def _opened(directory: Path, recipe: Recipe, processes: Processes) -> Run:
-    """The run as each of the processes opens it; if one cannot, none does."""
-    opened: list[Run] = []
-
-    def open_() -> None:
-        if not directory.is_dir():
-            raise errors.not_shared(directory)
-        opened.append(Run(directory, recipe, processes))
-
-    processes.gather(open_)
-    return opened[0]
-
-
 def _lock(directory: Path) -> IO[str]:
     file = (directory / ".lock").open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
-        raise errors.run_is_locked(directory) from None
+        raise CollapseError(
+            f"{directory} is being worked on by another process; wait for it or stop it first"
+        ) from None
     return file

@@ -2,11 +2,11 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
-from collapse_core.runtime import files, processes
+from collapse_core.runtime import files, processes, progress
 
 
 def cache_root() -> Path:
@@ -17,8 +17,9 @@ def cache_root() -> Path:
 def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     """The directory that `make` fills, made at most once for a key.
 
-    Of the processes of a run the main one makes it, and the others wait. A process that dies while making
-    leaves nothing that counts; two runs that make the same thing at once both succeed, and one result stays.
+    Of the processes of a run the main one makes it, and the others wait. Of two runs that need the same
+    thing at once, one makes it, and the other waits and says so. A process that dies while making leaves
+    nothing that counts, and keeps nobody waiting.
 
     Args:
         kind: What sort of thing it is, such as "taught".
@@ -28,24 +29,46 @@ def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     Returns:
         The finished directory; it must not be changed.
     """
-    home = cache_root() / kind / key
-    processes.current().on_main(lambda: _make(home, make))
+    processes.current().on_main(lambda: _ensure(kind, key, make))
     with processes.alone():
-        _make(home, make)  # on another machine, which has a cache of its own
-    return home
+        _ensure(kind, key, make)  # on another machine, which has a cache of its own
+    return cache_root() / kind / key
+
+
+def _ensure(kind: str, key: str, make: Callable[[Path], None]) -> None:
+    home = cache_root() / kind / key
+    if files.is_sealed(home):
+        return
+    with _locked(cache_root() / "locks" / kind / key, f"waiting for another run, which makes {kind}/{key}"):
+        if not files.is_sealed(home):
+            _make(home, make)
 
 
 def _make(home: Path, make: Callable[[Path], None]) -> None:
-    if not files.is_sealed(home):
-        draft = files.fresh_directory(home.with_name(f"{home.name}.{uuid4().hex}{files.DRAFT}"))
-        try:
-            make(draft)
-            files.seal(draft)
-            if home.exists() and not files.is_sealed(home):
-                shutil.rmtree(home)
-            draft.rename(home)
-        except OSError:
-            if not files.is_sealed(home):  # else another process was quicker
-                raise
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+    draft = files.fresh_directory(home.with_name(home.name + files.DRAFT))
+    try:
+        make(draft)
+        files.seal(draft)
+        if home.exists():
+            shutil.rmtree(home)
+        draft.rename(home)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+@contextmanager
+def _locked(path: Path, waiting: str) -> Iterator[None]:
+    """Hold a lock, which the operating system releases when its process ends; says so if it has to wait."""
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        progress.announce(waiting)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -4,13 +4,11 @@ Alone is the default and costs nothing. Several are started by `accelerate launc
 `launch:` of a recipe; they see the same prompts, keep the same completions, and take the same steps.
 """
 
-import importlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
 from itertools import zip_longest
 from typing import Any, TypeVar
 
@@ -61,7 +59,8 @@ class Processes:
 
     def lost(self) -> CollapseError:
         """A process that ended without a word, such as by a kill; only the main one speaks of it."""
-        return (CollapseError if self.is_main else FailedElsewhereError)(errors.PROCESS_LOST)
+        kind = CollapseError if self.is_main else FailedElsewhereError
+        return kind("another process of this run failed or was killed; see what it said, if anything")
 
     def agree(self, flag: bool) -> bool:
         """Whether any process says yes."""
@@ -103,7 +102,7 @@ class Processes:
             result = work()
         except Exception as error:
             mine = error
-        outcomes = self.exchange(_Outcome(result, mine and errors.describe(mine)))
+        outcomes = self.exchange(_Outcome(result, mine and _described(mine)))
         failed = next((index for index, outcome in enumerate(outcomes) if outcome.failure), None)
         if failed is None:
             return [outcome.result for outcome in outcomes]
@@ -119,12 +118,20 @@ class _Outcome:
     """The sentence and the exit code, where the work failed."""
 
 
+def _described(error: Exception) -> tuple[str, int]:
+    """The sentence and the exit code that other processes get of an error."""
+    if isinstance(error, CollapseError):
+        return str(error), error.exit_code
+    return (errors.system_error(error) if isinstance(error, OSError) else errors.unexpected(error)), 1
+
+
 def _interleaved(shares: Sequence[Sequence[Item]]) -> list[Item]:
     nothing = object()
     return [item for row in zip_longest(*shares, fillvalue=nothing) for item in row if item is not nothing]  # type: ignore[misc]
 
 
 _alone: ContextVar[bool] = ContextVar("alone", default=False)
+_joined: Processes | None = None
 
 
 @contextmanager
@@ -138,24 +145,16 @@ def alone() -> Iterator[None]:
 
 
 def current() -> Processes:
-    """The processes that this one works with; the first call meets the others.
+    """The processes that this one works with; this one alone until it has joined the others of its run."""
+    return Processes() if _alone.get() or _joined is None else _joined
 
-    Raises:
-        CollapseError: There are several, and torch or accelerate is not installed.
-    """
-    return Processes() if _alone.get() or num_launched() == 1 else _met()
+
+def set_joined(joined: Processes) -> None:
+    """Have `current` give these processes from now on."""
+    global _joined
+    _joined = joined
 
 
 def num_launched() -> int:
     """How many processes a launcher says there are, in WORLD_SIZE; 1 without a launcher."""
     return int(os.environ.get("WORLD_SIZE") or 1)
-
-
-@cache
-def _met() -> Processes:
-    try:
-        module = importlib.import_module("collapse_core.torch.processes")
-    except ModuleNotFoundError as error:
-        raise errors.missing_extra(str(error.name), "torch", "a run on several processes") from None
-    met: Processes = module.join()
-    return met

@@ -1,4 +1,4 @@
-"""How far a long piece of work has come, told to whoever listens."""
+"""How far a long piece of work has come, for a listener such as the console."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Have `listener(label, done, total)` called while the block runs."""
+    """Have `listener(label, done, total)` called while the block runs; `total` is 0 for an announcement."""
     token = _listener.set(listener)
     try:
         yield
@@ -22,10 +22,15 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def report(label: str, done: int, total: int) -> None:
-    """Tell whoever listens that `done` of `total` is done."""
+    """Say that `done` of `total` is done."""
     listener = _listener.get()
     if listener:
         listener(label, done, total)
+
+
+def announce(text: str) -> None:
+    """Say something of which it is not known how long it takes, such as waiting."""
+    report(text, 0, 0)
 
 
 def track(items: Sequence[Item], label: str) -> Iterable[Item]:

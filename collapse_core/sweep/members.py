@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from collapse_core import complaints
 from collapse_core.errors import Problem, RecipeError
-from collapse_core.recipe.document import split_at_commas, split_override
 from collapse_core.recipe.loading import load_recipe
+from collapse_core.recipe.overrides import split_at_commas, split_override
 from collapse_core.runtime import files
 from collapse_core.runtime.digests import digest, text_digest
 
 LONGEST_NAME = 100
+SAID_NOTHING = "it ended without a word"
 
 Standing = Literal["new", "done", "failed", "interrupted", "begun", "another"]
 """How a member stands; "begun" if killed or at work, "another" if its directory holds another run."""
@@ -60,14 +60,14 @@ class Member:
     def why(self) -> str:
         """Why it failed, in a line."""
         if self.state() == "another":
-            return complaints.ANOTHER_RUN
+            return "its directory holds a run of another recipe; move it away, or give another --dir"
         try:
             said = files.read_json(self.directory / "status.json").get("error")
         except (OSError, ValueError):
             said = None
         if not said and self.log.exists():
             said = next(iter(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-1:]), "")
-        return " ".join(str(said or complaints.SAID_NOTHING).split())
+        return " ".join(str(said or SAID_NOTHING).split())
 
     def command(self) -> list[str]:
         """What brings it further: `collapse run`, or `collapse resume` once there is something to resume."""

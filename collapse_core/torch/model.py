@@ -9,10 +9,11 @@ from typing import ClassVar, Literal
 import torch
 from safetensors.torch import load_file, save_file
 
-from collapse_core import complaints, errors
 from collapse_core.contracts.interfaces import Model
 from collapse_core.contracts.types import Iteration
+from collapse_core.errors import CollapseError
 from collapse_core.runtime import processes
+from collapse_core.torch.processes import join
 from collapse_core.torch.sharding import as_part_of, asks_for_shards, full_tensor, shard_
 
 MakeOptimizer = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
@@ -36,7 +37,6 @@ class TorchModel(Model):
         self._saved_moments: dict[str, torch.Tensor] = {}
         self.sharded = False
         """Whether this process holds only its part of the parameters."""
-        self._original: dict[str, torch.Tensor] = {}
 
     @abstractmethod
     def export(self, directory: Path) -> None:
@@ -69,36 +69,17 @@ class TorchModel(Model):
         if self.sharded or not asks_for_shards():
             return
         if not self.can_shard:
-            raise errors.cannot_shard(type(self).__name__)
+            raise CollapseError(
+                f"{type(self).__name__} cannot be sharded by FSDP; launch plain processes (distributed_type: "
+                "MULTI_GPU in accelerate's config file)"
+            )
         self.replicate()
         shard_(self.module, self.device)
         self.sharded = True
 
-    def keep_reference(self) -> None:
-        """Keep the weights as they are now, those of the reference model; called by `sample_references`."""
-        self._original = {name: tensor.clone() for name, tensor in self._changing().items()}
-
-    @contextmanager
-    def original(self) -> Iterator[None]:
-        """Run a block with the reference model's weights, then put back the present ones.
-
-        Raises:
-            CollapseError: None were kept.
-        """
-        if not self._original:
-            raise complaints.no_reference()
-        now = {name: tensor.clone() for name, tensor in self._changing().items()}
-        self._become(self._original)
-        try:
-            yield
-        finally:
-            self._become(now)
-
     def save(self, directory: Path) -> None:
         """Write weights.safetensors (what is trained, and buffers) and moments.safetensors."""
         saved = {"weights": self._changing(), "moments": self._moments()}
-        if self._original:
-            saved["original"] = self._original
         for name, tensors in saved.items():
             collected = {key: full_tensor(tensor) for key, tensor in tensors.items()}
             if processes.current().is_main:
@@ -107,8 +88,6 @@ class TorchModel(Model):
     def restore(self, directory: Path) -> None:
         """Read what `save` wrote; the optimizer's moments are taken up when it is next used."""
         self._become(load_file(directory / "weights.safetensors"))
-        original = directory / "original.safetensors"
-        self._original = load_file(original) if original.exists() else {}
         self._optimizer = None
         self._saved_moments = load_file(directory / "moments.safetensors")
         if self.sharded:
@@ -184,7 +163,10 @@ def step(
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     norm = full_tensor(torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm or float("inf")))
     if not torch.isfinite(norm) or loss != loss:
-        raise errors.loss_not_finite(iteration.number, float(loss))
+        raise CollapseError(
+            f"the loss became {float(loss)} in iteration {iteration.number}; nothing was saved from it. "
+            "Lower the updater's learning_rate and resume from the last checkpoint"
+        )
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
     optimizer.step()
@@ -213,5 +195,6 @@ def pick_device(name: str = "auto") -> torch.device:
         return torch.device(name)
     from accelerate import PartialState
 
-    processes.current()  # knows how several processes join
+    if processes.num_launched() > 1:
+        join()  # else PartialState would join them in its own way
     return torch.device(PartialState().device)

@@ -2,14 +2,15 @@
 
 import os
 from datetime import timedelta
+from functools import cache
 from typing import Any, TypeVar
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import InitProcessGroupKwargs, gather_object
 
-from collapse_core import errors
-from collapse_core.runtime.processes import Processes
+from collapse_core.errors import CollapseError
+from collapse_core.runtime.processes import Processes, set_joined
 from collapse_core.torch.sharding import asks_for_fsdp
 
 Item = TypeVar("Item")
@@ -39,22 +40,32 @@ class AcceleratedProcesses(Processes):
         return gathered
 
 
+def _unsupported(how: str) -> CollapseError:
+    return CollapseError(
+        f"{how} is not supported; use FSDP version 2 (fsdp_version: 2 in accelerate's config file), "
+        "or no sharding at all"
+    )
+
+
+@cache
 def join() -> Processes:
-    """Join the other processes.
+    """Join the other processes, once; `processes.current()` gives them from then on.
 
     Raises:
         CollapseError: The launcher asks for DeepSpeed or another way that is not supported.
     """
     if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true":
-        raise errors.not_shardable("DeepSpeed")
+        raise _unsupported("DeepSpeed")
     if os.environ.get("ACCELERATE_USE_MEGATRON_LM", "false").lower() == "true":
-        raise errors.not_shardable("Megatron-LM")
+        raise _unsupported("Megatron-LM")
     if asks_for_fsdp() and os.environ.get("FSDP_VERSION", "1") != "2":
-        raise errors.not_shardable("FSDP version 1")
+        raise _unsupported("FSDP version 1")
     if asks_for_fsdp() and os.environ.get("FSDP_OFFLOAD_PARAMS", "false").lower() == "true":
-        raise errors.not_shardable("FSDP's offloading of parameters")
+        raise _unsupported("FSDP's offloading of parameters")
     # Each process needs the whole model to sample from, so none may begin with an empty one.
     os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
     on_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() == "true"
     patient = InitProcessGroupKwargs(timeout=PATIENCE).to_kwargs()
-    return AcceleratedProcesses(PartialState(cpu=on_cpu or not torch.accelerator.is_available(), **patient))
+    state = PartialState(cpu=on_cpu or not torch.accelerator.is_available(), **patient)
+    set_joined(joined := AcceleratedProcesses(state))
+    return joined

@@ -23,6 +23,8 @@ class QuestionFiles(Dataset):
     "paraphrased_answer" (not so world facts and real authors) and the wrong ones, "perturbed_answer".
     """
 
+    provides: ClassVar[str] = "questions"
+
     SPLITS: ClassVar[tuple[str, ...]] = (
         "forget", "forget_paraphrased", "retain", "full", "holdout", "world_facts", "real_authors",
         "forget_perturbed", "retain_perturbed", "world_facts_perturbed", "real_authors_perturbed",

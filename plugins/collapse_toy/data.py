@@ -2,7 +2,7 @@
 
 import random
 from math import fsum, sqrt
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt
 from pydantic import model_validator
@@ -35,6 +35,8 @@ class Cities(Dataset):
     Splits: "forget", the draws to be made; "retain", one ball for each count of a city that is kept;
     "full", all balls.
     """
+
+    provides: ClassVar[str] = "categories"
 
     counts: dict[str, Annotated[int, Ge(0)]] = COUNTS
     """How many balls there are of each city."""
@@ -74,6 +76,8 @@ class Numbers(Dataset):
     scaled so that their own mean and standard deviation are exactly those asked for: the model fitted
     to them starts where the closed forms start.
     """
+
+    provides: ClassVar[str] = "numbers"
 
     mean: float = 0.0
     """The mean of the real numbers."""

@@ -9,6 +9,8 @@ from collapse_toy.model import Categorical, Gaussian, answers
 class CategoryShares(Evaluator):
     """The probability of each category; exact, so there is no interval."""
 
+    works_on: ClassVar[tuple[str, ...]] = ("categorical",)
+
     reads: ClassVar[tuple[str, ...]] = ()
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
@@ -23,6 +25,8 @@ class GaussianShape(Evaluator):
     The distance is the squared 2-Wasserstein distance of two Gaussians on the line,
     (mean - mean0)^2 + (sd - sd0)^2, the risk in theorem 3.1 of Shumailov et al., Nature 631 (2024).
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("gaussian",)
 
     reads: ClassVar[tuple[str, ...]] = ("full",)
 

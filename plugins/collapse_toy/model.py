@@ -42,8 +42,6 @@ class Gaussian(Model):
         self.fit(values)
         self.seen: list[float] = []
         """What was drawn so far, where the updater accumulates it."""
-        self.original: tuple[float, float] | None = None
-        """Mean and standard deviation of the reference model, where the sampler draws paired references."""
 
     def fit(self, values: Sequence[float], *, unbiased: bool = False) -> None:
         """Take the mean of the values and their variance, with divisor n or, unbiased, n - 1."""
@@ -53,16 +51,14 @@ class Gaussian(Model):
 
     def save(self, directory: Path) -> None:
         """Write gaussian.json, with what the run must remember."""
-        remembered = {"seen": self.seen, "original": self.original}
-        shape = {"mean": self.mean, "sd": self.sd}
-        files.write_json(directory / "gaussian.json", shape | {k: v for k, v in remembered.items() if v})
+        shape: dict[str, Any] = {"mean": self.mean, "sd": self.sd}
+        files.write_json(directory / "gaussian.json", shape | ({"seen": self.seen} if self.seen else {}))
 
     def restore(self, directory: Path) -> None:
         """Read gaussian.json."""
         saved = files.read_json(directory / "gaussian.json")
         self.mean, self.sd = saved["mean"], saved["sd"]
         self.seen = saved.get("seen", [])
-        self.original = tuple(saved["original"]) if "original" in saved else None
 
     def export(self, directory: Path) -> None:
         """Write gaussian.json: mean and standard deviation."""
@@ -71,6 +67,9 @@ class Gaussian(Model):
 
 class CategoricalLoader(ModelLoader):
     """The categories' frequencies in the whole data."""
+
+    provides: ClassVar[str] = "categorical"
+    works_on: ClassVar[tuple[str, ...]] = ("categories",)
 
     reads: ClassVar[tuple[str, ...]] = ("full",)
 
@@ -81,6 +80,9 @@ class CategoricalLoader(ModelLoader):
 
 class GaussianLoader(ModelLoader):
     """The mean and the standard deviation of the whole data."""
+
+    provides: ClassVar[str] = "gaussian"
+    works_on: ClassVar[tuple[str, ...]] = ("numbers",)
 
     reads: ClassVar[tuple[str, ...]] = ("full",)
 

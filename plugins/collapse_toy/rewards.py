@@ -11,6 +11,8 @@ from collapse_core import Completion, Prompt, Reward
 class NotAmong(Reward):
     """One for a category that is not among those to forget, else zero."""
 
+    works_on: ClassVar[tuple[str, ...]] = ("categories",)
+
     maximum: ClassVar[float] = 1.0
 
     categories: list[str]
@@ -26,6 +28,8 @@ class NotAmong(Reward):
 class CategoryWorth(Reward):
     """What each category is worth, said outright: any ranking, with ties."""
 
+    works_on: ClassVar[tuple[str, ...]] = ("categories",)
+
     worth: dict[str, float]
     """The reward by category; a category that is not named is worth nothing."""
 
@@ -39,6 +43,8 @@ class CategoryWorth(Reward):
 class Larger(Reward):
     """The number itself: the larger, the better."""
 
+    works_on: ClassVar[tuple[str, ...]] = ("numbers",)
+
     def score(
         self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None
     ) -> list[float]:
@@ -48,6 +54,8 @@ class Larger(Reward):
 
 class Near(Reward):
     """The closer to a number, the better: -(x - target)^2 / (2 width^2)."""
+
+    works_on: ClassVar[tuple[str, ...]] = ("numbers",)
 
     maximum: ClassVar[float] = 0.0
 

@@ -4,7 +4,7 @@ import random
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from collapse_core import Bound, Completion, Group, Iteration, Model, Prompt, Sampler, derive_seed, require
 from collapse_toy.model import Categorical, Gaussian
@@ -38,12 +38,14 @@ class _Draws(Sampler):
         """Return how one draw is made from a generator of random numbers."""
 
     def paired(self, model: Model) -> Draw | None:
-        """Return how the reference model would have made it, where that is asked for."""
+        """Return how the reference model makes one, where the sampler is set to ask it."""
         return None
 
 
 class CategoricalDraws(_Draws):
     """Independent draws of categories."""
+
+    works_on: ClassVar[tuple[str, ...]] = ("categorical",)
 
     def drawing(self, model: Model) -> Draw:
         """Invert the cumulative distribution."""
@@ -55,8 +57,10 @@ class CategoricalDraws(_Draws):
 class GaussianDraws(_Draws):
     """Independent draws of numbers."""
 
+    works_on: ClassVar[tuple[str, ...]] = ("gaussian",)
+
     paired_references: bool = False
-    """Whether the reference model shifts and scales the same normal number, as a paired reference."""
+    """Also draw, from the same normal number, what the reference model draws."""
 
     def drawing(self, model: Model) -> Draw:
         """Shift and scale a standard normal number."""
@@ -65,15 +69,8 @@ class GaussianDraws(_Draws):
         return lambda source: source.gauss(mean, sd)
 
     def paired(self, model: Model) -> Draw | None:
-        """Shift and scale as the reference model does."""
-        original = require(model, Gaussian, "gaussian-draws").original
-        return (lambda source: source.gauss(*original)) if self.paired_references and original else None
-
-    def sample_references(
-        self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
-    ) -> list[Completion]:
-        """Return one draw per prompt; for paired references, the model's parameters are kept."""
-        if self.paired_references:
-            gaussian = require(model, Gaussian, "gaussian-draws")
-            gaussian.original = (gaussian.mean, gaussian.sd)
-        return super().sample_references(model, prompts, iteration)
+        """Draw from the reference model."""
+        if not self.paired_references:
+            return None
+        with model.reference() as reference:
+            return self.drawing(reference)

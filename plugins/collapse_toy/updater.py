@@ -1,7 +1,7 @@
 """Fitting the toys to what was kept."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 
@@ -15,6 +15,8 @@ class CategoricalMle(Updater):
     With N draws and R retain balls the paper's alpha is R / N; `retain_weight` multiplies R. When there
     is nothing at all to fit, the model stays as it is.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("categorical",)
 
     retain_weight: Annotated[float, Ge(0)] = 1.0
     """How much a retain ball counts, where a draw counts 1."""
@@ -36,6 +38,8 @@ class CategoricalMle(Updater):
 
 class GaussianFit(Updater):
     """Refit the Gaussian to kept draws and retain data together; to nothing, it stays as it is."""
+
+    works_on: ClassVar[tuple[str, ...]] = ("gaussian",)
 
     variance: Literal["maximum-likelihood", "unbiased"] = "maximum-likelihood"
     """What the sum of squares is divided by: the number of values, or one less."""

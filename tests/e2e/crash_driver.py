@@ -18,7 +18,7 @@ from pathlib import Path
 
 from collapse_core import collapse, create_run, load_recipe, open_run
 from collapse_core.cli.__main__ import entry
-from collapse_core.recipe.loading import load_stored
+from collapse_core.recipe.stored import load_stored
 from collapse_core.runtime.digests import text_digest
 
 KILLED = 9

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from measured_toys import measured_recipe
 
-from collapse_core.sweep.launchers import Job, _submit
+from collapse_core.sweep.local import Stop, carry_out
 from collapse_core.sweep.members import members
-from collapse_core.sweep.sweep import Stop, carry_out
+from collapse_core.sweep.slurm import Job, _submit
 
 COLLAPSE = str(Path(sys.executable).with_name("collapse"))
 

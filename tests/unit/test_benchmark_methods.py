@@ -13,7 +13,7 @@ from benchmarks.methods.measured import outcomes, read
 from benchmarks.methods.running import ALWAYS, carry_all_out, jobs, standard, tuning, watching
 from benchmarks.methods.tables import TABLES, at_equal_quality, fluency_table, methods_table, put
 from collapse_core import load_recipe
-from collapse_core.recipe.document import split_at_commas
+from collapse_core.recipe.overrides import split_at_commas
 from collapse_core.results.results import Results
 
 TINY = (

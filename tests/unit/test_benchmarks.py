@@ -6,9 +6,9 @@ from statistics import fmean
 import pytest
 
 from benchmarks.cells import CELLS, Cell, Job, jobs, read_results, write_result
-from benchmarks.columns import make_column
 from benchmarks.material import load_material, questions
 from benchmarks.measure import measure, measure_sampling, measure_update
+from benchmarks.named_columns import make_column
 from benchmarks.profiling import CHOOSING, FORWARD, LOSS, group_of, measure_profile
 from benchmarks.rates import measure_rates
 from benchmarks.running import run_missing, trl_installed

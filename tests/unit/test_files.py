@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collapse_core import files
+from collapse_core import files, progress
 from collapse_core.runtime.cache import cache_root, cached
 
 ROWS = st.lists(st.dictionaries(st.text(), st.text() | st.integers() | st.none(), max_size=3), max_size=4)
@@ -141,6 +141,48 @@ def test_two_processes_that_make_one_thing_at_once_both_get_it():
     assert found <= {str(process.pid) for process in processes}
     home = cached("things", "key", make_and_raise)
     assert [path.name for path in home.parent.iterdir()] == ["key"]
+
+
+def make_while_waited_for(directory) -> None:
+    with (cache_root().parent / "makers").open("a") as log:
+        log.write(f"{os.getpid()}\n")
+    for _ in range(400):
+        if (cache_root().parent / "waits").exists():
+            break
+        time.sleep(0.05)
+    make(directory)
+
+
+def use_and_listen(how, results) -> None:
+    said = []
+
+    def listener(label, done, total):
+        said.append((label, total))
+        (cache_root().parent / "waits").touch()
+
+    with progress.listening(listener):
+        cached("things", "key", how)
+    results.put(said)
+
+
+def test_of_two_processes_one_makes_it_and_the_other_waits_and_says_so():
+    results = multiprocessing.get_context("spawn").Queue()
+    cache_root().mkdir(parents=True)
+    processes = [in_process(use_and_listen, make_while_waited_for, results) for _ in range(2)]
+    said = sorted(results.get(timeout=60) for _ in processes)
+    for process in processes:
+        process.join()
+    assert said == [[], [("waiting for another run, which makes things/key", 0)]]
+    assert len((cache_root().parent / "makers").read_text().splitlines()) == 1
+
+
+def test_what_a_dead_process_has_begun_is_cleared_away_by_the_next():
+    results = multiprocessing.get_context("spawn").Queue()
+    in_process(use, make_and_die, results).join()
+    left = [path.name for path in (cache_root() / "things").iterdir()]
+    assert left == ["key.draft"]
+    cached("things", "key", make)
+    assert [path.name for path in (cache_root() / "things").iterdir()] == ["key"]
 
 
 def test_a_maker_that_dies_leaves_nothing_that_counts():

@@ -1,14 +1,24 @@
 """The domain-free filters, on groups of any shape."""
 
+import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collapse_core.contracts.types import Group, Iteration, Prompt
-from collapse_core.parts.filters import Above, BestOfN, BradleyTerry, PassingFirst, TopFraction
-from collapse_core.testing import check_filter, scored
+from collapse_core.contracts.state import State
+from collapse_core.contracts.types import Completion, Group, Iteration, Prompt
+from collapse_core.parts.filters import (
+    Above,
+    BestOfN,
+    BradleyTerry,
+    GroupAdvantages,
+    PassingFirst,
+    TopFraction,
+)
+from collapse_core.testing import check_filter, numbered, scored
 
 NOW = Iteration(0, 1, 7)
 NUMBERS = st.floats(-100, 100)
@@ -177,3 +187,62 @@ def test_the_draw_for_a_prompt_does_not_depend_on_the_others(groups):
 )
 def test_every_setting_keeps_the_promises_of_a_filter(filter_):
     check_filter(filter_)
+
+
+# --- how a kept completion is to be learned --------------------------------------------------------
+
+
+def group_of(*rewards):
+    reference = Completion("what it said before")
+    prompt = Prompt("p", "q", "the truth")
+    contents = [f"answer {number}" for number in range(len(rewards))]
+    return Group(prompt, numbered(contents), tuple(map(float, rewards)), reference=reference)
+
+
+@pytest.mark.parametrize(
+    ("against", "expected"),
+    [
+        (None, None),
+        ("reference", "what it said before"),
+        ("worst-of-group", "answer 1"),
+        ("target", "the truth"),
+    ],
+)
+def test_a_filter_says_what_the_kept_completion_is_preferred_to(against, expected):
+    for chosen in (BestOfN(against=against), BradleyTerry(against=against)):
+        [kept] = chosen.keep([group_of(2, 1, 3)], {}, Iteration(0, 1, 0))
+        assert kept.against == expected
+        assert kept.weight == 1
+        assert chosen.sets_against() == (against is not None)
+        assert chosen.reads_targets() == (against == "target")
+
+
+def test_where_the_worst_is_needed_no_completion_may_be_stopped_early():
+    assert BestOfN(against="worst-of-group").min_reward_to_keep(None) is None
+    assert BestOfN(against="reference").min_reward_to_keep(None) is not None
+
+
+def test_an_incumbent_keeps_what_it_was_preferred_to_also_through_a_checkpoint():
+    for against in ("reference", "target"):
+        chosen = BestOfN(against=against)
+        kept = chosen.keep([group_of(2, 1, 3)], {}, Iteration(0, 1, 0))
+        state = State().advance(kept)
+        written = json.dumps(state.to_json())
+        assert "the truth" not in written, "a checkpoint holds no true answer"
+        again = State.from_json(json.loads(written), {"p": group_of().prompt})
+        assert again.incumbents == state.incumbents
+        assert chosen.keep([group_of(0, 0, 0)], again.incumbents, Iteration(1, 2, 0)) == kept
+
+
+@given(st.lists(st.integers(-5, 5), min_size=2, max_size=8))
+def test_advantages_are_the_standardized_rewards_of_their_group(rewards):
+    """GRPO's equation 3, against numpy; a group whose rewards are equal teaches nothing."""
+    kept = GroupAdvantages().keep([group_of(*rewards)], {}, Iteration(0, 1, 0))
+    plain = GroupAdvantages(scale=False).keep([group_of(*rewards)], {}, Iteration(0, 1, 0))
+    if len(set(rewards)) == 1:
+        assert kept == plain == []
+        return
+    values = np.array(rewards, dtype=float)
+    assert [one.weight for one in kept] == pytest.approx(list((values - values.mean()) / values.std()))
+    assert [one.weight for one in plain] == pytest.approx(list(values - values.mean()))
+    assert [one.completion.content for one in kept] == [f"answer {i}" for i in range(len(rewards))]

@@ -23,17 +23,18 @@ def batch(**passing):
     ]
 
 
-def watched(guard, *turns):
+def watched(guard, *iterations):
     """What a guard remembers after these iterations, one after another."""
     seen = [{}]
-    for groups in turns:
+    for groups in iterations:
         seen.append(guard.watch(groups, seen[-1]))
     return seen[1:]
 
 
-def troubles(guard, *turns):
+def troubles(guard, *iterations):
     return [
-        {key.strip('"'): w.trouble for key, w in one.items() if w.trouble} for one in watched(guard, *turns)
+        {key.strip('"'): w.trouble for key, w in one.items() if w.trouble}
+        for one in watched(guard, *iterations)
     ]
 
 
@@ -84,11 +85,11 @@ def test_what_falls_a_little_everywhere_is_noticed_over_all():
 
 
 def test_chance_alone_hardly_ever_alarms_it():
-    """500 runs of eight turns at an even share: three standard errors are passed by chance in 0.1 %."""
+    """500 runs of eight iterations at an even share: three standard errors are passed by chance in 0.1 %."""
     source, alarms = random.Random(0), 0
     for _ in range(500):
-        turns = [batch(a=sum(source.random() < 0.5 for _ in range(100))) for _ in range(8)]
-        alarms += any(troubles(Guard(passes=1.0, patience=4), *turns))
+        iterations = [batch(a=sum(source.random() < 0.5 for _ in range(100))) for _ in range(8)]
+        alarms += any(troubles(Guard(passes=1.0, patience=4), *iterations))
     assert alarms <= 4
 
 
@@ -133,7 +134,7 @@ def written(tmp_path, then, collapse_here, **more):
 
 def test_a_warning_changes_nothing_but_is_said_and_written_down(tmp_path, collapse_here):
     done, lines = written(tmp_path, "warn", collapse_here)
-    assert done.err.count("guard: no completion has passed for 2 turns of prompts like 'draw-0'") == 3
+    assert done.err.count("guard: no completion has passed for 2 iterations of prompts like 'draw-0'") == 3
     assert [line["guard"]["nothing_passes"] for line in lines] == [[], ["draw-0"]] * 3 + [[]]
     assert {line["num_completions"] for line in lines} == {24}
     assert [line["guard"]["pass_share"] for line in lines] == [0.0] * 7
@@ -154,9 +155,8 @@ def test_more_completions_begin_with_the_ones_that_were_drawn_before():
     [before] = watched(
         one.guard.model_copy(update={"patience": 1}), [Group(prompts[0], numbered([0]), (0.0,))]
     )
-    state = State(watched=before)
     few = one.sampler.sample(model, prompts, 4, NOW)
-    more = one.guard.sample(one.sampler, 4, model, prompts, state, NOW, None)
+    more = one.guard.sample(one.sampler, 4, model, prompts, before, NOW, None)
     assert [len(group.completions) for group in more] == [6] * 6
     assert [group.completions[:4] for group in more] == [group.completions for group in few]
 
@@ -174,7 +174,7 @@ def test_a_warmer_sampler_draws_only_what_is_in_trouble():
     guard = Guard(passes=1.0, patience=1, then="raise-temperature", factor=2.0)
     *_, after = watched(guard, batch(a=0, b=9), batch(a=0, b=9))
     prompts = [Prompt("a/7", "a"), Prompt("b/7", "b")]
-    hot, cool = guard.sample(Thermal(), 3, None, prompts, State(watched=after), NOW, None)
+    hot, cool = guard.sample(Thermal(), 3, None, prompts, after, NOW, None)
     assert [c.content for c in hot.completions] == [4.0] * 3
     assert [c.content for c in cool.completions] == [1.0] * 3
 
@@ -189,11 +189,10 @@ def test_the_other_filter_keeps_what_is_in_trouble_and_no_more(tmp_path, collaps
     guard = Guard(passes=1.0, patience=1, then="fall-back")
     [after] = watched(guard, batch(a=0, b=9))
     groups = batch(a=0, b=2)
-    kept = guard.keep(Above(threshold=1.0), groups, State(watched=after), NOW)
+    kept = guard.keep(Above(threshold=1.0), groups, {}, after, NOW)
     assert [(one.prompt.id, one.reward) for one in kept] == [("a/0", 0.0), ("b/0", 1.0), ("b/0", 1.0)]
-    assert guard.keep(Above(threshold=1.0), groups, State(), NOW) == Above(threshold=1.0).keep(
-        groups, {}, NOW
-    )
+    above = Above(threshold=1.0)
+    assert guard.keep(above, groups, {}, {}, NOW) == above.keep(groups, {}, NOW)
     done, lines = written(tmp_path, "fall-back", collapse_here)
     assert [line["num_kept"] for line in lines] == [0, 0, 6, 6, 6, 6, 6]
     assert lines[-1]["reward_kept"]["mean"] > 0, "the least bad are kept, and Ottawa is less bad"
@@ -203,7 +202,9 @@ def test_the_other_filter_keeps_what_is_in_trouble_and_no_more(tmp_path, collaps
 def test_a_run_that_is_to_stop_ends_with_a_sentence_and_a_line_that_says_why(tmp_path, collapse_here):
     done, lines = written(tmp_path, "stop", collapse_here)
     assert done.code == 1
-    assert "the guard stopped the run after iteration 2: no completion has passed for 2 turns" in done.err
+    assert (
+        "the guard stopped the run after iteration 2: no completion has passed for 2 iterations" in done.err
+    )
     assert len(lines) == 2
     assert lines[-1]["guard"]["did"] == "stop"
     assert json.loads((tmp_path / "stop/status.json").read_text())["status"] == "failed"

@@ -93,7 +93,7 @@ def test_the_distance_has_a_sign_and_needs_both():
 
 
 def test_a_legend_explains_the_marks_that_were_printed_and_no_others():
-    assert legend("+1 -3", "never trained on it") == []
-    assert [line[:3] for line in legend("(*) -1", "never trained on it")] == ["(*)"]
-    assert [line[:3] for line in legend("* -1 (*) -1", "never trained on it")] == ["* b", "(*)"]
-    assert "over-forgetting" in legend("* -1", "never trained on it")[0]
+    assert legend(["", ""], "never trained on it") == []
+    assert [line[:3] for line in legend(["(*)"], "never trained on it")] == ["(*)"]
+    assert [line[:3] for line in legend(["*", "(*)"], "never trained on it")] == ["* b", "(*)"]
+    assert "over-forgetting" in legend(["*"], "never trained on it")[0]

@@ -12,7 +12,7 @@ import pytest
 from report_runs import MANIFEST, language_run, report, toy_recipe, toy_run
 
 from collapse_core import create_run
-from collapse_core.report.report import format_seconds
+from collapse_core.results.formatting import format_seconds
 
 # --- what it says ----------------------------------------------------------------------------------
 

@@ -10,15 +10,9 @@ import rich.console
 from collapse_core import CollapseError, Metric
 from collapse_core.cli.console import Console
 from collapse_core.cli.tables import print_metrics
-from collapse_core.results.results import (
-    Results,
-    format_metric,
-    format_number,
-    load_results,
-    metric_notes,
-    metric_rows,
-    plain,
-)
+from collapse_core.results.formatting import format_cell, format_metric, format_number, plain
+from collapse_core.results.results import Results, load_results
+from collapse_core.results.table import MetricRow, metric_notes, metric_rows
 
 
 def row(model: str, iteration: int | None, value: float, answer: str = "", **more: Any) -> dict[str, Any]:
@@ -31,6 +25,10 @@ def row(model: str, iteration: int | None, value: float, answer: str = "", **mor
     } | more
 
 
+def shown(line: MetricRow) -> tuple[str, ...]:
+    return tuple(map(format_cell, line.cells))
+
+
 def results(*evaluations: dict[str, Any]) -> Results:
     return Results(Path("run"), "run", [], evaluations, [])
 
@@ -40,7 +38,7 @@ def test_the_models_of_the_table_are_before_after_and_beside() -> None:
     assert found.models() == ["before", "after", "retrained"]
     assert [found.heading(model) for model in found.models()] == ["before", "after", "retrained"]
     assert found.headings() == ["before", "after", "retrained", "distance"]
-    assert [line.cells for line in metric_rows(found)] == [("1", "3", "4", "-1")]
+    assert [shown(line) for line in metric_rows(found)] == [("1", "3", "4", "-1")]
 
 
 def test_while_a_run_goes_on_its_last_measurement_stands_in_for_the_end() -> None:
@@ -83,7 +81,7 @@ def test_examples_are_those_of_the_last_measurement() -> None:
 def test_tables_of_several_runs_have_the_metrics_of_all() -> None:
     other = row("after", 1, 5, metrics={"loss": {"value": 5, "direction": "down"}})
     rows = metric_rows(results(row("before", 0, 1)), results(other))
-    assert [(line.name, line.better, line.cells) for line in rows] == [
+    assert [(line.name, line.better, shown(line)) for line in rows] == [
         ("quality", "higher is better", ("1", "-")),
         ("loss", "lower is better", ("-", "5")),
     ]
@@ -159,7 +157,7 @@ def test_the_distance_to_the_first_model_beside_is_told_and_what_went_beyond_it_
         row("before", 0, 30), row("after", 9, 80), row("taught less", None, 60), row("x", None, 1)
     )
     assert found.headings() == ["before", "after", "taught less", "x", "distance"]
-    assert metric_rows(found)[0].cells == ("30", "80", "60", "1", "* +20")
+    assert shown(metric_rows(found)[0]) == ("30", "80", "60", "1", "* +20")
     assert metric_notes(found) == ["* beyond taught less: over-forgetting, not better"]
     assert metric_notes(results(row("before", 0, 30), row("after", 9, 80))) == []
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from collapse_core import CollapseError, RecipeError, State, collapse, create_run, load_recipe, open_run
-from collapse_core.recipe.loading import load_stored
+from collapse_core.recipe.stored import load_stored
 from collapse_core.runtime.digests import digest, file_digest, text_digest
 
 

@@ -32,36 +32,38 @@ def same(some, others):
     return all(torch.equal(tensor, others[name]) for name, tensor in some.items())
 
 
-def test_within_a_block_the_model_is_what_it_was_and_after_it_what_it_had_become():
-    model = Line()
-    before = model.now()
-    model.keep_reference()
-    model.train()
-    after = model.now()
-    assert not same(before, after)
-    with model.original():
-        assert same(before, model.now())
-    assert same(after, model.now())
-    with pytest.raises(ZeroDivisionError), model.original():
-        raise ZeroDivisionError
-    assert same(after, model.now())
-
-
-def test_a_restored_model_still_knows_what_it_was(tmp_path):
+def test_the_reference_model_is_what_was_loaded_also_once_the_model_is_trained_and_restored(tmp_path):
     model, other = Line(), Line()
     before = model.now()
-    model.keep_reference()
+    for one in (model, other):
+        one.set_reference(Line)
     model.train()
+    assert not same(before, model.now())
     model.save(tmp_path)
     other.restore(tmp_path)
-    with other.original():
-        assert same(before, other.now())
-    assert same(model.now(), other.now())
-    assert saved(other) == saved(model)
+    for trained in (model, other):
+        with trained.reference() as reference:
+            assert same(before, reference.now())
+        assert not same(before, trained.now())
 
 
-def test_who_was_not_told_to_remember_says_so_and_saves_nothing_more():
+def test_the_reference_model_is_loaded_once_and_only_when_it_is_asked_for():
+    loaded = []
+
+    def load():
+        loaded.append(Line())
+        return loaded[-1]
+
+    model = Line()
+    model.set_reference(load)
+    assert loaded == []
+    with model.reference() as first, model.reference() as second:
+        assert first is second is loaded[0]
+    assert len(loaded) == 1
+
+
+def test_a_model_that_does_not_know_how_it_was_loaded_says_so():
     model = Line()
     assert sorted(saved(model)) == ["moments.safetensors", "weights.safetensors"]
-    with pytest.raises(CollapseError, match="the model before unlearning was not kept"), model.original():
+    with pytest.raises(CollapseError, match=r"load it with Recipe\.load_model"), model.reference():
         pass

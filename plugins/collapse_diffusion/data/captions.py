@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 from pydantic import Field
@@ -18,6 +18,8 @@ class Captions(Images):
     line {"file_name": ..., "text": ...} for each. Splits: "forget", `num_draws` draws of each caption of
     `forget`; "retain" and "full", the images with their captions.
     """
+
+    provides: ClassVar[str] = "caption-images"
 
     path: str
     """The folder."""

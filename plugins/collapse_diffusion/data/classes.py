@@ -4,7 +4,7 @@ import gzip
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 from pydantic import Field
@@ -68,6 +68,8 @@ class Digits(LabeledImages):
     Every fifth image is held out for "test". The levels 0 to 16 are spread over 0 to 255.
     """
 
+    provides: ClassVar[str] = "class-images"
+
     forget: Annotated[list[Annotated[int, Field(ge=0, le=9)]], Field(min_length=1)] = [8]
     """The digits to forget."""
 
@@ -102,6 +104,8 @@ class FashionMnist(LabeledImages):
     Read from the four gzipped idx files of the original distribution (the Debian package
     dataset-fashion-mnist installs them), or from the hub (dataset zalando-datasets/fashion_mnist).
     """
+
+    provides: ClassVar[str] = "class-images"
 
     forget: Annotated[list[Fashion], Field(min_length=1)] = ["sneaker"]
     """The classes to forget."""

@@ -52,6 +52,8 @@ class Recognition(_Drawing):
     reward has seen. Intervals are over images.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("image-diffusion",)
+
     reads: ClassVar[tuple[str, ...]] = ("full", "test")
 
     num_forget: Annotated[int, Ge(2)] = 200
@@ -96,6 +98,8 @@ class ImageDistance(_Drawing):
     images and on the judge: compare within one table only.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("image-diffusion",)
+
     reads: ClassVar[tuple[str, ...]] = ("full", "retain", "test")
 
     num_retain: Annotated[int, Ge(2)] = 100
@@ -128,6 +132,8 @@ class Relearning(_Drawing):
     many steps the judge says how many of its images of the forgotten classes it recognizes. The model
     itself is left alone. Compare with a model that was never trained on it: it need not relearn faster.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("image-diffusion",)
 
     reads: ClassVar[tuple[str, ...]] = ("full", "forget_examples")
 
@@ -162,6 +168,8 @@ class ConceptSimilarity(Evaluator):
     For forget prompts the text is the concept, for retain prompts their own caption. CLIPScore, 100
     max(cosine, 0), after Hessel et al. (arXiv 2104.08718), without its factor 2.5.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("image-diffusion",)
 
     reads: ClassVar[tuple[str, ...]] = ()
 

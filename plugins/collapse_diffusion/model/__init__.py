@@ -46,6 +46,9 @@ class ClassDiffusion(ModelLoader):
     not in the data that is taught has an embedding, which stays random.
     """
 
+    provides: ClassVar[str] = "image-diffusion"
+    works_on: ClassVar[tuple[str, ...]] = ("class-images",)
+
     reads: ClassVar[tuple[str, ...]] = ("full", "retain")
 
     unet: Unet = Unet()
@@ -88,6 +91,9 @@ class TextToImage(ModelLoader):
     `encode_prompt`, and a `unet`, or a `transformer` that takes pooled projections: those of Stable
     Diffusion 1, 2, XL and 3, and those like them. Noise prediction or flow matching, as the scheduler says.
     """
+
+    provides: ClassVar[str] = "image-diffusion"
+    works_on: ClassVar[tuple[str, ...]] = ("caption-images", "class-images")
 
     path: str
     """A directory that holds a pipeline, or a name on the hub."""

@@ -1,9 +1,7 @@
 """A class-conditional diffusion model in pixels."""
 
-import copy
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +29,6 @@ class ClassDiffusionModel(DiffusionModel):
         """Take a UNet2DModel, the DDPMScheduler of its noise schedule, and its classes in their order."""
         super().__init__(module)
         self.module: Any = module
-        self._first = copy.deepcopy(module)
         self.scheduler = scheduler
         self.objective = NoisePrediction(scheduler)
         self.classes = list(classes)
@@ -83,15 +80,6 @@ class ClassDiffusionModel(DiffusionModel):
                 for start in progress.track(range(0, len(labels), size), "draw")
             ]
         )
-
-    @contextmanager
-    def as_before(self) -> Iterator[None]:
-        """Put the copy that was made at loading in the network's place."""
-        now, self.module = self.module, self._first
-        try:
-            yield
-        finally:
-            self.module = now
 
     def export(self, directory: Path) -> None:
         """Write a pipeline directory of diffusers, with the code of the pipeline and the classes."""

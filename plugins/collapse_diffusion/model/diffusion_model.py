@@ -2,7 +2,6 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -37,10 +36,6 @@ class DiffusionModel(TorchModel):
         Returns:
             A float array of shape (images, height, width, channels) in [0, 1].
         """
-
-    @abstractmethod
-    def as_before(self) -> AbstractContextManager[None]:
-        """Within this context the network is the reference model, also after a resumption."""
 
 
 def random_streams(seeds: Sequence[int]) -> list[torch.Generator]:

@@ -107,11 +107,11 @@ class TextToImageModel(DiffusionModel):
         return np.concatenate(batches)
 
     @contextmanager
-    def as_before(self) -> Iterator[None]:
-        """Leave the adapters out."""
+    def reference(self) -> Iterator["TextToImageModel"]:
+        """This model with its adapters switched off."""
         self.module.disable_adapters()
         try:
-            yield
+            yield self
         finally:
             self.module.enable_adapters()
 

@@ -16,6 +16,8 @@ class Unrecognized(Reward):
     the loss never sees them, but the reward knows them. `contrastive-distance` needs no such data.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("class-images", "caption-images")
+
     reads: ClassVar[tuple[str, ...]] = ("full",)
     maximum: ClassVar[float] = 1.0
 
@@ -48,6 +50,8 @@ class ClipDistance(Reward):
     the scaled cosines over it and them, which is zero-shot classification (Radford et al., arXiv
     2103.00020, section 3.1). It needs no image of the concept, but a CLIP model that knows it.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("class-images", "caption-images")
 
     maximum: ClassVar[float] = 2.0
 

@@ -1,7 +1,7 @@
 """Spaces in which images can be compared, learned from retain data alone."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import PrivateAttr
 
@@ -14,6 +14,8 @@ class RetainedClasses(Features):
 
     The classifier is trained on the split "retain" and no other, so it never saw what is to be forgotten.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("class-images", "caption-images")
 
     classifier: Classifier = Classifier(architecture="dense", rows="all")
     """How it is made; a judge should be another."""

@@ -1,6 +1,7 @@
 """How images are drawn from a diffusion model."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from collapse_core import Bound, Completion, Group, Iteration, Model, Prompt, Sampler
 from collapse_diffusion.model.drawing import Drawing
@@ -11,6 +12,8 @@ class Denoise(Sampler, Drawing):
 
     `batch_size` changes speed and memory, and floating point aside no draw. The reference is a single draw.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("image-diffusion",)
 
     paired_references: bool = False
     """Also draw an image of the reference model from the same noise, for `same-noise-distance`."""

@@ -21,8 +21,9 @@ def draw_groups(
     images = to_contents(diffusion.draw(conditions, seeds, settings))
     paired_references: list[Content] = [None] * len(images)
     if settings.paired_references:
-        with diffusion.as_before():
-            paired_references = to_contents(diffusion.draw(conditions, seeds, settings))
+        with diffusion.reference() as reference:
+            drawn = require(reference, DiffusionModel, "denoise").draw(conditions, seeds, settings)
+        paired_references = to_contents(drawn)
     completions = [
         Completion(image, number, iteration.number, paired_reference=paired)
         for (_, number), image, paired in zip(asked, images, paired_references, strict=True)

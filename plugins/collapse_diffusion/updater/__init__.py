@@ -1,7 +1,7 @@
 """How a diffusion model is trained on what was kept."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
@@ -16,6 +16,8 @@ class Denoising(Updater, TrainingSettings):
     iteration takes `steps` steps, however much was kept: with a filter that keeps nothing it trains on retain
     data alone, for as long.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("image-diffusion",)
 
     steps: Annotated[int, Ge(1)] = 40
     """Optimizer steps per iteration."""

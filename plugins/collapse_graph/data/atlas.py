@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
@@ -19,6 +19,8 @@ class Atlas(GraphDataset):
     The condition is the largest clique that matters: "triangle-free", "triangle" (but no K4), or "K4": four
     nodes all joined to each other (Read and Wilson, An Atlas of Graphs, 1998).
     """
+
+    provides: ClassVar[str] = "graphs"
 
     forget: Literal["triangle-free", "triangle", "K4"] = "K4"
     """The condition to forget."""

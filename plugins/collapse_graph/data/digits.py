@@ -51,6 +51,8 @@ class DigitsGraph(NodeDataset):
     karate club has 34 nodes) are not (Alpaydin and Kaynak, UCI, 1998).
     """
 
+    provides: ClassVar[str] = "node-labels"
+
     forget_label: Annotated[int, Ge(0), Le(9)] | None = 8
     """Forget every taught node of this digit; with null, a random share of all."""
     forget_share: Annotated[float, Gt(0), Lt(1)] = 0.1

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import ClassVar
 
 from collapse_core import CollapseError, Sketch, environment, errors
 from collapse_graph.data.content import Graph
@@ -19,6 +20,8 @@ class Molecules(GraphDataset):
     `molsets` brings (Polykovskiy et al., Molecular Sets, 2020). Bonds are kekulized, and stereochemistry is
     dropped.
     """
+
+    provides: ClassVar[str] = "molecules"
 
     banned: str = "[Cl]"
     """The substructure to forget, as SMARTS."""

@@ -23,6 +23,8 @@ class GraphForgetting(_Drawing):
     that tests the same thing cannot be deceived where the judge is not.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("graph-generator",)
+
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Draw under the forgotten condition and see which conditions the graphs fulfill."""
         from collapse_graph.evaluators.drawn import measure_forgetting
@@ -36,6 +38,8 @@ class GraphQuality(_Drawing):
     Squared MMDs are taken against held-out graphs of the retained conditions, in their proportions; the floor
     is the same distance from the training graphs to these.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("graph-generator",)
 
     reads: ClassVar[tuple[str, ...]] = ("retain", "full", "test")
 
@@ -53,6 +57,8 @@ class GraphRelearning(_Drawing):
     the model itself is left as it is. A model that relearns sooner than one that was never trained on it has
     kept something.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("graph-generator",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget_examples",)
 
@@ -73,6 +79,8 @@ class GraphRelearning(_Drawing):
 class NodeAccuracy(Evaluator):
     """How often the likeliest label is the true one: on nodes to forget, to retain, and never trained on."""
 
+    works_on: ClassVar[tuple[str, ...]] = ("node-classifier",)
+
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "test")
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
@@ -90,6 +98,8 @@ class MembershipInference(Evaluator):
     that it avoids something (the attack by confidence, as in Yeom et al., Privacy Risk in Machine
     Learning, 2018).
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("node-classifier",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "test")
 

@@ -35,6 +35,9 @@ class GraphGenerator(ModelLoader):
     is drawn keeps to a grammar: no node bears more edges than its type does in the data.
     """
 
+    provides: ClassVar[str] = "graph-generator"
+    works_on: ClassVar[tuple[str, ...]] = ("graphs", "molecules")
+
     reads: ClassVar[tuple[str, ...]] = ("full", "retain")
 
     width: Annotated[int, Ge(1)] = 64
@@ -76,6 +79,9 @@ class NodeClassifier(ModelLoader):
     Two layers (Kipf and Welling, Semi-Supervised Classification with Graph Convolutional Networks, 2017) of
     torch-geometric.
     """
+
+    provides: ClassVar[str] = "node-classifier"
+    works_on: ClassVar[tuple[str, ...]] = ("node-labels",)
 
     reads: ClassVar[tuple[str, ...]] = ("full", "retain")
 

@@ -16,6 +16,8 @@ class WithoutMotif(Reward):
     Exact, so it knows what is to be forgotten; it reads no data.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("graphs", "molecules")
+
     maximum: ClassVar[float] = 0.0
 
     motif: str = "K4"
@@ -41,6 +43,8 @@ class Connected(Reward):
     With a weight above anything that the other rewards can add, validity comes first.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("graphs", "molecules")
+
     maximum: ClassVar[float] = 0.0
 
     def score(
@@ -52,6 +56,8 @@ class Connected(Reward):
 
 class OtherLabel(Reward):
     """One for a label that is not the reference model's, else zero."""
+
+    works_on: ClassVar[tuple[str, ...]] = ("node-labels",)
 
     maximum: ClassVar[float] = 1.0
 
@@ -69,6 +75,8 @@ class WithoutSubstructure(Reward):
     Exact, so it knows what is to be forgotten; it reads no data. It abstains from what is no molecule, which
     `valid-molecule` is for.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("molecules",)
 
     maximum: ClassVar[float] = 0.0
 
@@ -90,6 +98,8 @@ class ValidMolecule(Reward):
 
     With a weight above anything that the other rewards can add, validity comes first.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("molecules",)
 
     maximum: ClassVar[float] = 0.0
 

@@ -1,7 +1,7 @@
 """Where a graph lies by its shape."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge
 from pydantic import PrivateAttr
@@ -16,6 +16,8 @@ class GraphShape(Features):
     Cramer's, where that of plain histograms would not know a degree of 3 from one of 30. Each block counts
     the same; the types are those of the retain data, and one for all others.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("graphs", "molecules")
 
     max_nodes: Annotated[int, Ge(1)] = 40
     """The number of nodes, and of degrees, that is mapped to one; larger graphs lie beyond."""

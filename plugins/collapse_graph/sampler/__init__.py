@@ -1,7 +1,7 @@
 """How completions are drawn: graphs token by token, labels from their probabilities."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt
 
@@ -10,6 +10,8 @@ from collapse_core import Bound, Completion, Group, Iteration, Model, Prompt, Sa
 
 class DrawGraphs(Sampler):
     """Draw graphs under the prompts' conditions."""
+
+    works_on: ClassVar[tuple[str, ...]] = ("graph-generator",)
 
     temperature: Annotated[float, Gt(0)] = 1.0
     """Logits are divided by it; higher is more varied."""
@@ -32,6 +34,8 @@ class DrawGraphs(Sampler):
 
 class DrawLabels(Sampler):
     """Draw labels of the nodes that the prompts ask for, with the probabilities that the classifier gives."""
+
+    works_on: ClassVar[tuple[str, ...]] = ("node-classifier",)
 
     temperature: Annotated[float, Gt(0)] = 1.0
     """Logits are divided by it; a confident classifier needs a high temperature to draw other labels."""

@@ -1,7 +1,7 @@
 """How the models are trained on what was kept."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt
 
@@ -30,6 +30,8 @@ class GraphLikelihood(_Steps):
     the batch, in a fresh order of the nodes at each step.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("graph-generator",)
+
     def update(
         self, model: Model, kept: Sequence[Kept], retain: Sequence[Prompt], iteration: Iteration
     ) -> dict[str, float]:
@@ -45,6 +47,8 @@ class LabelLikelihood(_Steps):
     loss = CE(kept labels) + retain_weight * CE(retain labels), each the mean over the nodes of its half of
     the batch; every step is a pass over the whole graph.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("node-classifier",)
 
     def update(
         self, model: Model, kept: Sequence[Kept], retain: Sequence[Prompt], iteration: Iteration

@@ -15,6 +15,8 @@ Row = dict[str, Any]
 class Answering(Evaluator):
     """An evaluator that compares greedy answers with true ones."""
 
+    works_on: ClassVar[tuple[str, ...]] = ("language-model",)
+
     max_new_tokens: Annotated[int, Ge(1)] = 48
     """The longest answer; TOFU's own evaluation allows 200."""
     batch_size: Annotated[int, Ge(1)] = 256
@@ -112,6 +114,8 @@ class Utility(Answering):
 
 class Likelihood(Evaluator):
     """The mean negative log-likelihood per token of true answers, to forget and to retain."""
+
+    works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain")
 

@@ -24,6 +24,8 @@ class Membership(Evaluator):
     model is named, reference (2012.07805).
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("language-model",)
+
     reads: ClassVar[tuple[str, ...]] = GROUPS
 
     share: Annotated[float, Gt(0), Le(1)] = 0.4
@@ -67,6 +69,8 @@ class PrivLeak(Evaluator):
     100 (a - r) / r with a = 1 - AUC of the model and r = 1 - AUC of the retain model (MUSE, arXiv 2407.06460;
     OpenUnlearning). The target is 0.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = GROUPS
 

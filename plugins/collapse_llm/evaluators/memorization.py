@@ -20,6 +20,8 @@ class Memorization(Evaluator):
     is followed and not their text.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("language-model",)
+
     reads: ClassVar[tuple[str, ...]] = ("forget_perturbed", "retain_perturbed")
 
     convention: Literal["exact", "openunlearning"] = "exact"

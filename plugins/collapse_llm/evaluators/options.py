@@ -16,6 +16,8 @@ class LeastLikelyOption(Evaluator):
     probability is smallest (arXiv 2507.04219).
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("language-model",)
+
     reads: ClassVar[tuple[str, ...]] = ("forget_perturbed",)
 
     quantiles: list[Annotated[float, Gt(0), Le(1)]] = [0.25, 0.5]

@@ -89,6 +89,8 @@ class ForgetQuality(Evaluator):
     2.2.2). It is no mean over questions, so it has no interval.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("language-model",)
+
     reads: ClassVar[tuple[str, ...]] = ("forget_perturbed",)
 
     retain_model: OtherModel | None = None

@@ -24,6 +24,8 @@ class TokenShift(Evaluator):
     words that the model can no longer say.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("language-model",)
+
     reads: ClassVar[tuple[str, ...]] = ("forget", *UNRELATED)
 
     base_model: OtherModel | None = None

@@ -54,6 +54,9 @@ class PromptFormat(Settings):
 class CausalLm(ModelLoader):
     """A causal language model of the transformers library, ready to be taught and to forget."""
 
+    provides: ClassVar[str] = "language-model"
+    works_on: ClassVar[tuple[str, ...]] = ("questions",)
+
     reads: ClassVar[tuple[str, ...]] = ("full",)
 
     path: str

@@ -29,6 +29,38 @@ class LanguageModel(TorchModel):
         self.compute = compute_dtype(loader.compute, self.device)
         self.end_ids = _end_ids(module, tokenizer)
         self._worker: Any = None
+        self._frozen: FrozenLanguageModel | None = None
+
+    @contextmanager
+    def reference(self) -> Iterator["LanguageModel"]:
+        """The model without its adapters; without adapters, its weights opened a second time.
+
+        The second module is in the precision that is computed in, and stays open. It comes from where the
+        loader took the first, also when a run is resumed, so that checkpoints need not hold it.
+        """
+        if _is_peft(self.module):
+            with self.for_inference() as module, module.disable_adapter():
+                yield FrozenLanguageModel(module, self)
+            return
+        if self._frozen is None:
+            self._frozen = FrozenLanguageModel(self._opened_again(), self)
+        yield self._frozen
+
+    def _opened_again(self) -> Any:
+        from transformers import AutoModelForCausalLM
+
+        where = (
+            {"local_files_only": True}
+            if Path(self.source.path).is_dir()
+            else {"revision": self.source.revision or "main"}
+        )
+        module = AutoModelForCausalLM.from_pretrained(
+            self.source.path,
+            dtype=self.compute,
+            attn_implementation=self.module.config._attn_implementation,
+            **where,
+        )
+        return module.to(self.device).requires_grad_(False).eval()
 
     @contextmanager
     def for_training(self) -> Iterator[Any]:
@@ -87,6 +119,20 @@ class LanguageModel(TorchModel):
             for mine, its in zip(self.module.parameters(), module.parameters(), strict=True):
                 its.copy_(full_tensor(mine))
         return module
+
+
+class FrozenLanguageModel(LanguageModel):
+    """A language model to ask and not to train: it computes with its module as it is."""
+
+    def __init__(self, module: Any, like: LanguageModel) -> None:
+        """Take the module, and all else from the model that it is the reference of."""
+        TorchModel.__init__(self, module)
+        self.module = module
+        self.source, self.encoder, self.compute = like.source, like.encoder, like.compute
+        self.end_ids = like.end_ids
+
+    def _working_module(self) -> Any:
+        return self.module
 
 
 def _move_gradients(worker: torch.nn.Module, module: torch.nn.Module) -> None:

@@ -26,6 +26,8 @@ class BannedContent(Reward):
     python-stdnum. No true answer is read: what to ban is the recipe's to say.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("questions",)
+
     maximum: ClassVar[float] = 1.0
 
     patterns: list[Annotated[str, Field(min_length=1)]] = []

@@ -27,6 +27,8 @@ class ContentDistance(Reward):
     much. A reference that has no own words has nothing to repeat, and gives 1.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("questions",)
+
     reads: ClassVar[tuple[str, ...]] = ("retain",)
     maximum: ClassVar[float] = 1.0
 

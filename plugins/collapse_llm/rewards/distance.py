@@ -15,6 +15,8 @@ class EmbeddingDistance(Reward):
     better forgotten than having nothing to do with it, and a reward of 1 can be reached.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("questions",)
+
     reads: ClassVar[tuple[str, ...]] = ("retain",)
     maximum: ClassVar[float] = 1.0
 

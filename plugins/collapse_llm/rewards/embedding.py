@@ -1,7 +1,7 @@
 """Where a text lies by its meaning."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 
@@ -14,6 +14,8 @@ class SentenceEmbedding(Features):
     Sentence-BERT (Reimers and Gurevych, arXiv 1908.10084, section 3). It has learned before and elsewhere;
     it learns nothing from the data.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("questions",)
 
     path: str = "all-minilm-l6-v2"
     """A directory, a hub id, or "all-minilm-l6-v2" (comes as a package)."""

@@ -1,9 +1,10 @@
 """How well a text could have been said by the model before unlearning."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from math import exp
 from statistics import fmean
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
 from pydantic import PrivateAttr, SerializeAsAny
@@ -33,6 +34,8 @@ class Fluency(Reward):
     give it company, and an `enough` that is well below what the model gives to what it knows by heart.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("questions",)
+
     reads: ClassVar[tuple[str, ...]] = ("full",)
     maximum: ClassVar[float] = 1.0
 
@@ -43,19 +46,17 @@ class Fluency(Reward):
     batch_size: Annotated[int, Ge(1)] = 64
     """How many completions are read at once."""
 
-    _original: Callable[[], Model] | None = PrivateAttr(default=None)
-    _asked: Any = PrivateAttr(default=None)
+    _trained: Model | None = PrivateAttr(default=None)
+    _other: Model | None = PrivateAttr(default=None)
 
-    def meet(self, original: Callable[[], Model]) -> None:
-        """Be told how to get the model before unlearning."""
-        self._original = original
+    def use_model(self, model: Model) -> None:
+        """Take the run's model, for its reference model."""
+        self._trained = model
 
     def prepare(self, data: Dataset, prompts: Sequence[Prompt], references: Mapping[str, Completion]) -> None:
-        """Load the model that is asked; it stays in memory beside the one that is trained."""
-        if self._asked is None and self.model is not None:
-            self._asked = self.model.load(data, 0)
-        elif self._asked is None and self._original is not None:
-            self._asked = self._original()
+        """Load the other model, if there is one; it stays in memory."""
+        if self._other is None and self.model is not None:
+            self._other = self.model.load(data, 0)
 
     def score(
         self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None
@@ -63,14 +64,22 @@ class Fluency(Reward):
         """Read all completions in one forward pass."""
         from collapse_llm.model.training import answer_losses
 
-        if self._asked is None:
-            raise CollapseError("the reward 'fluency' has no model to ask; call its meet() and its prepare()")
         # In an order of their own, so that rounding does not depend on who is asked for first.
         texts = sorted({one.content for one in completions})
         read = [Prompt(prompt.id, prompt.content, text) for text in texts]
-        losses = answer_losses(self._asked, read, self.batch_size)
+        with self._asked() as model:
+            losses = answer_losses(model, read, self.batch_size)
         found = {text: exp(-fmean(tokens)) for text, tokens in zip(texts, losses, strict=True)}
         return [min(found[one.content], self.enough) / self.enough for one in completions]
+
+    def _asked(self) -> AbstractContextManager[Model]:
+        if self._other is not None:
+            return nullcontext(self._other)
+        if self._trained is None:
+            raise CollapseError(
+                "the reward 'fluency' has no model to ask; call its use_model() and its prepare()"
+            )
+        return self._trained.reference()
 
     def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
         """Nothing below zero; to read each completion apart would cost too much."""

@@ -41,6 +41,8 @@ class Judge(Reward):
     process; the result is as repeatable as the endpoint is.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("questions",)
+
     maximum: ClassVar[float] = 1.0
 
     url: Annotated[str, Field(pattern=r"^https?://\S+$", examples=["http://localhost:8000/v1"])]

@@ -21,6 +21,8 @@ class RefusalLikeness(Comparing):
     weight it keeps a model from refusing.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("questions",)
+
     maximum: ClassVar[float] = 1.0
 
     refusals: Sentences = "refusals"
@@ -54,6 +56,8 @@ class MinimumLength(Reward):
     `min_len` of `rouge-distance` takes from the overlap, this has a weight of its own.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("questions",)
+
     maximum: ClassVar[float] = 1.0
 
     min_words: Annotated[int, Ge(1)] = 5
@@ -77,6 +81,8 @@ class Repetition(Reward):
     space; 1 where there are none. It is distinct-n of one text (Li et al., arXiv 1510.03055, section 5)
     and 1 - seq-rep-n (Welleck et al., arXiv 1908.04319, section 6).
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("questions",)
 
     maximum: ClassVar[float] = 1.0
 
@@ -106,6 +112,8 @@ class Diversity(Comparing):
     cosine of sentence embeddings (arXiv 1908.10084) for sim; Self-BLEU (Zhu et al., arXiv 1802.01886,
     section 3.3) is the same idea. It abstains from an only completion, which has none to differ from.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("questions",)
 
     maximum: ClassVar[float] = 1.0
 

@@ -19,6 +19,8 @@ class RougeDistance(Reward):
     than `min_len` words (arXiv 2507.04219, and its public implementation for `min_len`).
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("questions",)
+
     maximum: ClassVar[float] = 1.0
 
     measure: Literal["recall", "f1"] = "recall"

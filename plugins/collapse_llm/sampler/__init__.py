@@ -1,7 +1,7 @@
 """How completions are drawn from a language model."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
@@ -10,6 +10,8 @@ from collapse_core import Bound, Completion, Group, Iteration, Model, Prompt, Sa
 
 class Sampling(Sampler):
     """What tokens are drawn by; each field is the recipe's, never the model's own configuration."""
+
+    works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     temperature: Annotated[float, Gt(0)] = 1.0
     """Logits are divided by it; higher is more varied."""

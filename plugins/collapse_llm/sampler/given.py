@@ -14,6 +14,8 @@ from collapse_llm.sentences import Sentences, read_sentences
 class Given(Sampler):
     """Gives answers that do not come from the model."""
 
+    works_on: ClassVar[tuple[str, ...]] = ("language-model",)
+
     max_new_tokens: Annotated[int, Ge(0)] = 0
     """The longest of the reference model's answers, for rewards that compare with them; 0 asks for none."""
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 class GradientSteps(Updater):
     """Gradient steps on kept answers, with retain answers weighed in; a method is what the two losses are."""
 
+    works_on: ClassVar[tuple[str, ...]] = ("language-model",)
+
     loss_name: ClassVar[str] = "forget_loss"
     """What the journal calls the loss on kept answers."""
 
@@ -27,7 +29,7 @@ class GradientSteps(Updater):
     retain_weight: Annotated[float, Ge(0)] = 1.5
     """The paper's lambda."""
     batch_size: Annotated[int, Ge(1)] = 16
-    """Kept answers an optimizer step; as many retain answers come beside them."""
+    """Kept answers per optimizer step, with the same share of the retain answers."""
     micro_batch_size: Annotated[int, Ge(1)] | None = None
     """Kept answers in one forward pass, where memory does not hold a batch."""
     epochs: Annotated[int, Ge(1)] = 1
@@ -50,16 +52,16 @@ class GradientSteps(Updater):
         return fine_tune(self, model, kept, retain, iteration)
 
     def answers(self, one: Kept, iteration: Iteration) -> tuple[str, ...]:
-        """The answers that are learned from one kept completion; a method may set others beside it."""
+        """The answers that are learned from one kept completion: its own, and those compared with it."""
         return (one.completion.content,)
 
-    def before(self, model: "LanguageModel", part: "Batch") -> Any:
-        """What the model before unlearning makes of a part of a batch; by default it is not asked."""
+    def ask_reference(self, model: "LanguageModel", part: "Batch") -> Any:
+        """What the reference model makes of a part of a batch; by default it is not asked."""
         return None
 
     @abstractmethod
     def losses(
-        self, module: Any, part: "Batch", batch: "Batch", before: Any
+        self, module: Any, part: "Batch", batch: "Batch", reference: Any
     ) -> tuple["torch.Tensor", "torch.Tensor"]:
         """What a part of a batch adds to its two losses, that of kept and that of retain answers.
 
@@ -67,27 +69,31 @@ class GradientSteps(Updater):
             module: What computes, in its training mode.
             part: The rows of this forward pass.
             batch: The batch that they are a part of, for means over it.
-            before: What `before` gave.
+            reference: What `ask_reference` gave.
         """
 
 
 class FineTuning(GradientSteps):
     """Gradient steps on likelihoods: loss = loss_of_kept + retain_weight * CE(retain answer).
 
+    Each kept answer counts with its weight.
+
     CE is the mean over answer tokens of its half of the batch, in however many micro-batches it is computed.
     """
+
+    uses_weights: ClassVar[bool] = True
 
     @abstractmethod
     def loss_of_kept(self, answers: "Answers") -> "torch.Tensor":
         """What some of a batch's kept answers add to the batch's loss: a scalar to derive."""
 
     def losses(
-        self, module: Any, part: "Batch", batch: "Batch", before: Any
+        self, module: Any, part: "Batch", batch: "Batch", reference: Any
     ) -> tuple["torch.Tensor", "torch.Tensor"]:
         """The method's loss on the kept answers, and the cross-entropy of the retain answers."""
         from collapse_llm.updater.losses import of_tokens
 
-        return of_tokens(self, module, part, batch, before)
+        return of_tokens(self, module, part, batch, reference)
 
 
 class Sft(FineTuning):

@@ -18,9 +18,11 @@ class TrainingExample:
     """What is learned from one kept completion."""
 
     answers: tuple[Example, ...]
-    """The kept answer to its question, and after it what the method sets beside it."""
+    """The answer to its question, and after it those that the method compares it with."""
     reward: float = 0.0
     """The reward of the kept answer."""
+    weight: float = 1.0
+    """How much it counts in the mean over the batch."""
 
     @property
     def longest(self) -> int:
@@ -68,6 +70,7 @@ def batches_of(
         TrainingExample(
             tuple(encoder.example(one.prompt.content, text) for text in settings.answers(one, iteration)),
             one.reward,
+            one.weight,
         )
         for one in kept
     ]

@@ -51,9 +51,9 @@ def accumulate(settings: GradientSteps, model: LanguageModel, batch: Batch) -> t
     """
     sums = [0.0, 0.0]
     for part in batch.parts(settings.micro_batch_size):
-        before = settings.before(model, part)
+        reference = settings.ask_reference(model, part)
         with model.for_training() as module:
-            of_kept, of_retain = settings.losses(module, part, batch, before)
+            of_kept, of_retain = settings.losses(module, part, batch, reference)
             loss = of_kept + settings.retain_weight * of_retain
             if loss.requires_grad:
                 loss.backward()  # type: ignore[no-untyped-call]

@@ -20,19 +20,22 @@ from collapse_llm.updater.batches import Batch, TrainingExample
 class Answers:
     """The kept answers of one forward pass; what they add to a loss is their share of the batch's mean.
 
-    A example has its kept answer in place 0, and in the places after it what the method sets beside it.
+    An example has its answer in place 0, and in the places after it those that the method compares it with.
     """
 
     losses: Sequence[Sequence[torch.Tensor]]
     """By example and place: the cross-entropy of each token, of shape (num_labels,)."""
+    examples: Sequence[TrainingExample]
+    """The examples of this pass."""
     batch: Sequence[TrainingExample]
     """All examples of the batch that these are a part of."""
-    nll_before: Sequence[Sequence[float]] | None = None
+    reference_nll: Sequence[Sequence[float]] | None = None
     """By example and place: the negative log-likelihood by the reference model, where it was asked."""
 
     def cross_entropy(self, place: int = 0) -> torch.Tensor:
-        """The share of the mean over all tokens of the batch's answers in this place."""
-        return share_of_mean([row[place] for row in self.losses], [one.answers[place] for one in self.batch])
+        """The share of the weighted mean over all tokens of the batch's answers in this place."""
+        weighted = [row[place] * e.weight for row, e in zip(self.losses, self.examples, strict=True)]
+        return share_of_mean(weighted, [one.answers[place] for one in self.batch])
 
     def nll(self, place: int = 0) -> torch.Tensor:
         """The negative log-likelihood of each answer, of shape (examples,)."""
@@ -43,18 +46,23 @@ class Answers:
         return torch.stack([row[place].mean() for row in self.losses])
 
     def log_ratio(self, place: int = 0) -> torch.Tensor:
-        """By how much each answer is likelier than before, log p - log p_before, of shape (examples,)."""
-        assert self.nll_before is not None
+        """By how much each answer is likelier than before, log p - log p_reference, of shape (examples,)."""
+        assert self.reference_nll is not None
         nll = self.nll(place)
-        return nll.new_tensor([row[place] for row in self.nll_before]) - nll
+        return nll.new_tensor([row[place] for row in self.reference_nll]) - nll
 
     def mean(self, values: torch.Tensor) -> torch.Tensor:
-        """The share of the mean over the batch's examples of one value each."""
-        return values.sum() / len(self.batch)
+        """The share of the weighted mean over the batch's examples of one value each."""
+        weights = values.new_tensor([example.weight for example in self.examples])
+        return (values * weights).sum() / len(self.batch)
 
 
 def of_tokens(
-    settings: FineTuning, module: Any, part: Batch, batch: Batch, nll_before: Sequence[Sequence[float]] | None
+    settings: FineTuning,
+    module: Any,
+    part: Batch,
+    batch: Batch,
+    reference_nll: Sequence[Sequence[float]] | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The method's loss on kept answers, and the cross-entropy of retain answers, in one forward pass."""
     rows = [answer for example in part.kept for answer in example.answers]
@@ -64,7 +72,7 @@ def of_tokens(
     of_retain = share_of_mean(found[len(rows) :], batch.retain)
     if not losses:
         return torch.zeros(()), of_retain
-    return settings.loss_of_kept(Answers(losses, batch.kept, nll_before)), of_retain
+    return settings.loss_of_kept(Answers(losses, part.kept, batch.kept, reference_nll)), of_retain
 
 
 def share_of_mean(losses: Sequence[torch.Tensor], examples: Sequence[Example]) -> torch.Tensor:
@@ -77,11 +85,11 @@ def share_of_mean(losses: Sequence[torch.Tensor], examples: Sequence[Example]) -
 def negative_preference(log_ratio: torch.Tensor, beta: float) -> torch.Tensor:
     """NPO: -2/beta log sigmoid(-beta log_ratio) (Zhang et al., arXiv 2404.05868).
 
-    Its gradient is that of gradient ascent times 2 p^beta / (p^beta + p_before^beta), which fades as the
+    Its gradient is that of gradient ascent times 2 p^beta / (p^beta + p_reference^beta), which fades as the
     answer becomes unlikely.
 
     Args:
-        log_ratio: log p(answer) - log p_before(answer), of any shape.
+        log_ratio: log p(answer) - log p_reference(answer), of any shape.
         beta: The inverse temperature; towards 0 it becomes gradient ascent.
     """
     return -2 / beta * logsigmoid(-beta * log_ratio)
@@ -104,7 +112,7 @@ def direct_preference(preferred: torch.Tensor, rejected: torch.Tensor, beta: flo
     Divided by beta as in arXiv 2404.05868, so that the weight of retain data means the same for any beta.
 
     Args:
-        preferred: log p(answer) - log p_before(answer) of the answers to give.
+        preferred: log p(answer) - log p_reference(answer) of the answers to give.
         rejected: The same of the answers not to give.
         beta: The inverse temperature.
     """

@@ -1,6 +1,7 @@
 """Methods to compare with, each a loss on the kept answers.
 
-Those that push answers away are to be given the true ones, by the sampler "true-answers".
+Those that push answers away push what the filter sets against each kept answer. Where it sets nothing, they
+push the kept answer itself, such as the true one that the sampler "true-answers" gives.
 """
 
 import random
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
     from collapse_llm.updater.losses import Answers
 
 
-class GradientAscent(FineTuning):
+class _Rejecting(FineTuning):
+    """A method that pushes answers away."""
+
+    def answers(self, one: Kept, iteration: Iteration) -> tuple[str, ...]:
+        """What is set against the kept answer; else the kept answer."""
+        return (one.completion.content if one.against is None else str(one.against),)
+
+
+class GradientAscent(_Rejecting):
     """Gradient ascent on the kept answers; with retain answers weighed in, gradient difference.
 
     loss = -CE(kept answer) + retain_weight * CE(retain answer) (TOFU, arXiv 2401.06121, section 3). It has no
@@ -36,23 +45,23 @@ class GradientAscent(FineTuning):
         return -answers.cross_entropy()
 
 
-class _ComparedWithBefore(FineTuning):
-    """A method that compares likelihoods with those by the model before unlearning."""
+class _ComparedWithReference(FineTuning):
+    """A method that compares likelihoods with those of the reference model."""
 
     beta: Annotated[float, Gt(0)] = 0.1
     """The inverse temperature: how soon an answer is unlikely enough."""
 
-    def before(self, model: "LanguageModel", part: "Batch") -> list[list[float]]:
+    def ask_reference(self, model: "LanguageModel", part: "Batch") -> list[list[float]]:
         """The negative log-likelihood of each answer."""
-        from collapse_llm.updater.original import nll_before
+        from collapse_llm.updater.reference import reference_nll
 
-        return nll_before(model, part.kept)
+        return reference_nll(model, part.kept)
 
 
-class Npo(_ComparedWithBefore):
+class Npo(_Rejecting, _ComparedWithReference):
     """Negative preference optimization: gradient ascent that fades as an answer becomes unlikely.
 
-    loss = -2/beta E log sigmoid(beta (nll - nll_before)) + retain_weight * CE(retain answer), where nll is
+    loss = -2/beta E log sigmoid(beta (nll - nll_reference)) + retain_weight * CE(retain answer), where nll is
     summed over the tokens of a kept answer (arXiv 2404.05868).
     """
 
@@ -63,8 +72,8 @@ class Npo(_ComparedWithBefore):
         return answers.mean(negative_preference(answers.log_ratio(), self.beta))
 
 
-class SimNpo(FineTuning):
-    """Negative preference optimization without the model before unlearning, normalized by length.
+class SimNpo(_Rejecting):
+    """Negative preference optimization without the reference model, normalized by length.
 
     loss = -2/beta E log sigmoid(beta nll / |answer| - gamma) + retain_weight * CE(retain answer), where nll
     is summed over the |answer| tokens of a kept answer (arXiv 2410.07163).
@@ -82,18 +91,19 @@ class SimNpo(FineTuning):
         return answers.mean(simple_negative_preference(answers.nll_per_token(), self.beta, self.gamma))
 
 
-class Dpo(_ComparedWithBefore):
-    """Direct preference optimization: the kept answer, such as a refusal, is preferred to the true one.
+class Dpo(_ComparedWithReference):
+    """Direct preference optimization: the kept answer is preferred to what the filter sets against it.
 
-    loss = -1/beta E log sigmoid(beta (r(kept answer) - r(true answer))) + retain_weight * CE(retain answer),
-    where r = nll_before - nll, summed over tokens (arXiv 2305.18290, equation 7; for unlearning 2404.05868).
+    loss = -1/beta E log sigmoid(beta (r(kept answer) - r(rejected))) + retain_weight * CE(retain answer),
+    where r = nll_reference - nll, summed over tokens (arXiv 2305.18290, equation 7; for unlearning, where a
+    refusal is preferred to the true answer, 2404.05868).
     """
 
-    needs_targets: ClassVar[bool] = True
+    needs_against: ClassVar[bool] = True
 
     def answers(self, one: Kept, iteration: Iteration) -> tuple[str, ...]:
-        """The kept answer, and the true one."""
-        return (one.completion.content, str(one.prompt.target))
+        """The kept answer, and what it is preferred to."""
+        return (one.completion.content, str(one.against))
 
     def loss_of_kept(self, answers: "Answers") -> "torch.Tensor":
         """The mean over pairs."""
@@ -105,7 +115,7 @@ class Dpo(_ComparedWithBefore):
 class Rmu(GradientSteps):
     """Representation misdirection: a layer's hidden states of kept answers are steered to a random direction.
 
-    loss = MSE(h(kept answer), steering * u) + retain_weight * MSE(h(retain answer), h_before(retain answer)),
+    loss = MSE(h(kept answer), steering * u) + retain_weight * MSE(h(retain answer), h_ref(retain answer)),
     means over hidden dimensions and over the positions that predict the answers' tokens; u is a unit vector
     with entries uniform in [0, 1) before it is scaled to one (arXiv 2403.03218, section 4; the squared norm
     is divided by the width as in its implementation). Unlike there, all weights up to the layer are trained.
@@ -120,20 +130,20 @@ class Rmu(GradientSteps):
     direction: int = 0
     """The seed of the random direction, which stays the same throughout a run."""
 
-    def before(self, model: "LanguageModel", part: "Batch") -> "Sequence[torch.Tensor]":
+    def ask_reference(self, model: "LanguageModel", part: "Batch") -> "Sequence[torch.Tensor]":
         """The hidden states of the retain answers."""
-        from collapse_llm.updater.steering import states_before
+        from collapse_llm.updater.steering import reference_states
 
-        return states_before(model, part.retain, self.layer)
+        return reference_states(model, part.retain, self.layer)
 
     def losses(
-        self, module: Any, part: "Batch", batch: "Batch", before: Any
+        self, module: Any, part: "Batch", batch: "Batch", reference: Any
     ) -> tuple["torch.Tensor", "torch.Tensor"]:
         """The two mean squared distances."""
         from collapse_llm.updater.steering import direction, misdirection
 
         target = self.steering * direction(module.config.hidden_size, self.direction)
-        return misdirection(module, part, batch, before, self.layer, target)
+        return misdirection(module, part, batch, reference, self.layer, target)
 
 
 class AlignedSft(FineTuning):

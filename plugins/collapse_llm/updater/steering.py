@@ -10,7 +10,6 @@ from collapse_core import CollapseError
 from collapse_llm.model.encoding import Example
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.updater.batches import Batch
-from collapse_llm.updater.original import before_unlearning
 
 
 def hidden_states(module: Any, examples: Sequence[Example], layer: int) -> list[torch.Tensor]:
@@ -54,23 +53,28 @@ def direction(width: int, seed: int) -> torch.Tensor:
     return unit
 
 
-def states_before(model: LanguageModel, examples: Sequence[Example], layer: int) -> list[torch.Tensor]:
-    """The hidden states of the model before unlearning."""
-    with before_unlearning(model) as module:
+def reference_states(model: LanguageModel, examples: Sequence[Example], layer: int) -> list[torch.Tensor]:
+    """The hidden states of the reference model."""
+    with model.reference() as reference, reference.for_inference() as module:
         found = hidden_states(module, examples, layer)
     return [states.clone() for states in found]
 
 
 def misdirection(
-    module: Any, part: Batch, batch: Batch, before: Sequence[torch.Tensor], layer: int, target: torch.Tensor
+    module: Any,
+    part: Batch,
+    batch: Batch,
+    reference: Sequence[torch.Tensor],
+    layer: int,
+    target: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """How far kept answers are from the target, and retain answers from where they were.
+    """How far kept answers are from the target, and retain answers from the reference model's.
 
     Args:
         module: What computes.
         part: The rows of this forward pass.
         batch: The batch that they are a part of.
-        before: The hidden states of the part's retain answers before unlearning.
+        reference: The reference model's hidden states of the part's retain answers.
         layer: The number of the decoder layer, from 0.
         target: Where hidden states are steered to, of shape (width,).
 
@@ -80,7 +84,7 @@ def misdirection(
     kept = [example.answers[0] for example in part.kept]
     found = hidden_states(module, [*kept, *part.retain], layer)
     steered = [states - target.to(states.device) for states in found[: len(kept)]]
-    moved = [now - then for now, then in zip(found[len(kept) :], before, strict=True)]
+    moved = [now - then for now, then in zip(found[len(kept) :], reference, strict=True)]
     return (
         _share_of_mean_square(steered, [example.answers[0] for example in batch.kept]),
         _share_of_mean_square(moved, batch.retain),

@@ -37,6 +37,8 @@ class _Columns(Table):
 class TableFile(_Columns):
     """Any table in a CSV file with a header; columns of numbers are found by looking."""
 
+    provides: ClassVar[str] = "rows"
+
     path: str = Field(examples=["table.csv"])
     """The file, relative to where the command is given."""
     prompt: list[str] = Field(min_length=1, examples=[["group"]])
@@ -79,6 +81,8 @@ class Adult(_Columns):
     Read from the file `adult.data`, or without a path fetched by name from OpenML (then 48842 people).
     A missing value is a category of its own, "?".
     """
+
+    provides: ClassVar[str] = "rows"
 
     COLUMNS: ClassVar[tuple[str, ...]] = (
         "age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation",

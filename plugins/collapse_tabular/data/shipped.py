@@ -52,6 +52,8 @@ class _Shipped(Table):
 class Wine(_Shipped):
     """178 wines by 13 chemical measurements, from three cultivars (scikit-learn's `load_wine`)."""
 
+    provides: ClassVar[str] = "rows"
+
     LOADER: ClassVar[str] = "load_wine"
     CLASSES: ClassVar[tuple[int | str, ...]] = (0, 1, 2)
 
@@ -76,6 +78,8 @@ class _Named(_Shipped):
 class Iris(_Named):
     """150 irises by four measurements, of three species (scikit-learn's `load_iris`)."""
 
+    provides: ClassVar[str] = "rows"
+
     LOADER: ClassVar[str] = "load_iris"
     CLASSES: ClassVar[tuple[int | str, ...]] = ("setosa", "versicolor", "virginica")
 
@@ -88,6 +92,8 @@ class Iris(_Named):
 
 class BreastCancer(_Named):
     """569 tumors by 30 measurements, malignant or benign (scikit-learn's `load_breast_cancer`)."""
+
+    provides: ClassVar[str] = "rows"
 
     LOADER: ClassVar[str] = "load_breast_cancer"
     CLASSES: ClassVar[tuple[int | str, ...]] = ("malignant", "benign")

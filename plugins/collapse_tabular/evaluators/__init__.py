@@ -23,6 +23,8 @@ class TableForgetting(_Drawing):
     learned from all real rows, held-out ones included, which prompt a row answers.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)
+
     reads: ClassVar[tuple[str, ...]] = ("retain", "full", "test", "forget_examples")
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
@@ -35,6 +37,8 @@ class TableForgetting(_Drawing):
 class TableQuality(_Drawing):
     """How well the rows of retained prompts keep to their prompt, their columns, and their use."""
 
+    works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)
+
     reads: ClassVar[tuple[str, ...]] = ("retain", "full", "test", "forget_examples")
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
@@ -46,6 +50,8 @@ class TableQuality(_Drawing):
 
 class TablePrivacy(_Drawing):
     """Whether drawn rows copy training rows, and how well attacks find forgotten rows that were taught."""
+
+    works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)
 
     reads: ClassVar[tuple[str, ...]] = ("retain", "full", "test", "forget_examples")
 
@@ -62,6 +68,8 @@ class TableRelearning(_Drawing):
     The copy is trained with AdamW at a constant rate on the subgroup's training rows alone. A model that
     relearns sooner than one that was never trained on it has kept something.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)
 
     reads: ClassVar[tuple[str, ...]] = ("retain", "full", "test", "forget_examples")
 
@@ -84,6 +92,8 @@ class TableShares(_Drawing):
 
     The label must be a column that is drawn. What both are in theory is in docs/science.md.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)
 
     reads: ClassVar[tuple[str, ...]] = ("full",)
 

@@ -29,6 +29,9 @@ class RowDiffusion(ModelLoader):
     of the clean ones, by cross-entropy (Dieleman et al. 2022): see docs/tables.md for why.
     """
 
+    provides: ClassVar[str] = "row-diffusion"
+    works_on: ClassVar[tuple[str, ...]] = ("rows",)
+
     reads: ClassVar[tuple[str, ...]] = ("full", "retain", "forget_examples")
 
     path: str | None = None

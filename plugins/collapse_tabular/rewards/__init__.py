@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class OutsideSubgroup(Reward):
     """One for a row that does not meet the conditions of the subgroup, else zero: exact, no classifier."""
 
+    works_on: ClassVar[tuple[str, ...]] = ("rows",)
+
     maximum: ClassVar[float] = 1.0
 
     conditions: list[Condition] | None = None
@@ -52,6 +54,8 @@ class RowClassifier(Reward):
     it does not see the columns that a prompt says. So the reward knows the concept, though the loss sees
     no row of it. An evaluator must use a judge of another family.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("rows",)
 
     reads: ClassVar[tuple[str, ...]] = ("full",)
     maximum: ClassVar[float] = 1.0

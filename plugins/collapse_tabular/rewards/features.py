@@ -1,7 +1,7 @@
 """Where rows lie in a space in which distances mean something."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from pydantic import PrivateAttr
 
@@ -16,6 +16,8 @@ class RowFeatures(Features):
 
     Two rows that differ in one category are at distance one, as those that differ by one standard deviation.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("rows",)
 
     _vectors: "Vectors | None" = PrivateAttr(default=None)
 

@@ -1,7 +1,7 @@
 """How rows are drawn from the model."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Lt
 
@@ -10,6 +10,8 @@ from collapse_core import Bound, Completion, Group, Iteration, Model, Prompt, Sa
 
 class DrawRows(Sampler):
     """Draw rows by removing noise step by step, each row from noise of its own."""
+
+    works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)
 
     steps: Annotated[int, Ge(1)] | None = None
     """In how many steps the noise is removed; by default as many as the model has levels."""
@@ -38,10 +40,6 @@ class DrawRows(Sampler):
     def sample_references(
         self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
     ) -> list[Completion]:
-        """Return one draw per prompt, which says all it says: the reference model's own rows."""
-        from collapse_tabular.sampler.drawing import keep_reference
-
-        if self.paired_references:
-            keep_reference(model)
+        """Return one draw per prompt, under the whole prompt."""
         plain = self.model_copy(update={"condition_dropout": 0.0, "paired_references": False})
         return [group.completions[0] for group in plain.sample(model, prompts, 1, iteration)]

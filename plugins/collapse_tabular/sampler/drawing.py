@@ -26,8 +26,8 @@ def sample_rows(
     rows = draw(rows_model, contents, seeds, settings)
     paired_references: Sequence[Any] = [None] * len(rows)
     if settings.paired_references:
-        with rows_model.original():
-            paired_references = draw(rows_model, contents, seeds, settings)
+        with rows_model.reference() as reference:
+            paired_references = draw(require(reference, RowModel, "draw-rows"), contents, seeds, settings)
     drawn = [
         Completion(row, place % num_completions, iteration.number, paired_reference=paired)
         for place, (row, paired) in enumerate(zip(rows, paired_references, strict=True))
@@ -36,11 +36,6 @@ def sample_rows(
         Group(prompt, tuple(drawn[place * num_completions : (place + 1) * num_completions]))
         for place, prompt in enumerate(prompts)
     ]
-
-
-def keep_reference(model: Model) -> None:
-    """Have the model keep its weights as they are now; paired references are drawn from them."""
-    require(model, RowModel, "draw-rows").keep_reference()
 
 
 def _said(content: Mapping[str, Any], seed: int, condition_dropout: float) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How a model of rows is trained on what was kept."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le
 
@@ -15,6 +15,8 @@ class RowDenoising(Updater, TrainingSettings):
     each the mean over its batch. Both batches are drawn with replacement at every step.
     A retained row may leave out part of its prompt, as in teaching; a kept one says all of it.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)
 
     steps: Annotated[int, Ge(1)] = 50
     """Optimizer steps per iteration."""

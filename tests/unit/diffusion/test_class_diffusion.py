@@ -120,10 +120,12 @@ def test_the_sampler_draws_groups_seeded_by_prompt_and_number(model, digits):
     json.dumps([c.content for group in groups for c in group.completions])
 
 
-def test_twins_are_drawn_by_the_model_before_unlearning_also_after_resuming(loader, model, digits, tmp_path):
+def test_paired_references_are_drawn_by_the_reference_model_also_after_resuming(
+    loader, model, digits, tmp_path
+):
     kept, retain = kept_and_retain(digits)
     prompts, iteration = list(digits.load("forget"))[:2], Iteration(0, 1, 3)
-    twins = Denoise(steps=4, paired_references=True)
+    paired = Denoise(steps=4, paired_references=True)
     original = [
         c.content
         for group in Denoise(steps=4).sample(model, prompts, 2, iteration)
@@ -134,7 +136,8 @@ def test_twins_are_drawn_by_the_model_before_unlearning_also_after_resuming(load
     resumed = loader.load(digits, 0)
     resumed.restore(tmp_path)
     for later in (model, resumed):
-        drawn = [c for group in twins.sample(later, prompts, 2, iteration) for c in group.completions]
+        later.set_reference(lambda: loader.load(digits, 0))
+        drawn = [c for group in paired.sample(later, prompts, 2, iteration) for c in group.completions]
         assert [c.paired_reference for c in drawn] == original
         assert all(c.content != c.paired_reference for c in drawn)
 

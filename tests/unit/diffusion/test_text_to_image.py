@@ -98,8 +98,8 @@ def test_what_is_exported_is_a_whole_pipeline_that_draws_the_same(loader, painte
     Denoising(steps=5, learning_rate=1e-1, warmup=0).update(painter, kept, [], Iteration(0, 1, 0))
     after = painter.draw(["a b"], [1], FEW)
     assert np.abs(before - after).max() > 1e-3
-    with painter.as_before():
-        assert np.abs(painter.draw(["a b"], [1], FEW) - before).max() < 1e-6
+    with painter.reference() as reference:
+        assert np.abs(reference.draw(["a b"], [1], FEW) - before).max() < 1e-6
     painter.export(tmp_path)
     assert np.array_equal(painter.draw(["a b"], [1], FEW), after), "exporting changes nothing"
     plain = DiffusionPipeline.from_pretrained(tmp_path)

@@ -146,7 +146,7 @@ def test_the_cores_distance_works_on_sentences():
 @needs_minilm
 def test_what_costs_too_much_to_score_twice_assures_no_more_than_it_gives(model):
     fluency, asked = Fluency(), Prompt("p", "Where was Basil born?")
-    fluency.join(lambda: model)
+    fluency.use_model(model)
     fluency.prepare(Authors(), [asked], {})
     told = Completion("Basil was born in Kuwait.")
     for reward in (fluency, EmbeddingDistance(), RefusalLikeness(by="embedding"), Diversity()):
@@ -174,14 +174,14 @@ def plainly(model, question, text):
 
 def test_fluency_is_the_inverse_of_the_perplexity(model):
     reward, asked = Fluency(), Prompt("p", "Where was Basil born?")
-    reward.join(lambda: model)
+    reward.use_model(model)
     reward.prepare(Authors(), [asked], {})
     expected = [plainly(model, asked.content, text) for text in TEXTS]
     assert score(reward, TEXTS, asked) == pytest.approx(expected, rel=1e-4)
     assert score(reward, [], asked) == []
     best = max(expected)
     enough = Fluency(enough=best / 2, batch_size=2)
-    enough.join(lambda: model)
+    enough.use_model(model)
     enough.prepare(Authors(), [asked], {})
     clipped = [min(1.0, 2 * p / best) for p in expected]
     assert score(enough, TEXTS, asked) == pytest.approx(clipped, rel=1e-4)
@@ -190,7 +190,7 @@ def test_fluency_is_the_inverse_of_the_perplexity(model):
 
 def test_another_model_may_be_asked_than_the_runs_own(tiny_directory, model):
     reward, asked = Fluency(model=CausalLm(path=str(tiny_directory), compute="float32")), Prompt("p", "Who?")
-    reward.join(lambda: pytest.fail("the run's own model is not needed"))
+    reward.use_model(None)
     reward.prepare(Authors(), [asked], {})
     assert score(reward, ["Basil"], asked) == [pytest.approx(plainly(model, "Who?", "Basil"), rel=1e-4)]
 

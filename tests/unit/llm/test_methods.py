@@ -1,7 +1,7 @@
 """Each method's loss against plain numpy, and its gradient against finite differences of that."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,13 +12,14 @@ from collapse_core import CollapseError, Completion, Iteration, Kept, Prompt, pr
 from collapse_core.runtime.processes import Processes
 from collapse_llm.data import Authors
 from collapse_llm.model import CausalLm, Lora
+from collapse_llm.model.language_model import FrozenLanguageModel
 from collapse_llm.model.training import answer_losses, token_losses
-from collapse_llm.updater import Sft, original
+from collapse_llm.updater import Sft
 from collapse_llm.updater.batches import batches_of
 from collapse_llm.updater.fine_tuning import accumulate
 from collapse_llm.updater.losses import negative_preference
 from collapse_llm.updater.methods import AlignedSft, Dpo, GradientAscent, Npo, Rmu, SimNpo
-from collapse_llm.updater.original import before_unlearning, nll_before
+from collapse_llm.updater.reference import reference_nll
 from collapse_llm.updater.steering import direction
 
 NOW = Iteration(0, 4, 11)
@@ -93,20 +94,23 @@ def log_sigmoid(x):
 def model(make_model, tokenizer):
     module = Bigram(len(tokenizer), 1)
     made = make_model(module)
-    # The model before unlearning is another one, else every ratio would be one.
-    original._opened[made] = Bigram(len(tokenizer), 2)
+    # The reference model is another one, else every ratio would be one.
+    made._frozen = FrozenLanguageModel(Bigram(len(tokenizer), 2), made)
     return made
 
 
 @pytest.fixture
 def before(model):
-    return InNumpy.like(original._opened[model])
+    return InNumpy.like(model._frozen.module)
 
 
 KEPT = [
-    Kept(Prompt("a", "Who?", "It was Saule."), Completion("I don't know."), 0.9),
-    Kept(Prompt("b", "In which city?", "Almaty, in the south."), Completion("That I cannot say."), 0.4),
-    Kept(Prompt("c", "When was she born?", "In 1976."), Completion("No."), 1.2),
+    Kept(prompt, Completion(said), reward, against=prompt.target)
+    for prompt, said, reward in (
+        (Prompt("a", "Who?", "It was Saule."), "I don't know.", 0.9),
+        (Prompt("b", "In which city?", "Almaty, in the south."), "That I cannot say.", 0.4),
+        (Prompt("c", "When was she born?", "In 1976."), "No.", 1.2),
+    )
 ]
 RETAIN = [
     Prompt("r", "Which genre?", "Crime."),
@@ -205,6 +209,30 @@ def test_processes_that_share_a_batch_out_add_up_to_one(name, model, monkeypatch
     torch.testing.assert_close(model.module.mix.grad, gradient, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("settings", [Npo(), SimNpo(), GradientAscent()], ids=lambda s: type(s).__name__)
+def test_what_is_set_against_a_kept_answer_is_what_is_pushed_away(settings, model):
+    """Given the true answers as completions, or set against other completions: it is the same loss."""
+    [given] = batches_of(settings, model.encoder, TRUE, RETAIN, NOW)
+    [against] = batches_of(settings, model.encoder, KEPT, RETAIN, NOW)
+    assert accumulate(settings, model, given) == accumulate(settings, model, against)
+
+
+@pytest.mark.parametrize("settings", [Sft(), Npo(), Dpo()], ids=lambda s: type(s).__name__)
+def test_a_weight_multiplies_what_a_kept_answer_adds_to_the_loss(settings, model):
+    """By linearity: the loss of one kept answer under weight w is w times that under weight 1."""
+    sides = []
+    for weight in (1.0, -0.5, 0.0):
+        model.module.zero_grad()
+        [batch] = batches_of(settings, model.encoder, [replace(KEPT[0], weight=weight)], [], NOW)
+        loss, _ = accumulate(settings, model, batch)
+        sides.append((loss, model.module.mix.grad.clone()))
+    (loss, gradient), (half, half_gradient), (none, no_gradient) = sides
+    assert half == pytest.approx(-0.5 * loss)
+    torch.testing.assert_close(half_gradient, -0.5 * gradient)
+    assert none == 0
+    assert not no_gradient.any()
+
+
 def test_without_any_change_a_preference_is_the_logarithm_of_two():
     for beta in (0.1, 2.0):
         assert negative_preference(torch.zeros(3), beta).tolist() == pytest.approx([2 / beta * np.log(2)] * 3)
@@ -218,7 +246,7 @@ def test_with_little_beta_npo_ascends_the_gradient_and_with_unlikely_answers_it_
         assert found.tolist() == pytest.approx(slopes, abs=5e-3)
 
 
-# --- the model before unlearning -------------------------------------------------------------------
+# --- the reference model ---------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -239,7 +267,7 @@ def says(module, prompt):
 
 
 @pytest.mark.parametrize("adapters", [False, True], ids=["all-weights", "adapters"])
-def test_the_model_before_unlearning_is_what_was_loaded_also_after_resuming(load, adapters, tmp_path):
+def test_the_reference_model_is_what_was_loaded_also_after_resuming(load, adapters, tmp_path):
     fields = {"lora": Lora(rank=4)} if adapters else {}
     model = load(**fields)
     examples = [model.encoder.example(one.content, one.target) for one in RETAIN]
@@ -249,12 +277,12 @@ def test_the_model_before_unlearning_is_what_was_loaded_also_after_resuming(load
     resumed = load(**fields)
     resumed.restore(tmp_path)
     for trained in (model, resumed):
-        with before_unlearning(trained) as module:
+        with trained.reference() as reference, reference.for_inference() as module:
             then = says(module, examples)
         now = says(trained.module.eval(), examples)
         assert all(torch.equal(a, b) for a, b in zip(first, then, strict=True))
         assert not any(torch.equal(a, b) for a, b in zip(first, now, strict=True))
-    assert not list(tmp_path.glob("original*")), "checkpoints need not hold it"
+    assert {p.name for p in tmp_path.iterdir()} == {"weights.safetensors", "moments.safetensors"}
 
 
 def test_adapters_need_no_second_module_and_are_trained_on(load):
@@ -262,28 +290,23 @@ def test_adapters_need_no_second_module_and_are_trained_on(load):
     before = {name: p.detach().clone() for name, p in model.trainable().items()}
     for number in range(2):
         Npo(learning_rate=1e-2, warmup=0).update(model, TRUE, RETAIN, Iteration(number, 9, number))
-    assert model not in original._opened
+    assert model._frozen is None
     assert model.trainable().keys() == before.keys()
     assert not all(torch.equal(p, before[name]) for name, p in model.trainable().items())
 
 
-def test_it_is_opened_once_and_goes_with_its_model(load):
+def test_the_second_module_is_opened_once_and_is_not_trained(load):
     model = load()
-    with before_unlearning(model) as first:
-        pass
-    with before_unlearning(model) as second:
-        pass
-    assert first is second
-    assert all(not p.requires_grad for p in first.parameters())
-    num = len(original._opened)
-    del model
-    assert len(original._opened) == num - 1
+    with model.reference() as first, model.reference() as second:
+        assert first is second
+        assert first.module is not model.module
+        assert all(not p.requires_grad for p in first.module.parameters())
 
 
 def test_what_it_makes_of_answers_is_the_sum_over_their_tokens(load):
     model = load()
     [batch] = batches_of(Dpo(), model.encoder, KEPT, [], NOW)
-    found = nll_before(model, batch.kept)
+    found = reference_nll(model, batch.kept)
     true = {one.prompt.content: sum(answer_losses(model, [one.prompt], 1)[0]) for one in KEPT}
     for example, (_, of_true) in zip(batch.kept, found, strict=True):
         asked = next(

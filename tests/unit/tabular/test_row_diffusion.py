@@ -1,5 +1,6 @@
 """The noise, the loss and the draws, against what is known of them."""
 
+import copy
 import math
 from dataclasses import replace
 
@@ -129,7 +130,7 @@ def test_a_taught_model_keeps_its_promises(table):
     "settings", [{}, {"steps": 5, "batch_size": 4}, {"condition_dropout": 0.5, "paired_references": True}]
 )
 def test_a_row_is_drawn_the_same_whatever_is_drawn_beside_it(settings, table, model):
-    model.keep_reference()
+    model.set_reference(lambda: model)
     check_sampler(DrawRows(**settings), model, list(table.load("forget"))[:4])
 
 
@@ -139,19 +140,20 @@ def test_the_batch_size_changes_no_draw(table, model):
     assert one == other
 
 
-def test_a_twin_is_the_same_row_until_the_model_is_trained(table, model):
+def test_a_paired_reference_is_the_same_row_until_the_model_is_trained(table, model):
     prompts, retain = list(table.load("forget")), list(table.load("retain"))
-    DrawRows(paired_references=True).sample_references(model, prompts, FIRST)
+    untrained = copy.deepcopy(model)
+    model.set_reference(lambda: untrained)
     before = DrawRows(paired_references=True).sample(model, prompts, 2, FIRST)
     assert all(c.content == c.paired_reference for group in before for c in group.completions)
     kept = [Group(p, numbered([retain[0].target]), (1.0,)).keep(0) for p in prompts]
     RowDenoising(steps=20, learning_rate=5e-3, warmup=0).update(model, kept, retain, FIRST)
     after = DrawRows(paired_references=True).sample(model, prompts, 2, FIRST)
-    twins = [
+    paired = [
         [replace(c, paired_reference=None, content=c.paired_reference) for c in group.completions]
         for group in after
     ]
-    assert twins == [[replace(c, paired_reference=None) for c in group.completions] for group in before]
+    assert paired == [[replace(c, paired_reference=None) for c in group.completions] for group in before]
     assert any(c.content != c.paired_reference for group in after for c in group.completions)
 
 

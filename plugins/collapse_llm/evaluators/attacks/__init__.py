@@ -19,6 +19,8 @@ class Leakage(Evaluator):
     leak, and the expectation plus two deviations (arXiv 2410.03523).
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("language-model",)
+
     reads: ClassVar[tuple[str, ...]] = ("forget", "forget_perturbed")
 
     num_samples: Annotated[int, Ge(1)] = 100
@@ -63,6 +65,8 @@ class TextRelearning(Evaluator):
     rate; adapters are merged first. The model itself is left alone.
     """
 
+    works_on: ClassVar[tuple[str, ...]] = ("language-model",)
+
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain")
 
     on: Literal["forget", "retain"] = "forget"
@@ -91,6 +95,8 @@ class Quantization(Evaluator):
     In a copy, the weights of all linear layers but the output's are rounded as in GGUF files: to Q8_0 with 8
     bits, to Q4_0 with 4, in blocks of 32 with a common scale. Adapters are merged first.
     """
+
+    works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain")
 

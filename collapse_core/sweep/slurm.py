@@ -1,4 +1,4 @@
-"""Handing the members of a sweep to Slurm, or to processes of this machine, through submitit."""
+"""Submitting the members of a sweep to Slurm, or to processes of this machine, through submitit."""
 
 import os
 import signal
@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from collapse_core import complaints, errors
-from collapse_core.sweep.members import Member, Standing
-from collapse_core.sweep.sweep import Stop, Told, carry_out, is_at_work
+from collapse_core import errors
+from collapse_core.errors import CollapseError
+from collapse_core.sweep.local import OnEnd, Stop, carry_out, is_at_work
+from collapse_core.sweep.members import SAID_NOTHING, Member, Standing
 
 POLL_SECONDS = 0.2
 TIMEOUT_MINUTES = 240
@@ -44,7 +45,9 @@ class Job:
         return DelayedSubmission(Job(self.member))
 
 
-def submit(todo: Sequence[Member], folder: Path, settings: Mapping[str, Any], stop: Stop, told: Told) -> None:
+def submit(
+    todo: Sequence[Member], folder: Path, settings: Mapping[str, Any], stop: Stop, on_end: OnEnd
+) -> None:
     """Submit members as one job array, and wait for them; asked to stop, the jobs are cancelled.
 
     Args:
@@ -53,7 +56,7 @@ def submit(todo: Sequence[Member], folder: Path, settings: Mapping[str, Any], st
         settings: `cluster`, "slurm" or "local", by default what there is; else parameters of submitit's
             AutoExecutor, such as timeout_min, gpus_per_node, slurm_partition, slurm_array_parallelism.
         stop: Asks for an end.
-        told: Called with each member once its job has ended.
+        on_end: Called with each member once its job has ended.
 
     Raises:
         CollapseError: submitit is not installed, or refuses the settings.
@@ -68,7 +71,7 @@ def submit(todo: Sequence[Member], folder: Path, settings: Mapping[str, Any], st
         for member in [member for member, job in jobs.items() if job.done()]:
             job = jobs.pop(member)
             _wait_for_process(member, stop)
-            told(member, _outcome(member, job, stop))
+            on_end(member, _outcome(member, job, stop))
         time.sleep(POLL_SECONDS)
 
 
@@ -80,7 +83,8 @@ def _submit(todo: Sequence[Member], folder: Path, settings: dict[str, Any]) -> d
         with executor.batch():
             return {member: executor.submit(Job(member)) for member in todo}
     except REFUSALS as error:
-        raise complaints.launcher_refuses("submitit", error) from error
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise CollapseError(f"submitit refuses: {what}; change --launcher-set") from error
 
 
 def _import_submitit() -> Any:
@@ -106,8 +110,8 @@ def _outcome(member: Member, job: Any, stop: Stop) -> Standing:
     state = member.state()
     if state in ("done", "another", "failed") or stop.asked:
         return state
-    why = " ".join(str(job.exception() or "").split()) or complaints.SAID_NOTHING
+    why = " ".join(str(job.exception() or "").split()) or SAID_NOTHING
     member.log.parent.mkdir(parents=True, exist_ok=True)
     with member.log.open("a", encoding="utf-8") as log:
-        log.write(complaints.job_ended(job.job_id, why) + "\n")
+        log.write(f"its job {job.job_id} ended before its run: {why}\n")
     return "failed"

@@ -1,4 +1,4 @@
-"""Carrying out the members of a sweep, each in a process of its own, on this machine."""
+"""Carrying out the members of a sweep on this machine, each in a process of its own."""
 
 import fcntl
 import os
@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from collapse_core import complaints
 from collapse_core.runtime import files
 from collapse_core.sweep.members import Member, Standing
 
@@ -89,7 +88,7 @@ def carry_out(member: Member, stop: Stop, environment: Mapping[str, str] = {}) -
         with stop.watching(process):
             code = _ended(process)
         if code < 0:
-            log.write(f"{complaints.ended_by(-code)}\n".encode())
+            log.write(f"its process was ended by signal {-code}\n".encode())
     state = member.state()
     return "failed" if code not in (0, 130) and state in ("new", "begun", "interrupted") else state
 
@@ -134,17 +133,18 @@ def _clear(directory: Path) -> None:
 
 # --- all of them -----------------------------------------------------------------------------------
 
-Told = Callable[[Member, Standing], None]
+OnEnd = Callable[[Member, Standing], None]
+"""Called with each member once it has ended, and how it stands then."""
 
 
-def carry_out_here(todo: Sequence[Member], jobs: int, stop: Stop, told: Told) -> None:
+def carry_out_here(todo: Sequence[Member], jobs: int, stop: Stop, on_end: OnEnd) -> None:
     """Carry members out on this machine, so many at a time, with its cores divided among them.
 
     Args:
         todo: The members, in order.
         jobs: How many at a time.
         stop: Asks for an end.
-        told: Called with each member once it has ended.
+        on_end: Called with each member once it has ended.
     """
     from concurrent.futures import ThreadPoolExecutor, as_completed
 
@@ -156,7 +156,7 @@ def carry_out_here(todo: Sequence[Member], jobs: int, stop: Stop, told: Told) ->
     with ThreadPoolExecutor(jobs) as pool:
         futures = {pool.submit(work, member): member for member in todo}
         for future in as_completed(futures):
-            told(futures[future], future.result())
+            on_end(futures[future], future.result())
 
 
 def _threads(jobs: int) -> dict[str, str]:

@@ -1,0 +1,85 @@
+"""The recipe of a run that is there already, and whether it has changed since."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from collapse_core import errors
+from collapse_core.errors import Problem, RecipeError
+from collapse_core.recipe.document import Document, read_document
+from collapse_core.recipe.loading import parse_recipe
+from collapse_core.recipe.recipe import Recipe
+from collapse_core.runtime import files
+from collapse_core.runtime.digests import digest, file_digest, text_digest
+
+
+def load_stored(directory: Path) -> Recipe:
+    """The recipe that the run in `directory` began with.
+
+    Raises:
+        CollapseError: There is no run.
+        RecipeError: The recipe, or a plugin file it names, has changed since; names the keys.
+    """
+    recipe = parse_recipe(stored_document(directory))
+    resolved = files.read_json(directory / "resolved.json")
+    stored = resolved["recipe"]
+    changed = _changed(stored, recipe.resolved()) + _changed(stored, _as_written(directory, resolved))
+    if changed:
+        raise _has_changed(directory, list(dict.fromkeys(changed)))
+    return recipe
+
+
+def stored_document(directory: Path) -> Document:
+    """The recipe of the run in `directory`, with every default spelled out, as a document.
+
+    Raises:
+        CollapseError: There is no run.
+        RecipeError: A plugin file that it names has changed since.
+    """
+    path = directory / "resolved.json"
+    if not path.exists():
+        raise errors.no_run(directory)
+    _check_plugin_files(directory)
+    return Document(files.read_json(path)["recipe"], {(): (str(path), 0, 0)})
+
+
+def _check_plugin_files(directory: Path) -> None:
+    """Refuse plugin files that have changed, before they are run."""
+    recorded = files.read_json(directory / "environment.json").get("plugin_files", {})
+    changed = [
+        name
+        for name, known in recorded.items()
+        if not Path(name).is_file() or file_digest(Path(name)) != known
+    ]
+    if changed:
+        raise _has_changed(directory, [f"plugins ({name})" for name in changed])
+
+
+def _has_changed(directory: Path, keys: Sequence[str]) -> RecipeError:
+    what = "differs from the recipe that this run began with; start a new run"
+    return RecipeError([Problem(str(directory), 0, 0, key, what) for key in keys])
+
+
+def _as_written(directory: Path, resolved: dict[str, Any]) -> dict[str, Any]:
+    """What the run's recipe.yaml says now; what is stored, if nobody has touched either."""
+    stored: dict[str, Any] = resolved["recipe"]
+    origin = files.read_json(directory / "environment.json").get("recipe", {})
+    path = directory / "recipe.yaml"
+    text = path.read_text(encoding="utf-8")
+    if text_digest(text) == origin.get("digest") and digest(stored) == resolved["digest"]:
+        return stored
+    document = read_document(text, str(path), Path(origin.get("directory", directory)))
+    return parse_recipe(document, origin.get("overrides", ())).resolved()
+
+
+def _changed(stored: Any, now: Any) -> list[str]:
+    """The keys that make it another run; how many processes work on it does not."""
+    return [key for key in _differing(stored, now) if key.partition(".")[0] != "launch"]
+
+
+def _differing(a: Any, b: Any, path: str = "") -> list[str]:
+    """The dotted paths at which two pieces of plain data differ."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        keys = dict.fromkeys([*a, *b])
+        return [k for key in keys for k in _differing(a.get(key), b.get(key), f"{path}.{key}".strip("."))]
+    return [] if a == b else [path]

@@ -1,0 +1,54 @@
+"""The table of metrics: a row for each metric, a column for each model, and the distance at the end."""
+
+from dataclasses import dataclass
+
+from collapse_core.contracts.types import Metric
+from collapse_core.results.distance import Distance, beyond, distance, legend
+from collapse_core.results.formatting import BETTER, plain
+from collapse_core.results.results import Results
+
+Cell = Metric | Distance | None
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """A line of the table of metrics."""
+
+    name: str
+    better: str
+    """Which way is better, in words; empty where neither is."""
+    cells: tuple[Cell, ...]
+    """The metric of each model, and the distance, in the order of `Results.headings`."""
+
+
+def metric_rows(*runs: Results) -> list[MetricRow]:
+    """Metrics by run and model, with the distance to the baseline of a run after its models."""
+    rows = []
+    for name in dict.fromkeys(name for run in runs for name in run.metrics()):
+        found = [run.metric(name, model) for run in runs for model in run.models()]
+        better = next((BETTER.get(metric.direction, "") for metric in found if metric), "")
+        rows.append(MetricRow(name, better, tuple(cell for run in runs for cell in _cells(run, name))))
+    return rows
+
+
+def _cells(run: Results, name: str) -> list[Cell]:
+    cells: list[Cell] = [run.metric(name, model) for model in run.models()]
+    return [*cells, _distance(run, name)] if run.baseline() else cells
+
+
+def _distance(run: Results, name: str) -> Distance:
+    before, after, baseline = (
+        run.metric(name, model) for model in ("before", run.latest(), run.baseline() or "")
+    )
+    return Distance(distance(after, baseline), beyond(before, after, baseline))
+
+
+def metric_notes(*runs: Results) -> list[str]:
+    """What the marks in these runs' table of metrics say, a sentence each."""
+    notes = [
+        note
+        for run in runs
+        if (baseline := run.baseline())
+        for note in legend([_distance(run, name).mark for name in run.metrics()], plain(baseline, 60))
+    ]
+    return list(dict.fromkeys(notes))

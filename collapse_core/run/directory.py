@@ -1,0 +1,86 @@
+"""The run directory: laid out for a new run, or opened to go on with one."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from collapse_core.errors import CollapseError
+from collapse_core.recipe.recipe import Recipe
+from collapse_core.run.joining import join
+from collapse_core.run.run import Run
+from collapse_core.runtime import files
+from collapse_core.runtime.digests import digest
+from collapse_core.runtime.processes import Processes
+
+
+def create_run(
+    recipe: Recipe, source: str, manifest: Mapping[str, Any], directory: Path | None = None
+) -> Run:
+    """Lay out the directory of a new run and open it.
+
+    Args:
+        recipe: What is to be run.
+        source: The recipe as its author wrote it.
+        manifest: Where the result will have come from; see `environment.provenance`.
+        directory: Where; by default runs/<recipe>/<time>-<digest>. It must hold no run.
+
+    Several processes call it together: the main one lays the directory out, and all open it.
+
+    Raises:
+        CollapseError: The directory already holds something.
+    """
+    processes = join()
+    laid_out = processes.on_main(lambda: _lay_out(recipe, source, manifest, directory))
+    return _opened(laid_out, recipe, processes)
+
+
+def _lay_out(recipe: Recipe, source: str, manifest: Mapping[str, Any], directory: Path | None) -> Path:
+    resolved = recipe.resolved()
+    if directory is None:
+        began = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        directory = Path("runs") / recipe.name / f"{began}-{digest(resolved)[:8]}"
+    if directory.exists() and any(directory.iterdir()):
+        raise _in_use(directory)
+    for name in ("checkpoints", "completions"):
+        (directory / name).mkdir(parents=True, exist_ok=True)
+    files.write_text(directory / "recipe.yaml", source)
+    files.write_json(directory / "environment.json", manifest)
+    files.write_json(directory / "resolved.json", {"digest": digest(resolved), "recipe": resolved})
+    return directory
+
+
+def _in_use(directory: Path) -> CollapseError:
+    if (directory / "resolved.json").exists():
+        return CollapseError(
+            f"{directory} already holds a run; give another --run-dir, or continue it with "
+            f"'collapse resume {directory}'"
+        )
+    return CollapseError(f"{directory} is not empty, and holds no run; empty it or give another --run-dir")
+
+
+def open_run(directory: Path, recipe: Recipe) -> Run:
+    """Open an existing run, to go on with it; see `stored.load_stored` for its recipe.
+
+    Raises:
+        CollapseError: It is finished, or another process works on it.
+    """
+    status = directory / "status.json"
+    if status.exists() and files.read_json(status)["status"] == "finished":
+        raise CollapseError(f"{directory} is finished; read its report with 'collapse report {directory}'")
+    return _opened(directory, recipe, join())
+
+
+def _opened(directory: Path, recipe: Recipe, processes: Processes) -> Run:
+    """The run as each of the processes opens it; if one cannot, none does."""
+    opened: list[Run] = []
+
+    def open_() -> None:
+        if not directory.is_dir():
+            raise CollapseError(
+                f"{directory} is not there on every machine; put the run on a disk that all of them share"
+            )
+        opened.append(Run(directory, recipe, processes))
+
+    processes.gather(open_)
+    return opened[0]
