@@ -13,10 +13,9 @@ from collapse_core.run.run import Run
 
 
 def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Model:
-    """Sample from the model, keep what forgets, train on it, repeat.
+    """Sample from the model, keep what forgets, train on it, repeat (arXiv 2507.04219, section 4).
 
-    Partial Model Collapse (arXiv 2507.04219) for any generative model. A resumed run ends as if it had never
-    stopped; several processes keep the same completions as one.
+    A resumed run ends as if it had never stopped; several processes keep the same completions as one.
 
     Raises:
         CollapseError: Something that the user can fix; what was recorded before stays.
@@ -56,10 +55,8 @@ def begin(recipe: Recipe, run: Run, model: Model, forget: PromptSet) -> State:
     """The state before the first iteration, with the reference answers, which are sampled once."""
     run.enter("references")
     first = Iteration(0, recipe.iterations, recipe.seed)
-    answers = run.processes.spread(
-        forget, lambda share: recipe.sampler.sample_references(model, share, first)
-    )
-    state = State(references={p.id: answer for p, answer in zip(forget, answers, strict=True)})
+    found = run.processes.spread(forget, lambda some: recipe.sampler.sample_references(model, some, first))
+    state = State(references={p.id: answer for p, answer in zip(forget, found, strict=True)})
     measure(recipe, run, model, "before", 0)
     run.save(model, state)
     return state

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -142,6 +143,15 @@ def test_the_menu_lists_exactly_what_it_offers():
     assert offered == set(collapse_core.__all__)
     for public in collapse_core.__all__:
         assert getattr(collapse_core, public) is not None
+
+
+def test_the_loop_in_the_readme_is_the_source():
+    source = (CORE / "loop.py").read_text()
+    loop = source[source.index("    for iteration in") : source.index("    return model\n\n\ndef begin")]
+    [block] = re.findall(
+        r"```python\n(for iteration in.*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL
+    )
+    assert block == textwrap.dedent(loop).strip()
 
 
 def test_the_loop_fits_on_a_page():

@@ -1,12 +1,15 @@
 """The entry point: turns errors into one sentence and an exit code."""
 
 import sys
+import warnings
+from typing import TextIO
 
 import click
 
 from collapse_core import errors
 from collapse_core.cli import launching, main
 from collapse_core.errors import CollapseError, RecipeError
+from collapse_core.recipe.renamed import RenamedKeyWarning
 from collapse_core.runtime.processes import FailedElsewhereError, StoppedGently
 
 
@@ -14,6 +17,7 @@ def entry() -> None:
     """Run the command line and exit: 0 ok, 1 failed, 2 recipe or usage, 3 plugin, 130 interrupted."""
     gently = False
     launching.announce()
+    warnings.showwarning = _show_warning
     try:
         code = main(prog_name="collapse", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -29,6 +33,23 @@ def entry() -> None:
             raise
         code = _say(error)
     sys.exit(launching.report(code or 0, gently=gently))
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print the old name of a key as one sentence, and all other warnings as Python does."""
+    text = (
+        f"{message}\n"
+        if issubclass(category, RenamedKeyWarning)
+        else warnings.formatwarning(message, category, filename, lineno, line)
+    )
+    click.echo(text, err=True, nl=False, file=file)
 
 
 def _say(error: Exception) -> int:

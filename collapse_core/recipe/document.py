@@ -1,5 +1,6 @@
 """The text of a recipe as plain data, with the place of each piece; nothing is checked yet."""
 
+import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from collapse_core import errors
 from collapse_core.errors import Problem, RecipeError
-
-KeyPath = tuple[str | int, ...]
-"""The keys and list positions that lead to a piece of a recipe."""
+from collapse_core.recipe.renamed import READ_UNTIL, KeyPath, RenamedKeyWarning, rename_keys
 
 
 @dataclass
@@ -59,6 +58,15 @@ class Document:
         for place in [place for place in self.places if place[: len(path)] == path]:
             del self.places[place]
 
+    def rename_keys(self) -> None:
+        """Give keys their present names, and warn of each old one with its place."""
+        for path, new in rename_keys(self.data):
+            what = f"is called '{new}' since version 0.2; the old name is read until {READ_UNTIL}"
+            warnings.warn(str(self.problem(path, what)), RenamedKeyWarning, stacklevel=2)
+            within = [place for place in self.places if place[: len(path)] == path]
+            for place in within:
+                self.places[(*path[:-1], new, *place[len(path) :])] = self.places.pop(place)
+
 
 def read_document(text: str, name: str, directory: Path) -> Document:
     """Parse YAML text that stands in `directory`, and what it extends.
@@ -67,6 +75,7 @@ def read_document(text: str, name: str, directory: Path) -> Document:
         RecipeError: It is no YAML, or no mapping.
     """
     document = _parse(text, name)
+    document.rename_keys()
     anchor_paths(document, directory)
     if "extends" in document.data:
         base_path = directory / str(document.data.pop("extends"))
@@ -95,6 +104,7 @@ def _read_base(path: Path, named: Problem) -> Document:
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError([replace(named, what=f"{path} {errors.cannot_be_read(error)}")]) from None
     document = _parse(text, str(path))
+    document.rename_keys()
     if "extends" in document.data:
         raise RecipeError([document.problem(("extends",), "a recipe that is extended cannot extend another")])
     anchor_paths(document, path.parent)

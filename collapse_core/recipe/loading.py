@@ -31,6 +31,7 @@ def parse_recipe(document: Document, overrides: Sequence[str] = ()) -> Recipe:
     """Resolve a document into a recipe, as `load_recipe` does."""
     for override in overrides:
         set_override(document, override)
+    document.rename_keys()
     local = _local_plugins(document)
     registry = Registry([*Registry().plugins, *local])
     problems = [

@@ -9,7 +9,8 @@ from ruamel.yaml.error import YAMLError
 
 from collapse_core import errors
 from collapse_core.errors import Problem, RecipeError
-from collapse_core.recipe.document import Document, KeyPath, anchor_paths
+from collapse_core.recipe.document import Document, anchor_paths
+from collapse_core.recipe.renamed import KeyPath
 
 
 def set_override(document: Document, override: str) -> None:

@@ -13,8 +13,9 @@ from collapse_core.contracts.component import Component
 from collapse_core.contracts.interfaces import INTERFACES
 from collapse_core.errors import Problem, did_you_mean
 from collapse_core.plugins.registry import Registry
-from collapse_core.recipe.document import Document, KeyPath
+from collapse_core.recipe.document import Document
 from collapse_core.recipe.recipe import Recipe
+from collapse_core.recipe.renamed import KeyPath
 
 _EXPECTED = {
     "int": "a whole number",

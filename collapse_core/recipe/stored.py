@@ -9,6 +9,7 @@ from collapse_core.errors import Problem, RecipeError
 from collapse_core.recipe.document import Document, read_document
 from collapse_core.recipe.loading import parse_recipe
 from collapse_core.recipe.recipe import Recipe
+from collapse_core.recipe.renamed import rename_keys
 from collapse_core.runtime import files
 from collapse_core.runtime.digests import digest, file_digest, text_digest
 
@@ -22,8 +23,10 @@ def load_stored(directory: Path) -> Recipe:
     """
     recipe = parse_recipe(stored_document(directory))
     resolved = files.read_json(directory / "resolved.json")
+    written = _as_written(directory, resolved)
     stored = resolved["recipe"]
-    changed = _changed(stored, recipe.resolved()) + _changed(stored, _as_written(directory, resolved))
+    rename_keys(stored)
+    changed = _changed(stored, recipe.resolved()) + _changed(stored, written)
     if changed:
         raise _has_changed(directory, list(dict.fromkeys(changed)))
     return recipe
@@ -40,7 +43,9 @@ def stored_document(directory: Path) -> Document:
     if not path.exists():
         raise errors.no_run(directory)
     _check_plugin_files(directory)
-    return Document(files.read_json(path)["recipe"], {(): (str(path), 0, 0)})
+    recipe = files.read_json(path)["recipe"]
+    rename_keys(recipe)
+    return Document(recipe, {(): (str(path), 0, 0)})
 
 
 def _check_plugin_files(directory: Path) -> None:

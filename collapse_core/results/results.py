@@ -9,6 +9,7 @@ from typing import Any
 from collapse_core import errors
 from collapse_core.contracts.types import Metric
 from collapse_core.errors import CollapseError
+from collapse_core.recipe.renamed import rename_keys
 from collapse_core.results.distance import COLUMN
 from collapse_core.results.formatting import plain
 from collapse_core.runtime import files
@@ -141,6 +142,7 @@ def load_results(directory: Path) -> Results:
     )
     try:
         recipe = recipe["recipe"]
+        rename_keys(recipe)
         name = recipe["name"]
     except (KeyError, TypeError):
         raise _broken(directory / "resolved.json", "it names no recipe") from None

@@ -38,7 +38,7 @@ class _Draws(Sampler):
         """Return how one draw is made from a generator of random numbers."""
 
     def paired(self, model: Model) -> Draw | None:
-        """Return how the reference model makes one, where the sampler is set to ask it."""
+        """Return how the reference model would have made it, where that is asked for."""
         return None
 
 

@@ -40,6 +40,6 @@ class DrawRows(Sampler):
     def sample_references(
         self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
     ) -> list[Completion]:
-        """Return one draw per prompt, under the whole prompt."""
+        """Return one draw per prompt, under the whole prompt: the reference model's own rows."""
         plain = self.model_copy(update={"condition_dropout": 0.0, "paired_references": False})
         return [group.completions[0] for group in plain.sample(model, prompts, 1, iteration)]
