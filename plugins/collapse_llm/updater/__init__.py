@@ -2,11 +2,11 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt
 
-from collapse_core import Iteration, Kept, Model, Prompt, Updater
+from collapse_core import Iteration, Kept, Model, Prompt, TrainingSettings, Updater
 
 if TYPE_CHECKING:
     import torch
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collapse_llm.updater.losses import Answers
 
 
-class GradientSteps(Updater):
+class GradientSteps(Updater, TrainingSettings):
     """Gradient steps on kept answers, with retain answers weighed in; a method is what the two losses are."""
 
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
@@ -34,14 +34,8 @@ class GradientSteps(Updater):
     """Kept answers in one forward pass, where memory does not hold a batch."""
     epochs: Annotated[int, Ge(1)] = 1
     """Passes over what an iteration kept."""
-    schedule: Literal["linear", "constant"] = "linear"
-    """Whether the learning rate falls to zero over the run."""
-    warmup: Annotated[float, Ge(0)] = 1.0
-    """Iterations over which the learning rate rises."""
     weight_decay: Annotated[float, Ge(0)] = 0.01
     """AdamW's weight decay."""
-    max_grad_norm: Annotated[float, Gt(0)] | None = 1.0
-    """Gradients are scaled down to this norm."""
 
     def update(
         self, model: Model, kept: Sequence[Kept], retain: Sequence[Prompt], iteration: Iteration
