@@ -12,11 +12,16 @@ MARGIN = 0.8
 """bfloat16 is taken where it needs at most this share of float32's time: a near tie gives float32."""
 
 ROWS = 256
-WIDEST = 2048
+WIDEST = 1536
 """Rows and columns of the timed product; of a wider layer only a part is timed."""
 
-BUDGET = 0.2
-"""Seconds of timing, exceeded by one round at most."""
+PROBE = (64, 256, 256)
+HOPELESS = 3.0
+"""Where bfloat16 needs more than so many times float32's time for a small product, no other is timed:
+emulation can take a hundred times as long, and more for each column."""
+
+BUDGET, LEAST_ROUNDS = 0.2, 3
+"""Seconds of timing, but at least so many rounds: one alone may be interrupted by other work."""
 
 
 def resolve_precision(name: str, config: Any, device: torch.device) -> str:
@@ -52,20 +57,25 @@ def layer_shape(config: Any) -> tuple[int, int]:
 def time_products(width: int, inner: int) -> dict[str, float]:
     """Time a linear layer's three products (output, both gradients) in each precision.
 
-    The precisions take turns, so that other work on the machine slows both; the least time counts.
-
     Returns:
         Seconds by precision.
     """
-    rounds = {
-        "float32": _product(width, inner, torch.float32),
-        "bfloat16": _product(width, inner, torch.bfloat16),
-    }
-    least = {name: float("inf") for name in rounds}
+    probed = _time(*PROBE)
+    if probed["bfloat16"] > HOPELESS * probed["float32"]:
+        return probed
+    return _time(ROWS, min(width, WIDEST), min(inner, WIDEST))
+
+
+def _time(num_rows: int, width: int, inner: int) -> dict[str, float]:
+    """The least seconds of a few rounds; the precisions take turns, so that other work slows both."""
+    rounds = {name: _products(num_rows, width, inner, name) for name in ("float32", "bfloat16")}
     for multiply in rounds.values():
         multiply()  # the first call prepares the kernel
+    least = dict.fromkeys(rounds, float("inf"))
     end = time.perf_counter() + BUDGET
-    while least["float32"] == float("inf") or time.perf_counter() < end:
+    num_rounds = 0
+    while num_rounds < LEAST_ROUNDS or time.perf_counter() < end:
+        num_rounds += 1
         for name, multiply in rounds.items():
             began = time.perf_counter()
             multiply()
@@ -73,15 +83,10 @@ def time_products(width: int, inner: int) -> dict[str, float]:
     return least
 
 
-def _product(width: int, inner: int, dtype: torch.dtype) -> Callable[[], object]:
-    rows, weight, gradient = (
-        torch.full(shape, 0.5, dtype=dtype)
-        for shape in (
-            (ROWS, min(width, WIDEST)),
-            (min(inner, WIDEST), min(width, WIDEST)),
-            (ROWS, min(inner, WIDEST)),
-        )
-    )
+def _products(num_rows: int, width: int, inner: int, precision: str) -> Callable[[], object]:
+    dtype: torch.dtype = getattr(torch, precision)
+    shapes = (num_rows, width), (inner, width), (num_rows, inner)
+    rows, weight, gradient = (torch.full(shape, 0.5, dtype=dtype) for shape in shapes)
     return lambda: (rows @ weight.T, gradient @ weight, gradient.T @ rows)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from collapse_core.runtime import decisions
 from collapse_llm.data import Authors
 from collapse_llm.model import CausalLm, precision
 
-MINUTE = """
+LONGER = """
 import json, time, torch
 from collapse_llm.model.precision import MARGIN, _decision, time_products
 
@@ -24,10 +25,10 @@ torch.set_num_threads(1)
 chosen = _decision(time_products(576, 1536)).value
 
 def least(dtype):
-    layers = [torch.nn.Linear(576, 1536), torch.nn.GELU(), torch.nn.Linear(1536, 576)] * 2
+    layers = [torch.nn.Linear(576, 1536), torch.nn.GELU(), torch.nn.Linear(1536, 576)]
     network = torch.nn.Sequential(*layers).to(dtype)
-    rows, took = torch.randn(512, 576, dtype=dtype), []
-    for _ in range(6):
+    rows, took = torch.randn(256, 576, dtype=dtype), []
+    for _ in range(5):
         began = time.perf_counter()
         network(rows).float().square().mean().backward()
         took.append(time.perf_counter() - began)
@@ -35,7 +36,7 @@ def least(dtype):
 
 print(json.dumps([chosen, MARGIN, least(torch.float32), least(torch.bfloat16)]))
 """
-"""A longer timing that shares nothing with the one that decides: a network of several layers, trained."""
+"""A longer timing that shares nothing with the one that decides: a network, trained."""
 
 PROCESSORS = {
     "AVX2": ({"avx2"}, "AVX2", "avx2"),
@@ -74,7 +75,7 @@ def test_the_choice_is_the_one_of_a_longer_timing(name):
         pytest.skip(f"this processor has no {', '.join(sorted(missing))}")
     limits = {"ONEDNN_MAX_CPU_ISA": name, "MKL_ENABLE_INSTRUCTIONS": mkl, "ATEN_CPU_CAPABILITY": aten}
     environment = os.environ | limits | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", MINUTE], env=environment, capture_output=True, check=True)
+    done = subprocess.run([sys.executable, "-c", LONGER], env=environment, capture_output=True, check=True)
     chosen, margin, float32, bfloat16 = json.loads(done.stdout)
     share = bfloat16 / float32
     if share < 0.75 * margin:
@@ -118,13 +119,27 @@ def test_a_recipe_that_names_a_precision_is_not_timed(tiny_directory, timed):
     assert (model.compute, asked) == (torch.float32, [])
 
 
-def test_the_timing_takes_tenths_of_a_second_and_knows_the_layer(tiny_directory):
+def test_the_timing_is_short_for_a_large_layer_too(tiny_directory):
     from transformers import AutoConfig
 
     assert precision.layer_shape(AutoConfig.from_pretrained(tiny_directory)) == (96, 256)
-    seconds = precision.time_products(96, 256)
+    began = time.process_time()
+    seconds = precision.time_products(4096, 11008)
+    assert time.process_time() - began < 5 * torch.get_num_threads()
     assert set(seconds) == {"float32", "bfloat16"}
     assert all(0 < took < 1 for took in seconds.values())
+
+
+def test_where_bfloat16_is_hopeless_a_small_product_suffices(monkeypatch):
+    timed = []
+
+    def much_slower(*shape: int) -> dict[str, float]:
+        timed.append(shape)
+        return {"float32": 1.0, "bfloat16": 3.1}
+
+    monkeypatch.setattr(precision, "_time", much_slower)
+    precision.time_products(4096, 11008)
+    assert timed == [precision.PROBE]
 
 
 def test_a_model_taught_in_one_precision_is_not_taken_for_the_other(
