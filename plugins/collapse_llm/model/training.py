@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from collapse_core import Model, Prompt, derive_seed, require
+from collapse_core import Model, Prompt, derive_seed, progress, require
 from collapse_core.torch import adamw, backward, descend, scheduled_rate, seeded
 from collapse_llm.model import Teach
 from collapse_llm.model.encoding import Example
