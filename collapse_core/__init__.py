@@ -45,6 +45,7 @@ from collapse_core.run.directory import create_run, open_run
 from collapse_core.run.run import Run
 from collapse_core.runtime import files, processes, progress
 from collapse_core.runtime.cache import cached
+from collapse_core.runtime.decisions import Decision, decided
 from collapse_core.runtime.digests import digest, file_digest, source_digest
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "Component",
     "Content",
     "Dataset",
+    "Decision",
     "Entry",
     "Evaluation",
     "Evaluator",
@@ -89,6 +91,7 @@ __all__ = [
     "cached",
     "collapse",
     "create_run",
+    "decided",
     "derive_seed",
     "digest",
     "environment",

@@ -10,8 +10,10 @@ from collapse_core.evaluation.during import measure
 from collapse_core.recipe.recipe import Recipe
 from collapse_core.rubric import RubricBound
 from collapse_core.run.run import Run
+from collapse_core.run.working import working
 
 
+@working
 def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Model:
     """Sample from the model, keep what forgets, train on it, repeat (arXiv 2507.04219, section 4).
 

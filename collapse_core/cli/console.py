@@ -7,9 +7,11 @@ from typing import Any
 
 from rich import console, markup, status
 
+from collapse_core.cli.pace import Pace, Remaining, plan
 from collapse_core.cli.tables import print_metrics, stdout
 from collapse_core.contracts.interfaces import Callback
 from collapse_core.parts.guard import describe
+from collapse_core.recipe.recipe import Recipe
 from collapse_core.results.formatting import plain
 from collapse_core.results.results import Results, load_results
 
@@ -19,25 +21,36 @@ NUM_EXAMPLES = 3
 class Console(Callback):
     """Shows how a run goes, and prints its results."""
 
-    def __init__(self, directory: Path) -> None:
-        """Take the run's directory, to read the results from."""
+    def __init__(self, directory: Path, recipe: Recipe | None = None) -> None:
+        """Take the run's directory, to read the results from, and its recipe, to say what is left."""
         self.directory = directory
         self.messages = console.Console(stderr=True, highlight=False)
         self.live: status.Status | None = None
-        self.phase = ""
         self.began = time.monotonic()
+        self.pace = Pace()
+        self.remaining = Remaining(recipe) if recipe else None
+        if recipe:
+            self._say(plan(recipe))
 
     def on_phase(self, name: str) -> None:
         """Show the phase while it lasts."""
-        self.phase = name
+        self.pace = Pace()
+        if self.remaining:
+            self.remaining.on_phase(name)
         self._show(name)
 
     def progress(self, label: str, done: int, total: int) -> None:
-        """Show how far the phase has come; an announcement, which has no total, is a line that stays."""
+        """Show how far the phase has come; without a terminal print a line at each tenth of a long one.
+
+        An announcement, which has no total, is a line that stays.
+        """
         if total == 0:
-            self.messages.print(f"[dim]{self._clock()}[/dim] {markup.escape(label)}")
+            self._say(label)
             return
-        self._show(f"{label} {done}/{total}")
+        passed = self.pace.note(label, done, total)
+        self._show(self.pace.describe())
+        if passed and not self.messages.is_terminal:
+            self._say(self.pace.describe())
 
     def on_iteration(self, line: Mapping[str, Any], total: int) -> None:
         """Print what an iteration did, on a line that stays."""
@@ -49,14 +62,15 @@ class Console(Callback):
             *(f"{name} {value:.3f}" for name, value in line["update"].items() if "loss" in name),
         ]
         self.messages.print(f"[dim]{self._clock()}[/dim] " + markup.escape("  ".join(parts)))
+        if self.remaining and (left := self.remaining.on_iteration(line["iteration"] + 1)):
+            self._say(left)
         for warning in warnings(line.get("guard", {})):
             self.messages.print(f"[yellow]guard:[/yellow] {markup.escape(warning)}")
 
     def on_evaluation(self, row: Mapping[str, Any]) -> None:
         """Print what was measured, on a line that stays."""
         found = "  ".join(f"{name} {metric['value']:.3g}" for name, metric in row["metrics"].items())
-        measured = markup.escape(f"{row['model']}: {found}")
-        self.messages.print(f"[dim]{self._clock()}[/dim] {measured}")
+        self._say(f"{row['model']}: {found}")
 
     def close(self) -> None:
         """Take the live line away."""
@@ -73,6 +87,10 @@ class Console(Callback):
             print_examples(out, results)
         took = "  ".join(f"{name} {seconds:.0f} s" for name, seconds in results.seconds().items())
         self.messages.print(f"[dim]{took}[/dim]")
+
+    def _say(self, text: str) -> None:
+        """Print a line that stays."""
+        self.messages.print(f"[dim]{self._clock()}[/dim] {markup.escape(text)}")
 
     def _show(self, text: str) -> None:
         if not self.messages.is_terminal:

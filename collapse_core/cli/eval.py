@@ -1,7 +1,7 @@
 """`collapse eval`: measure a model after the fact."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def command(
         rows = list(examine_logs(logs, examined_recipe(target, recipe, (), overrides).evaluate.with_))
     else:
         examined = examined_recipe(target, recipe, evaluators, overrides)
-        rows = _told(str(target), examine(str(target), examined, baselines=baselines))
+        rows = _told(str(target), lambda: examine(str(target), examined, baselines=baselines))
     if output:
         for row in rows:
             files.append_line(output, {"measured": target or [str(log) for log in logs]} | row)
@@ -75,11 +75,11 @@ def command(
     print_examples(out, results)
 
 
-def _told(target: str, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows, with the progress shown while they are made."""
+def _told(target: str, measure: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The rows that `measure` gives, with its progress shown."""
     console = Console(Path(target))
     try:
         with listening(console.progress):
-            return list(rows)
+            return measure()
     finally:
         console.close()

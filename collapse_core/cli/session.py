@@ -35,7 +35,7 @@ def _work_with_main(run: Run) -> None:
 
 
 def _work(run: Run) -> None:
-    console = Console(run.directory)
+    console = Console(run.directory, run.recipe)
     try:
         with listening(console.progress), _stopping_gently(run):
             collapse(run.recipe, run, [console])

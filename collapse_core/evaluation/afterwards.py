@@ -18,6 +18,7 @@ from collapse_core.recipe.recipe import EvaluateWhen, Recipe
 from collapse_core.recipe.stored import stored_document
 from collapse_core.run.checkpoints import checkpoints
 from collapse_core.runtime import files
+from collapse_core.runtime.decisions import recorded_in
 
 Row = dict[str, Any]
 AFTER = "after"
@@ -66,7 +67,7 @@ def _no_recipe(target: str | None) -> CollapseError:
     )
 
 
-def examine(target: str, recipe: Recipe, *, baselines: bool = False) -> Iterator[Row]:
+def examine(target: str, recipe: Recipe, *, baselines: bool = False) -> list[Row]:
     """What the recipe's evaluators find in a model, as rows such as a run's evaluations.jsonl has.
 
     Args:
@@ -77,6 +78,11 @@ def examine(target: str, recipe: Recipe, *, baselines: bool = False) -> Iterator
     Raises:
         CollapseError: There is no such model.
     """
+    with recorded_in(Path(target) / "environment.json", writable=False):
+        return list(_examined(target, recipe, baselines))
+
+
+def _examined(target: str, recipe: Recipe, baselines: bool) -> Iterator[Row]:
     model, iteration = _of_run(Path(target)) if is_run(target) else (_of_path(target, recipe), None)
     for row in evaluate(recipe, model):
         yield {"model": AFTER, "iteration": iteration} | row

@@ -1,7 +1,6 @@
 """A run at work: what it records in its directory, written so that a kill loses nothing."""
 
 import fcntl
-import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from collapse_core.contracts.types import Group, Iteration, Kept, PromptSet
 from collapse_core.errors import CollapseError
 from collapse_core.recipe.recipe import Recipe
 from collapse_core.run.checkpoints import Checkpoints, to_fill
+from collapse_core.run.heartbeat import Heartbeat
 from collapse_core.run.journal import completion_rows, journal_line
 from collapse_core.runtime import files
 from collapse_core.runtime.processes import Processes, current
@@ -49,6 +49,8 @@ class Run:
         self.finished = False
         """True once the final model is exported."""
         self.callbacks: tuple[Callback, ...] = ()
+        self.heartbeat = Heartbeat(directory / "status.json")
+        """Writes what the run does right now."""
         self._phase: tuple[str, float] | None = None
         self._iteration = 0
         self.checkpoints = Checkpoints(directory / "checkpoints", recipe.checkpoint.keep, self.processes)
@@ -76,11 +78,8 @@ class Run:
     @_by_main
     def status(self, status: str, **more: object) -> None:
         """Replace status.json."""
-        heartbeat = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         value = {"status": status, "iteration": self._iteration, "of": self.recipe.iterations}
-        files.write_json(
-            self.directory / "status.json", value | {"pid": os.getpid(), "heartbeat": heartbeat} | more
-        )
+        self.heartbeat.show(value | more)
 
     # --- recording ---------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""How far a long piece of work has come, for a listener such as the console."""
+"""How far a long piece of work has come, for listeners such as the console."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -8,23 +8,25 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Listener = Callable[[str, int, int], None]
 
-_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+_listeners: ContextVar[tuple[Listener, ...]] = ContextVar("listeners", default=())
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Have `listener(label, done, total)` called while the block runs; `total` is 0 for an announcement."""
-    token = _listener.set(listener)
+    """Have `listener(label, done, total)` called while the block runs, besides those that listen already.
+
+    `total` is 0 for an announcement.
+    """
+    token = _listeners.set((*_listeners.get(), listener))
     try:
         yield
     finally:
-        _listener.reset(token)
+        _listeners.reset(token)
 
 
 def report(label: str, done: int, total: int) -> None:
     """Report that `done` of `total` is done."""
-    listener = _listener.get()
-    if listener:
+    for listener in _listeners.get():
         listener(label, done, total)
 
 
@@ -34,7 +36,9 @@ def announce(text: str) -> None:
 
 
 def track(items: Sequence[Item], label: str) -> Iterable[Item]:
-    """The items, reporting after each."""
+    """The items, reporting before the first and after each."""
+    if items:
+        report(label, 0, len(items))
     for done, item in enumerate(items, start=1):
         yield item
         report(label, done, len(items))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from collapse_core import Model, digest, require
+from collapse_core import Model, digest, progress, require
 from collapse_llm.model.encoding import Example
 from collapse_llm.model.language_model import LanguageModel
 
@@ -61,7 +61,7 @@ def score_answers(
     by_length = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
     scored: dict[int, Scored] = {}
     with language.for_inference() as module:
-        for start in range(0, len(by_length), batch_size):
+        for start in progress.track(range(0, len(by_length), batch_size), "likelihoods"):
             places = by_length[start : start + batch_size]
             batch = [examples[i] for i in places]
             logits, labels = answer_logits(module, batch, language.device)

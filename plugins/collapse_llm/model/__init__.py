@@ -72,7 +72,7 @@ class CausalLm(ModelLoader):
     max_length: Annotated[int, Ge(2)] = 200
     """Tokens of prompt and answer together, in training and in sampling."""
     compute: Literal["auto", "float32", "bfloat16"] = "auto"
-    """What is computed in; the trained weights stay float32. "auto" is bfloat16 where that is fast."""
+    """What is computed in; trained weights stay float32. "auto" is what a timed product says is faster."""
     device: str = "auto"
     """A torch device, or "auto" for what accelerate finds."""
     attention: str | None = None

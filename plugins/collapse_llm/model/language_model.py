@@ -12,6 +12,7 @@ from collapse_core import processes
 from collapse_core.torch import TorchModel, full_tensor, reduce_to_shards
 from collapse_llm.model import CausalLm
 from collapse_llm.model.encoding import Encoder
+from collapse_llm.model.precision import resolve_precision
 from collapse_llm.model.weights import Source
 
 
@@ -26,7 +27,9 @@ class LanguageModel(TorchModel):
         self.module: Any = module
         self.source = Source(loader.path)
         self.encoder = Encoder(tokenizer, loader.prompt, loader.max_length)
-        self.compute = compute_dtype(loader.compute, self.device)
+        self.compute: torch.dtype = getattr(
+            torch, resolve_precision(loader.compute, module.config, self.device)
+        )
         self.end_ids = _end_ids(module, tokenizer)
         self._worker: Any = None
         self._frozen: FrozenLanguageModel | None = None
@@ -140,17 +143,6 @@ def _move_gradients(worker: torch.nn.Module, module: torch.nn.Module) -> None:
         if its.grad is not None:
             mine.grad = its.grad.float() if mine.grad is None else mine.grad.add_(its.grad)
             its.grad = None
-
-
-def compute_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The precision of matrix products; "auto" is bfloat16 where the hardware is better at it."""
-    if name != "auto":
-        return torch.float32 if name == "float32" else torch.bfloat16
-    if device.type == "cuda":
-        fast = torch.cuda.is_bf16_supported()
-    else:
-        fast = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if fast else torch.float32
 
 
 def _end_ids(module: Any, tokenizer: Any) -> frozenset[int]:

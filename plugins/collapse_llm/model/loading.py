@@ -1,6 +1,9 @@
 """Loading a language model: unpacked, taught and cached as its recipe says."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -9,6 +12,7 @@ from collapse_core import Dataset, cached, derive_seed, errors
 from collapse_core.torch import pick_device, seeded, taught
 from collapse_llm.model import CausalLm, Lora, Teach
 from collapse_llm.model.language_model import LanguageModel
+from collapse_llm.model.precision import resolve_precision
 from collapse_llm.model.tiny import make_tiny_llama
 from collapse_llm.model.training import teach
 from collapse_llm.model.weights import Source, locate
@@ -18,6 +22,7 @@ def load_language_model(loader: CausalLm, data: Dataset, seed: int) -> LanguageM
     """Load what a recipe describes; teaching, and unpacking of a quantized file, are cached."""
     transformers.utils.logging.disable_progress_bar()
     directory = _unpacked(locate(loader.path, loader.revision))
+    loader = _in_one_precision(loader, directory)
     if loader.teach:
         directory = _taught(loader, loader.teach, directory, data, seed)
     return _open(loader, directory, loader.lora)
@@ -68,21 +73,38 @@ def _unpacked(source: Source) -> str | Path:
     return cached("unpacked", source.digest(), make)
 
 
+def _in_one_precision(loader: CausalLm, directory: str | Path) -> CausalLm:
+    """The loader with "auto" replaced by what is decided, so that a taught model's digest contains it."""
+    if loader.compute != "auto":
+        return loader
+    with _fetching(loader, directory) as where:
+        config = transformers.AutoConfig.from_pretrained(directory, **where)
+    precision = resolve_precision(loader.compute, config, pick_device(loader.device))
+    return loader.model_copy(update={"compute": precision})
+
+
+@contextmanager
+def _fetching(loader: CausalLm, directory: str | Path) -> Iterator[dict[str, Any]]:
+    """Give transformers' arguments for where to look; say how to mend it where nothing is found."""
+    local = Path(directory).is_dir()
+    try:
+        yield {"local_files_only": True} if local else {"revision": loader.revision}
+    except OSError as error:
+        raise errors.not_fetched(
+            str(directory), error, "model: {use: causal-lm, path: <directory>}"
+        ) from None
+
+
 def _open(loader: CausalLm, directory: str | Path, lora: Lora | None) -> LanguageModel:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     device = pick_device(loader.device)
     attention = loader.attention or ("eager" if device.type == "cpu" else None)
-    local = {"local_files_only": True} if Path(directory).is_dir() else {"revision": loader.revision}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(directory, **local)
+    with _fetching(loader, directory) as where:
+        tokenizer = AutoTokenizer.from_pretrained(directory, **where)
         module = AutoModelForCausalLM.from_pretrained(
-            directory, dtype=torch.float32, attn_implementation=attention, **local
+            directory, dtype=torch.float32, attn_implementation=attention, **where
         )
-    except OSError as error:
-        raise errors.not_fetched(
-            str(directory), error, "model: {use: causal-lm, path: <directory>}"
-        ) from None
     module.to(device)
     if loader.gradient_checkpointing:
         module.gradient_checkpointing_enable()

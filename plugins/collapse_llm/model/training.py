@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from collapse_core import Model, Prompt, derive_seed, require
+from collapse_core import Model, Prompt, derive_seed, progress, require
 from collapse_core.torch import adamw, backward, descend, scheduled_rate, seeded
 from collapse_llm.model import Teach
 from collapse_llm.model.encoding import Example
@@ -56,7 +56,7 @@ def answer_losses(model: Model, prompts: Sequence[Prompt], batch_size: int) -> l
     by_length = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
     losses: dict[int, list[float]] = {}
     with language.for_inference() as module:
-        for start in range(0, len(by_length), batch_size):
+        for start in progress.track(range(0, len(by_length), batch_size), "likelihoods"):
             batch = by_length[start : start + batch_size]
             found = token_losses(module, [examples[i] for i in batch], language.device)
             losses.update({i: tokens.tolist() for i, tokens in zip(batch, found, strict=True)})

@@ -18,6 +18,7 @@ import torch
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import CacheLayerMixin
 
+from collapse_core import progress
 from collapse_llm.sampler.choosing import Choice
 
 ADMIT_FROM = 0.25
@@ -74,12 +75,15 @@ def decode(
     if not waiting:
         return
     with _attention_for_single_tokens(module):
+        total = sum(map(len, waiting))
         batch = _Batch(module, waiting, choice, end_ids, max_rows)
+        progress.report("answers", 0, total)
         while waiting or batch.rows:
             if waiting and batch.has_room_for(waiting[0]):
                 batch.admit(waiting)
             else:
                 batch.advance()
+            progress.report("answers", total - len(batch.rows) - sum(map(len, waiting)), total)
 
 
 @contextmanager

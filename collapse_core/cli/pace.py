@@ -1,0 +1,109 @@
+"""How fast a phase goes, and how long the rest of it and of the run takes."""
+
+import time
+from dataclasses import dataclass, field
+
+from collapse_core.recipe.recipe import Recipe
+
+WORTH_SAYING = 10.0
+"""Seconds; nothing is said about what takes less in all."""
+
+
+@dataclass
+class Pace:
+    """The pace of one piece of work, from its progress reports."""
+
+    label: str = ""
+    done: int = 0
+    total: int = 0
+    _first: int = 0
+    _tenth: int = 0
+    _began: float = field(default_factory=time.monotonic)
+
+    def note(self, label: str, done: int, total: int) -> bool:
+        """Take a report; return whether a long piece of work has passed another tenth."""
+        if (label, total) != (self.label, self.total) or done < self.done:
+            self._began, self._first, self._tenth = time.monotonic(), done, 10 * done // max(total, 1)
+        self.label, self.done, self.total = label, done, total
+        tenth = 10 * done // max(total, 1)
+        passed, self._tenth = tenth > self._tenth, max(tenth, self._tenth)
+        return passed and self._elapsed + (self.left or 0.0) >= WORTH_SAYING
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until all is done; None before the first step."""
+        steps = self.done - self._first
+        return self._elapsed / steps * (self.total - self.done) if steps > 0 else None
+
+    def describe(self) -> str:
+        """How far it is, with the rate and the time left once they are known."""
+        said = f"{self.label} {self.done}/{self.total}"
+        if self.left is None or self._elapsed <= 0:
+            return said
+        rate = (self.done - self._first) / self._elapsed
+        per = f"{rate:.1f} per second" if rate >= 1 else f"{1 / rate:.1f} s each"
+        return f"{said}, {per}, {clock(self.left)} left"
+
+    @property
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+
+@dataclass
+class Remaining:
+    """What is left of a run, from the first of each kind of work that it has done."""
+
+    recipe: Recipe
+    _phase: str = ""
+    _phase_began: float = 0.0
+    _iteration_began: float | None = None
+    _iteration: float = 0.0
+    _measurement: float = 0.0
+
+    def on_phase(self, name: str) -> None:
+        """A phase begins."""
+        now = time.monotonic()
+        if self._phase == "evaluate":
+            self._measurement = now - self._phase_began
+        if name == "sample":
+            self._iteration_began = now
+        self._phase, self._phase_began = name, now
+
+    def on_iteration(self, finished: int) -> str | None:
+        """Return what is left once the first iteration of this process is over; None if it is little."""
+        if self._iteration or self._iteration_began is None:
+            return None
+        self._iteration = time.monotonic() - self._iteration_began
+        iterations = self.recipe.iterations - finished
+        measurements = self._measurements(finished) if self._measurement else 0
+        left = iterations * self._iteration + measurements * self._measurement
+        if left < WORTH_SAYING:
+            return None
+        parts = [f"{iterations} iterations of {self._iteration:.1f} s"] if iterations else []
+        if measurements:
+            parts.append(f"{measurements} measurements of {self._measurement:.1f} s")
+        return f"about {clock(left)} left: " + ", ".join(parts)
+
+    def _measurements(self, finished: int) -> int:
+        """How often a model is still measured: during, at the end, and the baselines."""
+        every, last = self.recipe.evaluate.every, self.recipe.iterations - 1
+        during = last // every - (finished - 1) // every if every else 0
+        return during + 1 + len(self.recipe.evaluate.baselines)
+
+
+def plan(recipe: Recipe) -> str:
+    """What a run is about to do, in one sentence."""
+    steps = [
+        f"load {recipe.model.use}",
+        f"iterate {recipe.iterations} times ({recipe.completions_per_prompt} completions for each of "
+        f"{recipe.prompts_per_iteration} prompts, then {recipe.updater.use})",
+    ]
+    if recipe.evaluate.with_:
+        steps.append("measure " + ", ".join(evaluator.use for evaluator in recipe.evaluate.with_))
+    return f"{recipe.name}: " + "; ".join(steps)
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, such as "3:05"."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
