@@ -14,6 +14,16 @@ ROOT = Path(__file__).parent.parent
 COLLAPSE = str(Path(sys.executable).with_name("collapse"))
 PLAIN = {"NO_COLOR": "1", "COLUMNS": "80", "PYTHONDONTWRITEBYTECODE": "1"}
 
+COSTS = {
+    "e2e": "process",
+    "third_party": "process",
+    "unit/diffusion": "model",
+    "unit/graph": "model",
+    "unit/llm": "model",
+    "unit/tabular": "model",
+}
+"""The markers of whole folders."""
+
 TOY = """\
 version: 1
 name: toy
@@ -42,6 +52,14 @@ class Outcome:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", action="store_true", help="write the golden texts instead of comparing")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a test costs is said by its folder, or by a marker of its own."""
+    for item in items:
+        for folder, marker in COSTS.items():
+            if item.path.is_relative_to(Path(__file__).parent / folder):
+                item.add_marker(marker)
 
 
 @pytest.fixture(scope="session", autouse=True)
