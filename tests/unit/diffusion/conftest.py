@@ -17,7 +17,7 @@ def digits() -> Digits:
 @pytest.fixture(scope="session")
 def loader() -> ClassDiffusion:
     return ClassDiffusion(
-        unet=Unet(channels=[8, 16]), timesteps=50, teach=TeachImages(steps=3, batch_size=8), device="cpu"
+        unet=Unet(channels=[8]), timesteps=50, teach=TeachImages(steps=3, batch_size=8), device="cpu"
     )
 
 
