@@ -6,16 +6,21 @@ READY_TO_RUN := $(VENV)/ready-to-run
 READY := $(VENV)/ready
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt
 
-.PHONY: run test test-slow lint bench docs clean
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: run check test test-slow lint bench docs clean
 
 run: $(READY_TO_RUN)  ## teach a small language model, make it forget two authors, report
 	$(BIN)/collapse run recipes/llm_tofu.yaml
 
-test: $(READY)  ## all tests but the slow ones
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+check: lint  ## lint, and the quick tests of the core and the toy: under a minute
+	$(PYTEST) -m "not model and not process and not slow" tests/unit/test_*.py tests/unit/toy
 
-test-slow: $(READY)  ## real models, for many minutes
-	$(BIN)/python -m pytest -m slow
+test: $(READY)  ## all tests but the slow ones, in minutes; says which took longest
+	$(PYTEST) --durations=20
+
+test-slow: $(READY)  ## the slow tests, for many minutes
+	$(PYTEST) --durations=20 --timeout=1800 -m slow
 
 lint: $(READY)  ## format, style, types, and who may import whom
 	$(BIN)/ruff format --check .

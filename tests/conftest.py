@@ -1,9 +1,10 @@
 """What every test may use: the command line, here or in a process of its own, and toy recipes."""
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,16 @@ import pytest
 ROOT = Path(__file__).parent.parent
 COLLAPSE = str(Path(sys.executable).with_name("collapse"))
 PLAIN = {"NO_COLOR": "1", "COLUMNS": "80", "PYTHONDONTWRITEBYTECODE": "1"}
+
+COSTS = {
+    "e2e": "process",
+    "third_party": "process",
+    "unit/diffusion": "model",
+    "unit/graph": "model",
+    "unit/llm": "model",
+    "unit/tabular": "model",
+}
+"""The markers of whole folders."""
 
 TOY = """\
 version: 1
@@ -43,6 +54,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden", action="store_true", help="write the golden texts instead of comparing")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a test costs is said by its folder, or by a marker of its own."""
+    for item in items:
+        for folder, marker in COSTS.items():
+            if item.path.is_relative_to(Path(__file__).parent / folder):
+                item.add_marker(marker)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shared_cache(tmp_path_factory):
+    """One cache for all tests and workers: a model is taught once, and none comes from an earlier session."""
+    home = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        home = home.parent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+        yield
+
+
 @pytest.fixture
 def collapse_here(capsys, monkeypatch) -> Callable[..., Outcome]:
     """Runs the command line within this process, which is quick."""
@@ -61,20 +91,34 @@ def collapse_here(capsys, monkeypatch) -> Callable[..., Outcome]:
     return run
 
 
+@pytest.fixture(scope="session")
+def warm_collapse() -> Iterator[subprocess.Popen[str]]:
+    """A process from which those of `collapse` are forked."""
+    program = [sys.executable, str(Path(__file__).with_name("warm_collapse.py"))]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.communicate()
+
+
 @pytest.fixture
-def collapse() -> Callable[..., Outcome]:
+def collapse(warm_collapse, tmp_path_factory) -> Callable[..., Outcome]:
     """Runs the command line in a process of its own."""
 
     def run(*arguments: object, **options) -> Outcome:
-        done = subprocess.run(
-            [COLLAPSE, *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=options.get("timeout", 60),
-            cwd=options.get("cwd"),
-            env=os.environ | PLAIN | options.get("env", {}),
-        )
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        out, err = (tmp_path_factory.mktemp("printed") / name for name in ("out", "err"))
+        command = {
+            "arguments": [*map(str, arguments)],
+            "environment": os.environ | PLAIN | options.get("env", {}),
+            "directory": str(options.get("cwd") or Path.cwd()),
+            "out": str(out),
+            "err": str(err),
+            "seconds": options.get("timeout", 60),
+        }
+        warm_collapse.stdin.write(json.dumps(command) + "\n")
+        warm_collapse.stdin.flush()
+        code = json.loads(warm_collapse.stdout.readline())
+        assert code is not None, f"{arguments} did not end within {command['seconds']} seconds"
+        return Outcome(code, out.read_text(), err.read_text())
 
     return run
 

@@ -1,9 +1,14 @@
 """Templates -> one self-contained HTML page: no script, nothing from elsewhere, everything escaped."""
 
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from collapse_core.results import formatting
 from collapse_core.runtime import files
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 FILTERS = {
     "plain": formatting.plain,
@@ -19,6 +24,11 @@ FILTERS = {
 
 def fill(template: str, **values: object) -> str:
     """A page made from one of the templates; a value that is missing is an error."""
+    return _environment().get_template(template).render(values)
+
+
+@cache
+def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -34,7 +44,7 @@ def fill(template: str, **values: object) -> str:
         lstrip_blocks=True,
     )
     jinja.filters.update(FILTERS)
-    return jinja.get_template(template).render(values)
+    return jinja
 
 
 def write_page(page: str, to: Path) -> None:

@@ -3,7 +3,8 @@
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def provenance(recipe: Recipe, plugins: Sequence[Plugin], command: Sequence[str]
         "platform": platform.platform(),
         "hardware": {"processor": _processor(), "cores": os.cpu_count()},
         "processes": processes.num_launched(),
-        "packages": {d.metadata["Name"]: d.version for d in sorted(distributions(), key=lambda d: d.name)},
+        "packages": dict(_packages()),
         "plugins": [
             {"name": p.name, "distribution": p.distribution, "version": p.version}
             | {key: value for key, value in (("digest", p.digest), ("error", p.error)) if value}
@@ -43,6 +44,13 @@ def provenance(recipe: Recipe, plugins: Sequence[Plugin], command: Sequence[str]
             "evaluators": {e.use: sorted(e.reads) for e in recipe.evaluate.with_},
         },
     }
+
+
+@cache
+def _packages() -> Mapping[str, str]:
+    """Return the version of each installed distribution; reading them takes longer than a run of a toy."""
+    found = (distribution.metadata for distribution in distributions())
+    return dict(sorted((metadata["Name"], metadata["Version"]) for metadata in found))
 
 
 def _processor() -> str:

@@ -1,5 +1,6 @@
 """What is checked of any part."""
 
+import atexit
 import json
 import os
 import subprocess
@@ -99,27 +100,58 @@ def _check_settings(part: Component) -> None:
 
 
 _LOOK = """
-import importlib, json, sys
-module, name, text, heavy = json.loads(sys.argv[1])
+import importlib, json, os, sys, traceback
 before = set(sys.modules)
-part = importlib.import_module(module)
-for piece in name.split("."):
-    part = getattr(part, piece)
-one = part.model_validate_json(text, by_alias=True)
-loaded = sorted(set(heavy) & (set(sys.modules) - before))
-print(json.dumps({"digest": one.digest(), "heavy": loaded}))
+import collapse_core
+
+def look(module, name, text, heavy):
+    part = importlib.import_module(module)
+    for piece in name.split("."):
+        part = getattr(part, piece)
+    digest = part.model_validate_json(text, by_alias=True).digest()
+    return {"digest": digest, "heavy": sorted(set(heavy) & (set(sys.modules) - before))}
+
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+for line in sys.stdin:
+    path, directory, *asked = json.loads(line)
+    if child := os.fork():
+        if os.waitpid(child, 0)[1]:
+            print(json.dumps({"error": "the process died"}), file=answers, flush=True)
+        continue
+    try:
+        sys.path[:] = path
+        os.chdir(directory)
+        found = look(*asked)
+    except BaseException:
+        found = {"error": traceback.format_exc()}
+    print(json.dumps(found), file=answers, flush=True)
+    os._exit(0)
 """
+"""Answers each line of its input from a fork of its own, so that no part meets what another imported."""
+
+
+def _seen_from_outside(module: str, name: str, text: str) -> dict[str, Any]:
+    """What a fresh process finds when it imports the part."""
+    process = _observer()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps([sys.path, os.getcwd(), module, name, text, HEAVY]) + "\n")
+    process.stdin.flush()
+    seen = cast(dict[str, Any], json.loads(process.stdout.readline()))
+    assert "error" not in seen, f"{module} cannot be imported by itself:\n{seen['error']}"
+    return seen
 
 
 @cache
-def _seen_from_outside(module: str, name: str, text: str) -> dict[str, Any]:
-    """What a fresh process finds when it imports the part."""
-    done = subprocess.run(
-        [sys.executable, "-c", _LOOK, json.dumps([module, name, text, HEAVY])],
+def _observer() -> subprocess.Popen[str]:
+    """Starts the process that looks at parts, once: its start takes longer than most looks."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _LOOK],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONHASHSEED": "1"},
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        check=False,
     )
-    assert done.returncode == 0, f"{module} cannot be imported by itself:\n{done.stderr}"
-    return cast(dict[str, Any], json.loads(done.stdout.splitlines()[-1]))
+    atexit.register(process.communicate)
+    return process

@@ -1,6 +1,7 @@
 """Kills runs and resumes them, many times over, in forks of one warm process. Prints what it found as JSON.
 
     python crash_driver.py every RECIPE DIRECTORY    die before each write, one after the other
+    python crash_driver.py kinds RECIPE DIRECTORY    die before one write of each kind
     python crash_driver.py random RECIPE DIRECTORY NUM   kill -9 after random times
 
 A fork dies as a process does: nothing is flushed, no `finally` runs.
@@ -10,10 +11,12 @@ import importlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 from collapse_core import collapse, create_run, load_recipe, open_run
@@ -50,13 +53,17 @@ def wait(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def changes_files(event: str, arguments: tuple) -> bool:
+    return event in WRITES and (event != "open" or bool(set(str(arguments[1])) & set("wax")))
+
+
 def die_before_write(number: int) -> None:
     """Dies before the `number`-th change to the file system; leaves half a line where one was due."""
     seen = 0
 
     def hook(event, arguments) -> None:
         nonlocal seen
-        if event not in WRITES or (event == "open" and not set(str(arguments[1])) & set("wax")):
+        if not changes_files(event, arguments):
             return
         seen += 1
         if seen != number:
@@ -69,12 +76,39 @@ def die_before_write(number: int) -> None:
     sys.addaudithook(hook)
 
 
-def begin(recipe: Path, directory: Path, die: int = 0) -> None:
+def note_writes(directory: Path) -> list[str]:
+    """The kind of each change to the file system from now on: what is done, to which sort of file."""
+    kinds: list[str] = []
+
+    def hook(event, arguments) -> None:
+        if changes_files(event, arguments):
+            name = str(arguments[0]).removeprefix(str(directory))
+            kinds.append(f"{event} {re.sub(r'[0-9a-f]{32}|[0-9]+', '#', name)}")
+
+    sys.addaudithook(hook)
+    return kinds
+
+
+def points(notes: Path) -> list[int]:
+    """One write of each kind: the second, where there is one, so that there is something to lose."""
+    seen: Counter[str] = Counter()
+    chosen = {}
+    for number, kind in enumerate(json.loads(notes.read_text()), start=1):
+        seen[kind] += 1
+        if seen[kind] <= 2:
+            chosen[kind] = number
+    return sorted(chosen.values())
+
+
+def begin(recipe: Path, directory: Path, die: int = 0, notes: Path | None = None) -> None:
     loaded, source = load_recipe(recipe), recipe.read_text()
     origin = {"directory": str(recipe.parent), "overrides": [], "digest": text_digest(source)}
     if die:
         die_before_write(die)
+    kinds = note_writes(directory) if notes else []
     collapse(loaded, create_run(loaded, source, {"recipe": origin}, directory))
+    if notes:
+        notes.write_text(json.dumps(kinds))
 
 
 def go_on(directory: Path, die: int = 0) -> None:
@@ -100,11 +134,12 @@ def differences(directory: Path, reference: dict[str, str]) -> list[str]:
     return sorted(name for name in {*found, *reference} if found.get(name) != reference.get(name))
 
 
-def every(recipe: Path, home: Path) -> dict:
-    assert wait(in_fork(begin, recipe, home / "whole")) == 0
+def at_writes(recipe: Path, home: Path, mode: str) -> dict:
+    notes = home / "writes.json"
+    assert wait(in_fork(begin, recipe, home / "whole", 0, notes)) == 0
     reference, wrong, died, resumed = left_by(home / "whole"), [], 0, 0
     source = random.Random(0)
-    for number in range(1, 10_000):
+    for number in points(notes) if mode == "kinds" else range(1, 10_000):
         directory = home / str(number)
         code = wait(in_fork(begin, recipe, directory, number))
         if code == 0:
@@ -175,8 +210,8 @@ if __name__ == "__main__":
     Path(home).mkdir(parents=True)
     load_recipe(Path(recipe))
     found = (
-        every(Path(recipe), Path(home))
-        if mode == "every"
-        else at_random(Path(recipe), Path(home), int(rest[0]))
+        at_random(Path(recipe), Path(home), int(rest[0]))
+        if mode == "random"
+        else at_writes(Path(recipe), Path(home), mode)
     )
     print(json.dumps(found))

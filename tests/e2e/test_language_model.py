@@ -1,7 +1,6 @@
 """The whole job on a language model small enough to be taught, and to forget, in seconds."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -9,8 +8,6 @@ from test_kill_and_resume import drive
 
 from collapse_core import Callback, create_run, load_recipe, open_run
 from collapse_core import collapse as run_loop
-
-NUM_KILLED = 8
 
 RECIPE = """\
 version: 1
@@ -33,16 +30,16 @@ checkpoint: {every: 2, keep: 2}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread_and_a_cache_of_our_own(tmp_path_factory):
-    """Bit for bit means on one thread; what is taught is taught once for all tests here."""
+def one_thread():
+    """Bit for bit means on one thread, here and in the processes that are started."""
     import torch
 
-    before, threads = os.environ.get("XDG_CACHE_HOME"), torch.get_num_threads()
-    os.environ |= {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")), "OMP_NUM_THREADS": "1"}
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
     torch.set_num_threads(threads)
-    os.environ.pop("XDG_CACHE_HOME") if before is None else os.environ.update(XDG_CACHE_HOME=before)
 
 
 @pytest.fixture
@@ -60,6 +57,14 @@ def run(recipe: Path, directory: Path, *overrides: str) -> Path:
     return directory
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """The directory of a whole run, which tests only read."""
+    home = tmp_path_factory.mktemp("finished")
+    (home / "small.yaml").write_text(RECIPE)
+    return run(home / "small.yaml", home / "run")
+
+
 def rows(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -69,31 +74,30 @@ def metric(directory: Path, model: str, name: str) -> float:
     return row["metrics"][name]["value"]
 
 
-def test_it_forgets_what_it_was_taught_and_what_it_says_is_its_own(recipe, tmp_path):
-    directory = run(recipe, tmp_path / "run")
-    assert metric(directory, "before", "rouge_forget") > 60
-    assert metric(directory, "after", "rouge_forget") < metric(directory, "before", "rouge_forget") - 30
-    kept = [line["reward_kept"]["mean"] for line in rows(directory / "journal.jsonl")]
+def test_it_forgets_what_it_was_taught_and_what_it_says_is_its_own(finished):
+    assert metric(finished, "before", "rouge_forget") > 60
+    assert metric(finished, "after", "rouge_forget") < metric(finished, "before", "rouge_forget") - 30
+    kept = [line["reward_kept"]["mean"] for line in rows(finished / "journal.jsonl")]
     assert kept == sorted(kept), "incumbents only get better"
-    for path in sorted((directory / "completions").iterdir()):
+    for path in sorted((finished / "completions").iterdir()):
         for row in rows(path):
             assert row["policy_version"] == int(path.stem)
 
 
-def test_two_runs_are_one_run(recipe, tmp_path):
-    first, second = run(recipe, tmp_path / "first"), run(recipe, tmp_path / "second")
+def test_two_runs_are_one_run(finished, recipe, tmp_path):
+    second = run(recipe, tmp_path / "second")
     for name in ("journal.jsonl", "evaluations.jsonl", "model/model.safetensors"):
-        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+        assert (finished / name).read_bytes() == (second / name).read_bytes(), name
 
 
-def test_the_exported_model_is_one_that_transformers_loads(recipe, tmp_path):
+def test_the_exported_model_is_one_that_transformers_loads(finished):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    directory = run(recipe, tmp_path / "run", "iterations=1") / "model"
+    directory = finished / "model"
     tokenizer = AutoTokenizer.from_pretrained(directory)
     module = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
-    [question] = [row["prompt"] for row in rows(tmp_path / "run" / "evaluations.jsonl")[-1]["examples"][:1]]
+    [question] = [row["prompt"] for row in rows(finished / "evaluations.jsonl")[-1]["examples"][:1]]
     ids = tokenizer(f"Question: {question}\nAnswer:", return_tensors="pt").input_ids
     said = tokenizer.decode(
         module.generate(ids, max_new_tokens=20)[0, ids.shape[1] :], skip_special_tokens=True
@@ -101,13 +105,14 @@ def test_the_exported_model_is_one_that_transformers_loads(recipe, tmp_path):
     assert said.strip()
 
 
-def test_kill_9_at_any_time_gives_the_same_weights_bit_for_bit(tmp_path):
+@pytest.mark.parametrize(("num", "least_within"), [(2, 1), pytest.param(8, 2, marks=pytest.mark.slow)])
+def test_kill_9_at_any_time_gives_the_same_weights_bit_for_bit(tmp_path, num, least_within):
     longer = RECIPE.replace("iterations: 8", "iterations: 24")
-    found = drive("random", longer, tmp_path / "home", tmp_path, NUM_KILLED)
+    found = drive("random", longer, tmp_path / "home", tmp_path, num)
     assert found["wrong"] == []
-    assert len(found["lines_when_killed"]) == NUM_KILLED
-    in_the_middle = [num for num in found["lines_when_killed"] if 0 < num < 24]
-    assert len(in_the_middle) >= 2, found["lines_when_killed"]
+    assert len(found["lines_when_killed"]) == num
+    in_the_middle = [lines for lines in found["lines_when_killed"] if 0 < lines < 24]
+    assert len(in_the_middle) >= least_within, found["lines_when_killed"]
 
 
 def test_a_mini_batch_an_iteration_visits_every_question_once_a_pass(recipe, tmp_path):
@@ -117,7 +122,9 @@ def test_a_mini_batch_an_iteration_visits_every_question_once_a_pass(recipe, tmp
     assert len(asked) == 20 * 4
 
 
-@pytest.mark.parametrize("size", ["forget01", "forget05", "forget10"])
+@pytest.mark.parametrize(
+    "size", [*(pytest.param(size, marks=pytest.mark.slow) for size in ("forget01", "forget05")), "forget10"]
+)
 def test_the_same_recipe_reads_the_real_tofu(recipe, tmp_path, size):
     """Its own questions, paraphrases and companion sets; one iteration of an untaught model."""
     tofu = Path(__file__).resolve().parents[3] / "shared" / "data" / "tofu"

@@ -16,6 +16,8 @@ from collapse_core import load_recipe
 from collapse_core.recipe.overrides import split_at_commas
 from collapse_core.results.results import Results
 
+pytestmark = pytest.mark.model
+
 TINY = (
     "model={use: causal-lm, path: tiny-llama, compute: float32, teach: {epochs: 1, learning_rate: 5e-3}}",
     "evaluate.baselines={never trained on it: {use: causal-lm, path: tiny-llama, compute: float32}}",

@@ -16,6 +16,8 @@ from benchmarks.table import tables
 from collapse_core import CollapseError
 from collapse_llm.data import Authors
 
+pytestmark = pytest.mark.model
+
 needs_trl = pytest.mark.skipif(not trl_installed(), reason="trl is not installed")
 EVERY_COLUMN = ["reference", "ours", "ours-auto", pytest.param("trl", marks=needs_trl)]
 LIKE_THE_REFERENCE = ["ours", pytest.param("trl", marks=needs_trl)]

@@ -156,6 +156,7 @@ def test_metrics_are_computed_from_logs_without_a_model(measured, home, tmp_path
     assert (row["evaluator"], row["metrics"]["mean_of_log"]["value"]) == ("shares", 3)
 
 
+@pytest.mark.model
 def test_a_run_and_its_exported_model_measure_the_same_and_anything_else_does_not(
     measured, collapse_here, tmp_path, monkeypatch
 ):

@@ -7,6 +7,8 @@ import pytest
 from collapse_core import Evaluator, RecipeError, Registry, load_recipe
 from collapse_core.contracts.interfaces import INTERFACES
 
+pytestmark = pytest.mark.model
+
 CITIES = """\
 version: 1
 name: odd

@@ -7,6 +7,8 @@ from collapse_core import CollapseError
 from collapse_core.testing import saved
 from collapse_core.torch import TorchModel
 
+pytestmark = pytest.mark.model
+
 
 class Line(TorchModel):
     """One layer, with a counter beside its weights."""

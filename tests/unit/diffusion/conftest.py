@@ -10,16 +10,6 @@ from collapse_diffusion.model import ClassDiffusion, TeachImages, Unet
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(cache, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-
-
-@pytest.fixture(scope="session")
 def digits() -> Digits:
     return Digits(use="digits", num_draws=3)
 
@@ -27,7 +17,7 @@ def digits() -> Digits:
 @pytest.fixture(scope="session")
 def loader() -> ClassDiffusion:
     return ClassDiffusion(
-        unet=Unet(channels=[8, 16]), timesteps=50, teach=TeachImages(steps=3, batch_size=8), device="cpu"
+        unet=Unet(channels=[8]), timesteps=50, teach=TeachImages(steps=3, batch_size=8), device="cpu"
     )
 
 

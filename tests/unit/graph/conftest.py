@@ -1,6 +1,5 @@
 """Small graphs to look at, and models that are taught in a second."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -20,14 +19,11 @@ SMILES = [
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread_and_a_cache_of_our_own(tmp_path_factory):
-    """What is taught is taught once for all tests here, and never taken from an earlier session."""
-    before, threads = os.environ.get("XDG_CACHE_HOME"), torch.get_num_threads()
-    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+def one_thread():
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-    os.environ.pop("XDG_CACHE_HOME") if before is None else os.environ.update(XDG_CACHE_HOME=before)
 
 
 @pytest.fixture

@@ -55,6 +55,7 @@ def test_a_generator_forgets_k4_and_keeps_the_rest(tmp_path):
     assert "<text x" not in "".join(drawn), "its nodes have no names"
 
 
+@pytest.mark.slow
 def test_retain_data_alone_make_it_forget_far_less(tmp_path):
     alone = ("rewards=[]", "filter={use: above, threshold: 1}", "evaluate.baselines={}")
     directory = run("graph_motif", tmp_path / "run", *alone)
@@ -87,7 +88,7 @@ class StopsAfter(Callback):
         self.started.interrupted = line["iteration"] + 1 == self.iterations
 
 
-@pytest.mark.parametrize("name", ["graph_motif", "graph_nodes"])
+@pytest.mark.parametrize("name", [pytest.param("graph_motif", marks=pytest.mark.slow), "graph_nodes"])
 def test_a_resumed_run_ends_as_one_that_never_stopped(name, tmp_path):
     quick = (
         "evaluate.with=[]",

@@ -26,15 +26,13 @@ WITH_A_REFERENCE = ("npo", "dpo", "rmu")
 
 
 @pytest.fixture(scope="module")
-def taught(tiny_directory, tmp_path_factory) -> Path:
+def taught(tmp_path_factory) -> Path:
     """The tiny model, taught all authors by heart."""
     directory = tmp_path_factory.mktemp("taught")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(directory / "cache"))
-        teach = Teach(epochs=25, learning_rate=5e-3, batch_size=16)
-        model = CausalLm(path=str(tiny_directory), compute="float32", teach=teach).load(Authors(), 0)
-        model.export(directory / "model")
-    return directory / "model"
+    teach = Teach(epochs=25, learning_rate=5e-3, batch_size=16)
+    model = CausalLm(path="tiny-llama", compute="float32", teach=teach).load(Authors(), 0)
+    model.export(directory)
+    return directory
 
 
 @pytest.fixture

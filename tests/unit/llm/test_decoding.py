@@ -109,14 +109,19 @@ def test_prompt_and_answer_together_stay_within_the_models_longest(make_model, q
     assert max(seen) <= 39
 
 
-def test_many_prompts_pass_through_a_small_batch_and_the_block_is_reused(model, questions):
+@pytest.mark.parametrize(
+    ("num", "length", "most_flips"), [(10, 40, 1), pytest.param(40, 60, 3, marks=pytest.mark.slow)]
+)
+def test_many_prompts_pass_through_a_small_batch_and_the_block_is_reused(
+    model, questions, num, length, most_flips
+):
     """Long enough for the block to be shifted many times; a rounding may flip one draw in thousands."""
-    prompts = [Prompt(f"{q.id}-{i}", q.content) for i in range(2) for q in questions]
-    whole = sample(model, prompts, max_new_tokens=60)
-    parts = sample(model, prompts, max_new_tokens=60, batch_size=6)
+    prompts = [Prompt(f"{q.id}-{i}", q.content) for i in range(2) for q in questions][:num]
+    whole = sample(model, prompts, max_new_tokens=length)
+    parts = sample(model, prompts, max_new_tokens=length, batch_size=6)
     same = [a == b for key in whole for a, b in zip(whole[key], parts[key], strict=True)]
-    assert len(same) == 160
-    assert sum(same) >= 157
+    assert len(same) == 4 * num
+    assert sum(same) >= len(same) - most_flips
 
 
 def test_the_keys_and_values_go_with_the_last_answer_and_wait_for_no_collector(model, questions):
@@ -141,15 +146,16 @@ OPTIONS = [
 ]
 
 
+@pytest.mark.parametrize("num_draws", [20_000, pytest.param(100_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_tokens_are_drawn_with_their_exact_probabilities(options):
-    """Chi-squared over 100,000 draws against the distribution that transformers' warpers define."""
+def test_tokens_are_drawn_with_their_exact_probabilities(options, num_draws):
+    """Chi-squared over many draws against the distribution that transformers' warpers define."""
     torch.manual_seed(5)
     logits = torch.randn(1, 50) * 2
     exact = warped(logits, options)
     sources = [np.random.Generator(np.random.Philox(key=i)) for i in range(1000)]
     choice, counts = Nucleus(**options), np.zeros(50)
-    for _ in range(100):
+    for _ in range(num_draws // 1000):
         counts += np.bincount(choice.choose(logits.expand(1000, -1), sources).numpy(), minlength=50)
     allowed = exact > 0
     assert counts[~allowed].sum() == 0

@@ -203,13 +203,14 @@ def test_a_p_value_too_small_for_a_double_has_a_finite_logarithm():
     assert formulas.log10_of(1e-21) == pytest.approx(-21)
 
 
-def test_a_bootstrap_interval_covers_the_truth_as_often_as_it_says():
+@pytest.mark.parametrize("num", [50, pytest.param(150, marks=pytest.mark.slow)])
+def test_a_bootstrap_interval_covers_the_truth_as_often_as_it_says(num):
     source, covered = np.random.default_rng(2), 0
-    for seed in range(150):
+    for seed in range(num):
         members, others = source.normal(0, 1, 25), source.normal(1, 1, 25)
         found = formulas.resampled_metric(lambda g: formulas.area_under_curve(*g), [members, others], seed)
         covered += found.low <= 0.760250 <= found.high  # Phi(1 / sqrt 2)
-    assert 0.87 <= covered / 150 <= 0.99
+    assert 0.87 <= covered / num <= 0.99
 
 
 def test_an_interval_resamples_whole_rows_and_keeps_to_its_seed():

@@ -22,8 +22,8 @@ from collapse_llm.sampler.decoding import Row
 from collapse_llm.sampler.pruning import Candidate, EarlyStopping
 
 NOW = Iteration(2, 9, 77)
-NUM_CASES = 160
-"""Questions for each way to choose; with the ways below, more than 2,000 choices are compared."""
+NUM_CASES = [40, pytest.param(160, marks=pytest.mark.slow)]
+"""Questions for each way to choose; the larger number compares more than 2,000 choices in all."""
 
 
 class Shortness(Reward):
@@ -127,10 +127,11 @@ PRUNED = (
 NEVER_PRUNED = ("one weighed negatively", "diverse", "a draw", "all above")
 
 
+@pytest.mark.parametrize("num_cases", NUM_CASES)
 @pytest.mark.parametrize("way", WAYS)
-def test_the_kept_answer_is_the_same_token_for_token(repetitive, questions, way):
+def test_the_kept_answer_is_the_same_token_for_token(repetitive, questions, way, num_cases):
     rewards, filter_ = WAYS[way]
-    prompts = [Prompt(f"{q.id}-{i}", q.content) for i in range(8) for q in questions][:NUM_CASES]
+    prompts = [Prompt(f"{q.id}-{i}", q.content) for i in range(8) for q in questions][:num_cases]
     state = cases(repetitive, prompts, seed=sum(map(ord, way)))
     found = {}
     for prune in (True, False):

@@ -9,12 +9,6 @@ from small_tables import small
 from collapse_tabular.data import TableFile, Wine
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory, monkeypatch):
-    """One cache for all tests of tables: what is taught once is taught for all."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "tables-cache"))
-
-
 @pytest.fixture(scope="session")
 def people(tmp_path_factory):
     """400 invented people: two trades, two towns; smiths of the north are tall and earn much."""

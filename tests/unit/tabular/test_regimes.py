@@ -36,6 +36,7 @@ def ends(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_with_nothing_put_back_variety_goes(ends):
     before, after = ends("total", "data.num_draws=8")
     assert before["variety"] > 0.7
@@ -50,6 +51,7 @@ def test_with_the_others_put_back_the_forgotten_species_goes_and_they_stay(ends)
     assert after["variety"] > 0.8
 
 
+@pytest.mark.slow
 def test_with_everything_put_back_all_stays(ends):
     before, after = ends("all")
     assert min(after[name] for name in after if name.startswith("share_")) > 15

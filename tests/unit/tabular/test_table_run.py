@@ -182,9 +182,7 @@ def lines(run, name):
 def whole(tmp_path_factory):
     """A whole smoke run."""
     directory = tmp_path_factory.mktemp("run") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "tables-cache"))
-        finish(*start(directory))
+    finish(*start(directory))
     return directory
 
 
