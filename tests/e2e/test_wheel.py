@@ -52,7 +52,7 @@ def test_a_plugin_author_sees_the_types_of_the_wheel(installed, tmp_path):
     assert type_check(installed, reward) == "Success: no issues found in 1 source file\n"
     reward.write_text(reward.read_text().replace("float", "str"))
     wrong = type_check(installed, reward)
-    assert 'incompatible with return type "list[float]" in supertype' in wrong
+    assert 'Return type "list[str]" of "score" incompatible with return type "Sequence[float' in wrong
     assert "Found 1 error in 1 file" in wrong
 
 
