@@ -33,8 +33,10 @@ bench: $(READY)  ## measure one iteration against a plain loop and TRL, for hour
 		|| echo "trl could not be installed; its column is left out"
 	$(BIN)/python -m benchmarks
 
-docs: $(READY)  ## check that the documentation says what is true
-	$(BIN)/python -m pytest tests/test_docs.py
+docs: $(READY)  ## build the documentation site in site/; check its links, and that it says what is true
+	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python -m pytest -m 'not slow' tests/test_docs.py tests/test_site.py
 
 clean:
 	rm -rf $(VENV)

@@ -30,7 +30,7 @@ from collapse_core.recipe.recipe import CheckpointWhen, EvaluateWhen, Launch
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md"]
+PAGES = [*sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("*.md"))]
 DECISIONS = sorted((DOCS / "decisions").glob("*.md"))
 OURS = "collapse-unlearning"
 BASE = "recipes/llm_tofu.yaml"

@@ -19,7 +19,7 @@ from collapse_core.runtime.progress import listening
 @click.argument("target", metavar="[RUN|MODEL]", required=False)
 @click.option(
     "--recipe",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False),
     help="Names data and evaluators, and how a MODEL is loaded; default the run's own recipe.",
 )
 @click.option(

@@ -1,4 +1,4 @@
-"""`collapse init`: a recipe or a plugin to start from."""
+"""`collapse init`: recipes or a plugin to start from."""
 
 import re
 from importlib.resources import files as resources
@@ -8,13 +8,14 @@ from string import Template
 import click
 
 from collapse_core.errors import CollapseError
+from collapse_core.recipe.shipped import copy_shipped
 
 TEMPLATES = resources("collapse_core.cli") / "init_templates"
 
 
 @click.group()
 def command() -> None:
-    """Write a recipe or a plugin to start from."""
+    """Write recipes or a plugin to start from."""
 
 
 @command.command(short_help="Write a recipe, with comments.")
@@ -30,6 +31,15 @@ def recipe(name: str, domain: str) -> None:
     _refuse_to_overwrite(path)
     path.write_text(_filled(f"recipe_{domain}.yaml", name=name, file=path.name), encoding="utf-8")
     click.echo(f"collapse validate {path}")
+
+
+@command.command(short_help="Copy the recipes that come with collapse.")
+@click.argument("directory", metavar="[DIR]", default="recipes", type=click.Path(path_type=Path))
+def recipes(directory: Path) -> None:
+    """Copy the recipes that come with collapse into the new folder DIR, by default recipes."""
+    _refuse_to_overwrite(directory)
+    copy_shipped(directory)
+    click.echo(f"collapse run {directory / 'toy' / 'partial_collapse.yaml'}")
 
 
 @command.command(short_help="Write an installable plugin with one reward.")

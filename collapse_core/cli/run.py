@@ -16,7 +16,7 @@ from collapse_core.runtime.digests import text_digest
 
 
 @click.command()
-@click.argument("recipe", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("recipe", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--set", "overrides", metavar="PATH=VALUE", multiple=True, help="Change a key of the recipe.")
 @click.option(
     "--run-dir", type=click.Path(path_type=Path), help="Where to; default runs/<name>/<time>-<digest>."

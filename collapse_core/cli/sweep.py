@@ -21,9 +21,7 @@ from collapse_core.sweep.slurm import submit
 
 
 @click.command()
-@click.argument(
-    "recipes", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False)
-)
+@click.argument("recipes", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--set",
     "overrides",

@@ -12,6 +12,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from collapse_core import errors
 from collapse_core.errors import Problem, RecipeError
 from collapse_core.recipe.renamed import READ_UNTIL, KeyPath, RenamedKeyWarning, rename_keys
+from collapse_core.recipe.shipped import where_to_find
 
 
 @dataclass
@@ -93,6 +94,9 @@ def read_file(path: Path) -> Document:
     """
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        what = f"{errors.cannot_be_read(error)}; {where_to_find(path)}"
+        raise RecipeError([Problem(str(path), 0, 0, "", what)]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError([Problem(str(path), 0, 0, "", errors.cannot_be_read(error))]) from None
     return read_document(text, str(path), path.parent)

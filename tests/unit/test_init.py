@@ -63,6 +63,39 @@ def test_a_name_that_would_not_do_is_refused(what, name, here, collapse_here):
     assert "is no name for it; use lower-case" in done.err
 
 
+def test_shipped_recipes_are_copied_and_never_over_what_is_there(here, collapse_here):
+    done = collapse_here("init", "recipes", "mine")
+    assert (done.code, done.out) == (0, "collapse run mine/toy/partial_collapse.yaml\n")
+    assert collapse_here("validate", "mine/toy/partial_collapse.yaml").code == 0
+    again = collapse_here("init", "recipes", "mine")
+    assert again.code == 1
+    assert again.err.startswith("collapse: mine exists already, and is not overwritten")
+
+
+@pytest.mark.parametrize(
+    ("missing", "offer"),
+    [
+        ("recipes/llm_tofu.yaml", "'collapse init recipes' writes recipes/llm_tofu.yaml"),
+        ("elsewhere/smoke/llm_tofu.yaml", "'collapse init recipes' writes recipes/smoke/llm_tofu.yaml"),
+        (
+            "mine.yaml",
+            "'collapse init recipes' writes those that come with collapse, 'collapse init recipe' a new",
+        ),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "validate", "sweep"])
+def test_a_recipe_that_is_not_there_is_offered(command, missing, offer, collapse_here):
+    done = collapse_here(command, missing)
+    assert done.code == 2
+    assert f"{missing}: cannot be read: no such file or directory; {offer}" in done.err
+
+
+def test_a_shipped_recipe_that_was_copied_already_is_named(here, collapse_here):
+    collapse_here("init", "recipes")
+    done = collapse_here("run", "llm_tofu.yaml")
+    assert done.err.endswith("; did you mean recipes/llm_tofu.yaml?\n")
+
+
 @pytest.mark.parametrize("name", ["kindness", "collapse-great-kindness"])
 def test_a_new_plugin_installs_passes_its_test_and_can_be_used(name, here, collapse, toy):
     done = collapse("init", "plugin", name)
