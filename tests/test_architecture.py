@@ -218,7 +218,7 @@ def test_every_command_is_a_file_and_every_file_of_commands_is_listed():
 
     for command in COMMANDS:
         assert importlib.import_module(f"collapse_core.cli.{command}").command.help
-    others = {"__init__", "__main__", "console", "launching", "session", "tables"}
+    others = {"__init__", "__main__", "console", "launching", "pace", "session", "tables"}
     assert {path.stem for path in (CORE / "cli").glob("*.py")} == {*COMMANDS, *others}
 
 

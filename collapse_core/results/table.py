@@ -49,6 +49,8 @@ def metric_notes(*runs: Results) -> list[str]:
         note
         for run in runs
         if (baseline := run.baseline())
-        for note in legend([_distance(run, name).mark for name in run.metrics()], plain(baseline, 60))
+        for note in legend(
+            [_distance(run, name).mark for name in run.metrics()], f"the baseline '{plain(baseline, 60)}'"
+        )
     ]
     return list(dict.fromkeys(notes))
