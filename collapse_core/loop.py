@@ -40,7 +40,6 @@ def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Mo
         metrics = recipe.updater.update(model, kept, retained, iteration)
         state = state.advance(kept)
         run.record(iteration, groups, kept, metrics, state)
-
         if run.due(recipe.evaluate.every, state):
             measure(recipe, run, model, "during", state.iteration)
         if run.stops_after(state) or run.due(recipe.checkpoint.every, state):
@@ -73,8 +72,7 @@ def sample_unsettled(
     bound = RubricBound(recipe.rubric, recipe.filter, state)
 
     def sample_and_score(share: Sequence[Prompt]) -> list[Group]:
-        num = recipe.completions_per_prompt
-        groups = recipe.sampler.sample(model, share, num, iteration, bound)
+        groups = recipe.sampler.sample(model, share, recipe.completions_per_prompt, iteration, bound)
         return [recipe.rubric.score(group, state.references[group.prompt.id]) for group in groups]
 
     scored = {g.prompt.id: g for g in run.processes.spread(unsettled, sample_and_score)}
