@@ -55,7 +55,8 @@ class Console(Callback):
     def on_evaluation(self, row: Mapping[str, Any]) -> None:
         """Print what was measured, on a line that stays."""
         found = "  ".join(f"{name} {metric['value']:.3g}" for name, metric in row["metrics"].items())
-        measured = markup.escape(f"{row['model']}: {found}")
+        missing = f"  not measured: {', '.join(row['missing'])}" if row.get("missing") else ""
+        measured = markup.escape(f"{row['model']}: {found}{missing}")
         self.messages.print(f"[dim]{self._clock()}[/dim] {measured}")
 
     def close(self) -> None:
