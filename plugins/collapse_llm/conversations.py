@@ -7,6 +7,8 @@ Message: TypeAlias = Mapping[str, str]
 """Who speaks, and what is said: {"role": "user", "content": "Where was Ada born?"}."""
 Question: TypeAlias = str | Sequence[Message]
 """The content of a prompt: a text, or the messages of a conversation that the model is to answer."""
+Answered: TypeAlias = tuple[Question, str]
+"""A question with an answer to it."""
 
 
 def problem_of(content: object) -> str | None:

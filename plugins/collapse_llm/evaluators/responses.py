@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 from annotated_types import Ge, Gt, Lt
 
 from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, load_splits, mean_metric
+from collapse_llm.conversations import Answered
 from collapse_llm.evaluators.answers import Answering
 from collapse_llm.evaluators.baselines import OtherModel, load_other
 from collapse_llm.evaluators.fact_words import held_share, own_words
@@ -90,7 +91,7 @@ class Responses(Answering):
             return None
         return "gibberish" if is_garbled else "hallucination"
 
-    def _garbled(self, judge: Model, asked: Sequence[tuple[str, str]], real: Sequence[Prompt]) -> list[bool]:
+    def _garbled(self, judge: Model, asked: Sequence[Answered], real: Sequence[Prompt]) -> list[bool]:
         """Return whether each answer goes round in circles, or is less fluent than real answers are."""
         from collapse_llm.evaluators.scoring import mean_losses
 
