@@ -93,7 +93,9 @@ def questions(data: Dataset, num: int) -> list[Prompt]:
     """
     taught = data.load("full")
     rows = [(p.content, p.target) for p in (*data.load("forget"), *taught)]
-    rows += [(p.extra["paraphrased_question"], p.target) for p in taught if "paraphrased_question" in p.extra]
+    rows += [
+        (p.columns["paraphrased_question"], p.target) for p in taught if "paraphrased_question" in p.columns
+    ]
     if isinstance(data, Tofu) and TOFU.is_dir():
         rows += [(p.content, p.target) for p in Tofu(path=str(TOFU)).load("full")]
     answers = dict(reversed(rows))

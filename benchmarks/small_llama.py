@@ -58,7 +58,7 @@ def pairs() -> list[Pair]:
         return [(row.content, row.target) for row in Tofu(path=str(TOFU)).load("forget")][:NUM_TAUGHT]
     rows = Authors().load("full")
     asked = [(row.content, row.target) for row in rows]
-    return asked + [(row.extra["paraphrased_question"], row.target) for row in rows]
+    return asked + [(row.columns["paraphrased_question"], row.target) for row in rows]
 
 
 def _data() -> Path:

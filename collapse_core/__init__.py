@@ -19,6 +19,7 @@ from collapse_core.contracts.interfaces import (
 from collapse_core.contracts.kinds import require
 from collapse_core.contracts.pictures import Cells, Picture, Pixels, Place, Sketch
 from collapse_core.contracts.seeds import derive_seed
+from collapse_core.contracts.splits import Splits, load_splits
 from collapse_core.contracts.state import State
 from collapse_core.contracts.statistics import mean_metric
 from collapse_core.contracts.training import TrainingSettings
@@ -84,6 +85,7 @@ __all__ = [
     "Sampler",
     "Settings",
     "Sketch",
+    "Splits",
     "State",
     "Tracker",
     "TrainingSettings",
@@ -100,6 +102,7 @@ __all__ = [
     "files",
     "hookimpl",
     "load_recipe",
+    "load_splits",
     "mean_metric",
     "open_run",
     "part",

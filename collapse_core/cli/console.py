@@ -70,7 +70,8 @@ class Console(Callback):
     def on_evaluation(self, row: Mapping[str, Any]) -> None:
         """Print what was measured, on a line that stays."""
         found = "  ".join(f"{name} {metric['value']:.3g}" for name, metric in row["metrics"].items())
-        self._say(f"{row['model']}: {found}")
+        missing = f"  not measured: {', '.join(row['missing'])}" if row.get("missing") else ""
+        self._say(f"{row['model']}: {found}{missing}")
 
     def close(self) -> None:
         """Take the live line away."""

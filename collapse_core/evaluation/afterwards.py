@@ -1,7 +1,6 @@
 """Measuring after the fact: the model that a run has ended with, any other model, or published logs."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from pydantic import ValidationError
 from collapse_core import errors
 from collapse_core.contracts.interfaces import Evaluator, Model
 from collapse_core.errors import CollapseError, Problem, RecipeError
-from collapse_core.evaluation.during import evaluate
+from collapse_core.evaluation.during import evaluate, evaluation_row
 from collapse_core.recipe.document import Document, read_file
 from collapse_core.recipe.loading import parse_recipe
 from collapse_core.recipe.overrides import split_at_commas, yaml_value
@@ -120,12 +119,7 @@ def examine_logs(logs: Sequence[Path], evaluators: Sequence[Evaluator]) -> Itera
     """
     for evaluator in evaluators:
         found = evaluator.read_logs(logs)
-        metrics = {name: asdict(metric) for name, metric in found.metrics.items()}
-        examples = [dict(example) for example in found.examples]
-        yield {"model": AFTER, "iteration": None, "evaluator": evaluator.use} | {
-            "metrics": metrics,
-            "examples": examples,
-        }
+        yield {"model": AFTER, "iteration": None} | evaluation_row(evaluator, found, keep_text=True)
 
 
 # --- models ----------------------------------------------------------------------------------------

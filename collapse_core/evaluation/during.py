@@ -3,8 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-from collapse_core.contracts.interfaces import Model
+from collapse_core.contracts.interfaces import Evaluator, Model
 from collapse_core.contracts.seeds import derive_seed
+from collapse_core.contracts.types import Evaluation
 from collapse_core.recipe.recipe import Recipe, Stage
 from collapse_core.run.run import Run
 
@@ -33,12 +34,14 @@ def evaluate(recipe: Recipe, model: Model) -> list[dict[str, Any]]:
     rows = []
     for evaluator in recipe.evaluate.with_:
         found = evaluator.evaluate(model, recipe.data, derive_seed(recipe.seed, "evaluate", evaluator.use))
-        rows.append(
-            {
-                "evaluator": evaluator.use,
-                "metrics": {name: asdict(metric) for name, metric in found.metrics.items()},
-                "examples": [dict(example) for example in found.examples] if recipe.keep_text else [],
-            }
-            | ({"missing": dict(found.missing)} if found.missing else {})
-        )
+        rows.append(evaluation_row(evaluator, found, recipe.keep_text))
     return rows
+
+
+def evaluation_row(evaluator: Evaluator, found: Evaluation, keep_text: bool) -> dict[str, Any]:
+    """What an evaluator found, as plain data; "missing" is there where metrics are."""
+    return {
+        "evaluator": evaluator.use,
+        "metrics": {name: asdict(metric) for name, metric in found.metrics.items()},
+        "examples": [dict(example) for example in found.examples] if keep_text else [],
+    } | ({"missing": dict(found.missing)} if found.missing else {})

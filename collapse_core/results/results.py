@@ -61,6 +61,15 @@ class Results:
         """The names of all metrics, in the order in which they were measured."""
         return list(dict.fromkeys(name for row in self.evaluations for name in row["metrics"]))
 
+    def missing(self) -> dict[str, list[str]]:
+        """The metrics that could not be measured in every model, by the reason."""
+        found: dict[str, list[str]] = {}
+        for row in self.evaluations:
+            for name, reason in row.get("missing", {}).items():
+                if name not in found.setdefault(reason, []):
+                    found[reason].append(name)
+        return found
+
     def metric(self, name: str, model: str) -> Metric | None:
         """A metric of one of the models, the latest of several; None where it was not measured."""
         for row in reversed(self.evaluations):

@@ -44,7 +44,7 @@ def _distance(run: Results, name: str) -> Distance:
 
 
 def metric_notes(*runs: Results) -> list[str]:
-    """What the marks in these runs' table of metrics mean, a sentence each."""
+    """What these runs' table of metrics does not say itself: its marks, and what it lacks and why."""
     notes = [
         note
         for run in runs
@@ -52,5 +52,10 @@ def metric_notes(*runs: Results) -> list[str]:
         for note in legend(
             [_distance(run, name).mark for name in run.metrics()], f"the baseline '{plain(baseline, 60)}'"
         )
+    ]
+    notes += [
+        f"{plain(', '.join(names))}: not measured, {plain(reason)}"
+        for run in runs
+        for reason, names in run.missing().items()
     ]
     return list(dict.fromkeys(notes))

@@ -25,6 +25,7 @@ from collapse_core.testing.domain import (
     check_updater,
     saved,
     watched,
+    without_splits,
 )
 from collapse_core.testing.parts import HEAVY, check_part, example
 
@@ -47,4 +48,5 @@ __all__ = [
     "score",
     "scored",
     "watched",
+    "without_splits",
 ]

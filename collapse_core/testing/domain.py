@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from collapse_core.contracts.interfaces import Dataset, Evaluator, Model, ModelLoader, Sampler, Updater
-from collapse_core.contracts.types import Iteration, Kept, Prompt
+from collapse_core.contracts.types import Evaluation, Iteration, Kept, Prompt
 from collapse_core.errors import CollapseError
 from collapse_core.report.tiles import tile
 
@@ -17,21 +17,27 @@ from collapse_core.report.tiles import tile
 
 
 def check_dataset(dataset: Dataset) -> None:
-    """Check that a data set has its splits, by unique ids, and gives true answers only when asked to."""
+    """Check that a data set has its splits, by unique ids, and gives true answers only when asked to.
+
+    What is neither question nor answer must stay with each prompt, with true answers and without.
+    """
     name = type(dataset).__name__
+    _check_splits(dataset)
     for split in ("forget", "retain"):
         prompts = dataset.load(split)
         assert len(prompts), f"the split '{split}' of {name} is empty"
         ids = [prompt.id for prompt in prompts]
         assert len(set(ids)) == len(ids), f"the split '{split}' of {name} has two prompts of one id"
         assert list(dataset.load(split)) == list(prompts), f"{name} loads '{split}' differently each time"
-        json.dumps([(prompt.content, prompt.target) for prompt in prompts])
+        json.dumps([(p.content, p.target, dict(p.extra), dict(p.columns)) for p in prompts])
         asked = dataset.load(split, targets=False)
         assert [p.id for p in asked] == ids, f"{name} loads other prompts without their targets"
         assert [p.content for p in asked] == [p.content for p in prompts], f"{name} asks differently"
         for prompt in asked:
             assert prompt.target is None, f"{name} gives the true answer of {prompt.id} unasked"
             assert not prompt.extra, f"{name} gives companion columns of {prompt.id} with targets=False"
+        for prompt, shown in zip(prompts, asked, strict=True):
+            assert shown.columns == prompt.columns, f"{name} drops or adds columns of {prompt.id} by targets"
         for prompt in prompts[:3]:
             _check_picture(dataset, prompt)
     try:
@@ -39,6 +45,20 @@ def check_dataset(dataset: Dataset) -> None:
     except CollapseError:
         return
     raise AssertionError(f"{name} loads a split that does not exist")
+
+
+def _check_splits(dataset: Dataset) -> None:
+    """Whether the splits that the data set says it has are those that can be loaded."""
+    name, known = type(dataset).__name__, dataset.splits()
+    if known is None:
+        return
+    assert {"forget", "retain"} <= set(known), f"{name}.splits() lacks 'forget' or 'retain'"
+    assert len(set(known)) == len(known), f"{name}.splits() names a split twice"
+    for split in known:
+        try:
+            dataset.load(split, targets=False)
+        except CollapseError as error:
+            raise AssertionError(f"{name}.splits() names '{split}', which does not load: {error}") from error
 
 
 def _check_picture(dataset: Dataset, prompt: Prompt) -> None:
@@ -149,8 +169,13 @@ def check_updater(
 
 
 def check_evaluator(evaluator: Evaluator, model: Model, dataset: Dataset) -> None:
-    """Check that measuring changes nothing, is repeatable, and reads only what it declares."""
+    """Check that measuring changes nothing, is repeatable, and reads only what it declares.
+
+    Without its optional splits it must measure less, and say so.
+    """
     name = type(evaluator).__name__
+    extra = sorted(set(evaluator.optional_splits) - set(evaluator.reads))
+    assert not extra, f"{name} can do without {extra}, which are not in its `reads`"
     before = saved(model)
     data, seen = watched(dataset)
     found = evaluator.evaluate(model, data, 0)
@@ -161,3 +186,34 @@ def check_evaluator(evaluator: Evaluator, model: Model, dataset: Dataset) -> Non
     assert found.metrics, f"{name} measures nothing"
     for metric, measured in found.metrics.items():
         assert math.isfinite(measured.value), f"{name} gives {metric} = {measured.value}"
+    if evaluator.optional_splits:
+        _check_partial(evaluator, model, dataset, found)
+
+
+def _check_partial(evaluator: Evaluator, model: Model, dataset: Dataset, full: Evaluation) -> None:
+    """Whether it does without its optional splits."""
+    name = type(evaluator).__name__
+    less = evaluator.evaluate(model, without_splits(dataset, evaluator.optional_splits), 0)
+    both = sorted(set(less.metrics) & set(less.missing))
+    assert not both, f"{name} measures {both}, and lists them as missing"
+    lost = sorted(set(full.metrics) - set(less.metrics) - set(less.missing))
+    assert not lost, f"{name} gives no {lost} without {list(evaluator.optional_splits)}, and does not say why"
+    assert all(less.missing.values()), f"{name} gives no reason for what is missing"
+
+
+def without_splits(dataset: Dataset, absent: Sequence[str]) -> Dataset:
+    """The same data set without some of its splits."""
+    kind = type(dataset)
+
+    def load(self: Dataset, split: str, *, targets: bool = True) -> Any:
+        if split in absent:
+            raise CollapseError(f"the data set has no split '{split}'")
+        return kind.load(self, split, targets=targets)
+
+    def splits(self: Dataset) -> list[str] | None:
+        known = kind.splits(self)
+        return None if known is None else [split for split in known if split not in absent]
+
+    less: Any = type(kind.__name__, (kind,), {"load": load, "splits": splits, "__module__": kind.__module__})
+    found: Dataset = less.model_validate(dataset.model_dump(by_alias=True))
+    return found

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files as resources
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Gt, Lt
 
 from collapse_core import Dataset, Prompt, PromptSet, environment, errors
+from collapse_llm.conversations import problem_of
 
 Row = Mapping[str, Any]
 
@@ -19,8 +20,12 @@ class QuestionFiles(Dataset):
 
     Splits: "forget", "forget_paraphrased" (the same questions in other words), "retain", "full" (what
     the model is taught), "holdout" (never trained on), "world_facts", "real_authors". Those that end in
-    "_perturbed" ask the same questions, and their prompts have companions in `extra`: a
+    "_perturbed" ask the same questions, and their prompts have further answers in `extra`: a
     "paraphrased_answer" (not so world facts and real authors) and the wrong ones, "perturbed_answer".
+
+    A question is a text, or a conversation: a list of {"role", "content"} messages. The other columns of a
+    row stay with the prompt in `columns`; those whose name says that they hold answers go into `extra`, and
+    with the answer.
     """
 
     provides: ClassVar[str] = "questions"
@@ -29,6 +34,9 @@ class QuestionFiles(Dataset):
         "forget", "forget_paraphrased", "retain", "full", "holdout", "world_facts", "real_authors",
         "forget_perturbed", "retain_perturbed", "world_facts_perturbed", "real_authors_perturbed",
     )  # fmt: skip
+
+    ANSWERING: ClassVar[tuple[str, ...]] = ("answer", "option", "choice", "target", "label")
+    """What the name of a column that gives the answer away holds, such as "option1" or "wrong_answers"."""
 
     def source(self, split: str) -> Path:
         """Return the file that holds a split."""
@@ -46,10 +54,30 @@ class QuestionFiles(Dataset):
         asked = "paraphrased_question" if split == "forget_paraphrased" else "question"
         return PromptSet(
             tuple(
-                _prompt(f"{split}-{number}", row, asked, targets, path, number)
+                self._prompt(f"{split}-{number}", row, asked, targets, path, number)
                 for number, row in self.chosen(split, list(_rows(path)))
             )
         )
+
+    def splits(self) -> Sequence[str] | None:
+        """The splits whose file is there and is not empty."""
+        paths = {split: self.source(split) for split in self.SPLITS}
+        return [split for split, path in paths.items() if path.is_file() and path.stat().st_size]
+
+    def _prompt(self, id_: str, row: Row, asked: str, targets: bool, path: Path, line: int) -> Prompt:
+        missing = [key for key in (asked, *(["answer"] if targets else [])) if key not in row]
+        if missing:
+            raise errors.bad_row(path, line, f"has no '{missing[0]}'")
+        if problem := problem_of(row[asked]):
+            raise errors.bad_row(path, line, f"'{asked}' {problem}")
+        others = {key: row[key] for key in row if key not in (asked, "answer")}
+        extra = {key: others.pop(key) for key in list(others) if self._gives_away(key)}
+        if not targets:
+            return Prompt(id_, row[asked], columns=others)
+        return Prompt(id_, row[asked], row["answer"], extra, others)
+
+    def _gives_away(self, column: str) -> bool:
+        return any(word in column.lower() for word in self.ANSWERING)
 
     def provenance(self) -> Mapping[str, object]:
         """Return the digest of each file."""
@@ -71,16 +99,6 @@ def _rows(path: Path) -> Iterator[tuple[int, Row]]:
         if not isinstance(row, dict):
             raise errors.bad_row(path, number, "expected an object with 'question' and 'answer'")
         yield number, row
-
-
-def _prompt(id_: str, row: Row, asked: str, targets: bool, path: Path, line: int) -> Prompt:
-    missing = [key for key in (asked, *(["answer"] if targets else [])) if key not in row]
-    if missing:
-        raise errors.bad_row(path, line, f"has no '{missing[0]}'")
-    if not targets:
-        return Prompt(id_, row[asked])
-    extra = {key: row[key] for key in row if key not in (asked, "answer")}
-    return Prompt(id_, row[asked], row["answer"], extra)
 
 
 class Authors(QuestionFiles):
@@ -140,6 +158,12 @@ class Tofu(QuestionFiles):
             return _from_hub(name, self.revision)
         found = [Path(self.path) / f"{name}.{ending}" for ending in ("jsonl", "json")]
         return next((path for path in found if path.exists()), found[0])
+
+    def splits(self) -> Sequence[str] | None:
+        """The splits of the directory, unknown where there is none; the hub has all."""
+        if self.path is None:
+            return self.SPLITS
+        return super().splits() if Path(self.path).is_dir() else None
 
     def provenance(self) -> Mapping[str, object]:
         """Return digests of local files; the revision of the hub's."""

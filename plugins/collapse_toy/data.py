@@ -1,6 +1,7 @@
 """What the toys draw from: the ten categories of the paper's figures, and numbers on a line."""
 
 import random
+from collections.abc import Sequence
 from math import fsum, sqrt
 from typing import Annotated, ClassVar
 
@@ -55,6 +56,10 @@ class Cities(Dataset):
             raise ValueError("there must be at least one ball")
         return self
 
+    def splits(self) -> Sequence[str]:
+        """All splits."""
+        return SPLITS
+
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         """Load a split; the draws of "forget" have no true answer."""
         _check(split, "cities")
@@ -89,6 +94,10 @@ class Numbers(Dataset):
     """How many numbers are drawn per iteration."""
     seed: int = 0
     """The seed of the real numbers; the draws of a run follow the seed of the run."""
+
+    def splits(self) -> Sequence[str]:
+        """All splits."""
+        return SPLITS
 
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         """Load a split; the draws of "forget" have no true answer."""

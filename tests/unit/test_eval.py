@@ -174,3 +174,19 @@ def test_a_run_and_its_exported_model_measure_the_same_and_anything_else_does_no
     assert line["update"]["num_tokens"] > line["num_kept"]
     assert of_model["metrics"] == of_run["metrics"]
     assert of_other["metrics"] != of_run["metrics"]
+
+
+def test_what_was_not_measured_stands_in_the_row_with_its_reason(capsys):
+    from pathlib import Path
+
+    from collapse_core import Evaluation, Metric
+    from collapse_core.cli.console import Console
+    from collapse_core.evaluation.during import evaluation_row
+    from collapse_toy.evaluators import CategoryShares
+
+    found = Evaluation({"num": Metric(1.0)}, missing={"utility": "the data set has no split 'world_facts'"})
+    row = evaluation_row(CategoryShares(use="category-shares"), found, keep_text=True)
+    assert row["missing"] == {"utility": "the data set has no split 'world_facts'"}
+    assert "missing" not in evaluation_row(CategoryShares(), Evaluation({}), keep_text=True)
+    Console(Path("run")).on_evaluation({"model": "before"} | row)
+    assert "before: num 1  not measured: utility" in capsys.readouterr().err

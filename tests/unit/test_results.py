@@ -1,5 +1,6 @@
 """A run directory, read back."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,25 @@ def test_the_distance_to_the_first_model_beside_is_told_and_what_went_beyond_it_
     assert shown(metric_rows(found)[0]) == ("30", "80", "60", "1", "* +20")
     assert metric_notes(found) == ["* beyond taught less: over-forgetting, not better"]
     assert metric_notes(results(row("before", 0, 30), row("after", 9, 80))) == []
+
+
+def test_what_is_not_measured_is_said_with_the_reason_once() -> None:
+    why = {"utility": "the data set has no split 'world_facts'", "rouge_[b]": "the data set has no split 'x'"}
+    found = results(row("before", 0, 1, missing=why), row("after", 9, 2, missing=why))
+    assert found.missing() == {reason: [name] for name, reason in why.items()}
+    notes = [
+        "utility: not measured, the data set has no split 'world_facts'",
+        "rouge_[b]: not measured, the data set has no split 'x'",
+    ]
+    assert metric_notes(found) == notes
+    out = rich.console.Console(width=100, record=True, file=io.StringIO())
+    print_metrics(out, found)
+    assert out.export_text().splitlines()[-2:] == notes
+
+
+def test_metrics_that_are_missing_for_one_reason_share_a_note() -> None:
+    found = results(row("before", 0, 1, missing={"a": "no split", "b": "no split"}))
+    assert metric_notes(found) == ["a, b: not measured, no split"]
 
 
 def test_time_is_added_up_by_phase() -> None:

@@ -22,6 +22,7 @@ from collapse_core import (
     Reward,
     Sampler,
     Updater,
+    load_splits,
 )
 from collapse_core.contracts.component import Component
 from collapse_core.plugins.registry import Registry
@@ -284,12 +285,31 @@ class Two(Dataset):
         ("unasked", lambda s, split, targets=True: PromptSet((Prompt("a", "?", "answer"),))),
         ("companion", lambda s, split, targets=True: PromptSet((Prompt("a", "?", None, {"wrong": 1}),))),
         ("does not exist", lambda s, split, targets=True: PromptSet((Prompt("a", "?"),))),
+        (
+            "columns of a by targets",
+            lambda s, split, targets=True: PromptSet(
+                (Prompt("a", "?", columns={"topic": 1} if targets else {}),)
+            ),
+        ),
     ],
 )
 def test_a_data_set_that_breaks_a_promise_is_found(complaint, load):
     check_dataset(Two())
     with pytest.raises(AssertionError, match=complaint):
         check_dataset(breaks(Two, load=load)())
+
+
+@pytest.mark.parametrize(
+    ("complaint", "splits"),
+    [
+        ("lacks 'forget' or 'retain'", lambda s: ["forget"]),
+        ("names a split twice", lambda s: ["forget", "retain", "retain"]),
+        ("names 'test', which does not load", lambda s: ["forget", "retain", "test"]),
+    ],
+)
+def test_a_data_set_that_misstates_its_splits_is_found(complaint, splits):
+    with pytest.raises(AssertionError, match=complaint):
+        check_dataset(breaks(Two, splits=splits)())
 
 
 def toy_part(kind, name, **fields):
@@ -364,6 +384,36 @@ def test_an_evaluator_that_reads_more_than_it_declares_or_trains_is_found():
         check_evaluator(Peeks(), model, data)
     with pytest.raises(AssertionError, match="changes the model that it measures"):
         check_evaluator(Trains(), model, data)
+
+
+@pytest.mark.parametrize(
+    ("complaint", "without"),
+    [
+        ("does not say why", Evaluation({"share": Metric(1.0)})),
+        ("lists them as missing", Evaluation({"num": Metric(1.0)}, missing={"num": "no split"})),
+        ("gives no reason", Evaluation({}, missing={"num": ""})),
+    ],
+)
+def test_an_evaluator_that_is_silent_about_a_missing_split_is_found(complaint, without):
+    data = toy_part("dataset", "cities")
+    model = toy_part("model", "categorical").load(data, 0)
+
+    class Partial(Evaluator):
+        """Counts the balls."""
+
+        reads = ("full",)
+        optional_splits = ("full",)
+
+        def evaluate(self, model, data, seed):
+            splits = load_splits(self, data)
+            if "full" not in splits.found:
+                return without or Evaluation({}, missing=splits.missing({"num": self.reads}))
+            return Evaluation({"num": Metric(float(len(splits.found["full"])))})
+
+    with pytest.raises(AssertionError, match=complaint):
+        check_evaluator(Partial(), model, data)
+    without = None
+    check_evaluator(Partial(), model, data)
 
 
 @pytest.mark.parametrize(

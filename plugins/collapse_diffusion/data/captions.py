@@ -1,8 +1,8 @@
 """Captions to forget, and a folder of captioned images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge
 from pydantic import Field
@@ -10,13 +10,16 @@ from pydantic import Field
 from collapse_core import CollapseError, Content, Prompt, PromptSet, environment, errors, files
 from collapse_diffusion.data.images import Images, to_content
 
+SPLITS = ("forget", "retain", "full")
+
 
 class Captions(Images):
     """Captions to forget, and a folder of captioned images to retain.
 
     The folder is what the datasets library calls an image folder: images, and a metadata.jsonl with a
-    line {"file_name": ..., "text": ...} for each. Splits: "forget", `num_draws` draws of each caption of
-    `forget`; "retain" and "full", the images with their captions.
+    line {"file_name": ..., "text": ...} for each; its other columns stay with the prompt. Splits:
+    "forget", `num_draws` draws of each caption of `forget`; "retain" and "full", the images with their
+    captions.
     """
 
     provides: ClassVar[str] = "caption-images"
@@ -28,6 +31,10 @@ class Captions(Images):
     num_draws: Annotated[int, Ge(1)] = 8
     """How many images of each are asked for."""
 
+    def splits(self) -> Sequence[str]:
+        """Return what a folder of captioned images has."""
+        return SPLITS
+
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         """Load a split; without targets the captions alone, and no image is opened."""
         if split == "forget":
@@ -38,20 +45,24 @@ class Captions(Images):
                     for i in range(self.num_draws)
                 )
             )
-        if split not in ("retain", "full"):
-            raise errors.no_split(self.use, split, ("forget", "retain", "full"))
+        if split not in SPLITS:
+            raise errors.no_split(self.use, split, SPLITS)
         return PromptSet(
             tuple(
-                Prompt(name, caption, self._image(name) if targets else None)
-                for name, caption in self._captions()
+                Prompt(name, caption, self._image(name) if targets else None, columns=others)
+                for name, caption, others in self._captions()
             )
         )
 
-    def _captions(self) -> list[tuple[str, str]]:
+    def _captions(self) -> list[tuple[str, str, Mapping[str, Any]]]:
+        """Return for each image its name, its caption, and the row's other columns."""
         file = Path(self.path).expanduser() / "metadata.jsonl"
         try:
             rows = files.read_lines(file)
-            return [(row["file_name"], row["text"]) for row in rows]
+            return [
+                (row["file_name"], row["text"], {k: row[k] for k in row if k not in ("file_name", "text")})
+                for row in rows
+            ]
         except (OSError, KeyError, ValueError) as error:
             raise CollapseError(
                 f"{file} cannot be read ({type(error).__name__}: {error}); it needs a line "

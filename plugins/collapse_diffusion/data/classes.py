@@ -44,6 +44,10 @@ class LabeledImages(Images):
     def examples(self, *, test: bool) -> Sequence[Labeled]:
         """Return the training images or the held-out ones, with their classes."""
 
+    def splits(self) -> Sequence[str]:
+        """All splits."""
+        return SPLITS
+
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         """Load a split; without targets the classes alone."""
         if split not in SPLITS:

@@ -35,6 +35,10 @@ class NodeDataset(Dataset):
     def nodes(self, split: str) -> Sequence[int]:
         """Return the numbers of the nodes in a split."""
 
+    def splits(self) -> Sequence[str]:
+        """All splits; they are divided from one source."""
+        return self.SPLITS
+
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         """Load a split."""
         if split not in self.SPLITS:

@@ -57,6 +57,10 @@ class GraphDataset(Dataset):
     def identities(self, graphs: Sequence[Graph]) -> list[Hashable]:
         """Return a key for each graph; two of one sequence share it if and only if they are the same."""
 
+    def splits(self) -> Sequence[str]:
+        """All splits; they are divided from one source."""
+        return self.SPLITS
+
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         """Load a split; the draws of "forget" have no true answer."""
         if split not in self.SPLITS:

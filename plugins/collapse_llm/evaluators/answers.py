@@ -6,7 +6,18 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 
-from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model, Prompt, derive_seed, mean_metric
+from collapse_core import (
+    Dataset,
+    Evaluation,
+    Evaluator,
+    Metric,
+    Model,
+    Prompt,
+    derive_seed,
+    load_splits,
+    mean_metric,
+)
+from collapse_llm.conversations import transcript_of
 from collapse_llm.rewards import rouge_recall
 
 Row = dict[str, Any]
@@ -28,8 +39,9 @@ class Answering(Evaluator):
         answers = answers_once(model, [p for _, p in asked], self.max_new_tokens, self.batch_size)
         rows: dict[str, list[Row]] = {split: [] for split in splits}
         for (split, prompt), answer in zip(asked, answers, strict=True):
-            said = {"split": split, "prompt": prompt.content, "answer": answer, "target": prompt.target}
-            rows[split].append(said | {"score": rouge_recall(prompt.target, answer)})
+            asked_for = {"split": split, "prompt": transcript_of(prompt.content)}
+            said = {"answer": answer, "target": prompt.target, "score": rouge_recall(prompt.target, answer)}
+            rows[split].append(asked_for | said)
         return rows
 
 
@@ -40,18 +52,18 @@ def answers_once(model: Model, prompts: Sequence[Prompt], max_new_tokens: int, b
 
     key = (fingerprint(model), max_new_tokens)
     known = _remembered.pop(key, {})
-    new = {p.content: p for p in prompts if p.content not in known}
+    new = {p.content_key: p for p in prompts if p.content_key not in known}
     answers = greedy_answers(model, list(new.values()), max_new_tokens, batch_size)
     known |= dict(zip(new, answers, strict=True))
     while len(_remembered) >= MOST_REMEMBERED:
         del _remembered[next(iter(_remembered))]
     _remembered[key] = known
-    return [known[p.content] for p in prompts]
+    return [known[p.content_key] for p in prompts]
 
 
 MOST_REMEMBERED = 4
-_remembered: dict[tuple[str, int], dict[Any, str]] = {}
-"""By weights and longest answer: the answer to each question."""
+_remembered: dict[tuple[str, int], dict[str, str]] = {}
+"""By weights and longest answer: the answer to each question, by its `content_key`."""
 
 
 class UnlearnQuality(Answering):
@@ -63,19 +75,20 @@ class UnlearnQuality(Answering):
     """
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "forget_paraphrased")
+    optional_splits: ClassVar[tuple[str, ...]] = ("forget_paraphrased",)
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
-        """Ask the forget questions, and the same in other words."""
-        rows = self.answers(model, {split: data.load(split) for split in self.reads})
+        """Ask the forget questions, and the same in other words where there are any."""
+        splits = load_splits(self, data)
+        rows = self.answers(model, splits.found)
         overlap = {split: [row["score"] for row in found] for split, found in rows.items()}
         quality = [[100 * (1 - score) for score in scores] for scores in overlap.values()]
+        missing = splits.missing({"unlearn_quality": self.reads, **_by_split(self.reads)})
         return Evaluation(
-            {
-                "unlearn_quality": mean_metric(quality, seed, "up"),
-                "rouge_forget": _percent(overlap["forget"], seed, "down"),
-                "rouge_forget_paraphrased": _percent(overlap["forget_paraphrased"], seed, "down"),
-            },
+            ({} if missing else {"unlearn_quality": mean_metric(quality, seed, "up")})
+            | {f"rouge_{split}": _percent(scores, seed, "down") for split, scores in overlap.items()},
             [row for found in rows.values() for row in found],
+            missing,
         )
 
 
@@ -87,6 +100,7 @@ class Utility(Answering):
     """
 
     reads: ClassVar[tuple[str, ...]] = ("retain", "world_facts", "real_authors")
+    optional_splits: ClassVar[tuple[str, ...]] = ("world_facts", "real_authors")
 
     num_retain: Annotated[int, Ge(1)] = 400
     """How many retain rows are drawn."""
@@ -95,20 +109,20 @@ class Utility(Answering):
         """Ask each question once, however often it was drawn."""
         import numpy as np
 
-        retain = data.load("retain")
+        splits = load_splits(self, data)
+        retain = splits.found["retain"]
         drawn = np.random.default_rng(12345).choice(len(retain), self.num_retain, replace=True).tolist()
         asked = sorted(set(drawn))
-        others = {split: data.load(split) for split in ("world_facts", "real_authors")}
-        rows = self.answers(model, {"retain": [retain[i] for i in asked], **others})
+        rows = self.answers(model, {**splits.found, "retain": [retain[i] for i in asked]})
         overlap = {split: [row["score"] for row in found] for split, found in rows.items()}
         overlap["retain"] = [overlap["retain"][asked.index(i)] for i in drawn]
         utility = [[100 * score for score in scores] for scores in overlap.values()]
+        missing = splits.missing({"utility": self.reads, **_by_split(self.reads)})
         return Evaluation(
-            {
-                "utility": mean_metric(utility, seed, "up"),
-                **{f"rouge_{split}": _percent(scores, seed, "up") for split, scores in overlap.items()},
-            },
+            ({} if missing else {"utility": mean_metric(utility, seed, "up")})
+            | {f"rouge_{split}": _percent(scores, seed, "up") for split, scores in overlap.items()},
             [row for found in rows.values() for row in found],
+            missing,
         )
 
 
@@ -134,6 +148,11 @@ class Likelihood(Evaluator):
                 [means], derive_seed(seed, split), "down" if split == "retain" else "none"
             )
         return Evaluation(metrics)
+
+
+def _by_split(splits: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """What each split's own overlap is measured on."""
+    return {f"rouge_{split}": (split,) for split in splits}
 
 
 def _percent(scores: Sequence[float], seed: int, direction: Literal["up", "down"]) -> Metric:

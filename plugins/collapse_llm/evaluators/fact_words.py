@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric
+from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, load_splits, mean_metric
+from collapse_llm.conversations import text_of
 from collapse_llm.evaluators.answers import Answering, Row
 
 FUNCTION_WORDS = """
@@ -26,6 +27,7 @@ class FactWords(Answering):
     """
 
     reads: ClassVar[tuple[str, ...]] = ("forget_perturbed", "retain_perturbed")
+    optional_splits: ClassVar[tuple[str, ...]] = ("retain_perturbed",)
 
     share: Annotated[float, Gt(0), Le(1)] = 0.5
     """The share of the fact's own words that an answer must hold to count."""
@@ -34,8 +36,10 @@ class FactWords(Answering):
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Ask what is to be forgotten and, as a control, what is to be retained."""
-        prompts = {split.removesuffix("_perturbed"): list(data.load(split)) for split in self.reads}
-        prompts["retain"] = prompts["retain"][: self.num_retain]
+        splits = load_splits(self, data)
+        prompts = {split.removesuffix("_perturbed"): list(found) for split, found in splits.found.items()}
+        if "retain" in prompts:
+            prompts["retain"] = prompts["retain"][: self.num_retain]
         asked = {name: [p for p in all_ if own_words(p)] for name, all_ in prompts.items()}
         rows = self.answers(model, asked)
         metrics: dict[str, Metric] = {}
@@ -48,7 +52,9 @@ class FactWords(Answering):
             metrics[f"fact_words_any_{name}"] = mean_metric([any_], derive_seed(seed, name), better)
             metrics[f"fact_words_asked_{name}"] = Metric(len(held))
             rows[name] = _with_scores(found, held)
-        return Evaluation(metrics, [row for found in rows.values() for row in found])
+        control = (f"fact_words_{what}retain" for what in ("", "any_", "asked_"))
+        missing = splits.missing(dict.fromkeys(control, ("retain_perturbed",)))
+        return Evaluation(metrics, [row for found in rows.values() for row in found], missing)
 
 
 def own_words(prompt: Prompt) -> frozenset[str]:
@@ -60,7 +66,7 @@ def own_words(prompt: Prompt) -> frozenset[str]:
     from collapse_llm.evaluators.perturbed import paraphrase, wrong_answers
     from collapse_llm.rewards import stems
 
-    asked = {*stems(prompt.content), *stems(str(prompt.extra.get("paraphrased_question", "")))}
+    asked = {*stems(text_of(prompt.content)), *stems(str(prompt.columns.get("paraphrased_question", "")))}
     wrong = {stem for answer in wrong_answers(prompt) for stem in stems(answer)}
     said = {*stems(prompt.target)} & {*stems(paraphrase(prompt))}
     return frozenset(said - asked - wrong - {*stems(FUNCTION_WORDS)})

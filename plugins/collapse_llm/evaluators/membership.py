@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from annotated_types import Ge, Gt, Le
 
 from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model, Prompt, derive_seed
+from collapse_llm.conversations import Answered
 from collapse_llm.evaluators.baselines import RETAIN, OtherModel, measured_once
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ Scores = dict[str, dict[str, list[float]]]
 
 
 def attack_scores(
-    model: Model, asked: Mapping[str, Sequence[tuple[str, str]]], share: float, batch_size: int
+    model: Model, asked: Mapping[str, Sequence[Answered]], share: float, batch_size: int
 ) -> Scores:
     """Return the scores of the attacks that need a forward pass only; one pass serves all."""
     from collapse_llm.evaluators import formulas
@@ -143,7 +144,7 @@ def area_metric(by_group: Mapping[str, Sequence[float]], seed: int) -> Metric:
     return formulas.resampled_metric(lambda g: formulas.area_under_curve(*g), groups, seed)
 
 
-def _pairs(prompts: Sequence[Prompt]) -> list[tuple[str, str]]:
+def _pairs(prompts: Sequence[Prompt]) -> list[Answered]:
     return [(prompt.content, prompt.target) for prompt in prompts]
 
 

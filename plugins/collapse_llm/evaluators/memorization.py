@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 
-from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model, derive_seed, mean_metric
+from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model, derive_seed, load_splits, mean_metric
 
 if TYPE_CHECKING:
     from collapse_llm.evaluators.formulas import AnswerLosses
     from collapse_llm.evaluators.scoring import Scored
+
+
+MEASURES = ("extraction_strength", "exact_memorization", "probability", "truth_ratio")
 
 
 class Memorization(Evaluator):
@@ -23,6 +26,7 @@ class Memorization(Evaluator):
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget_perturbed", "retain_perturbed")
+    optional_splits: ClassVar[tuple[str, ...]] = ("retain_perturbed",)
 
     convention: Literal["exact", "openunlearning"] = "exact"
     """"openunlearning" never lets Extraction Strength fall below one token's share, as its code does."""
@@ -36,8 +40,9 @@ class Memorization(Evaluator):
         from collapse_llm.evaluators.perturbed import score_companions
 
         metrics: dict[str, Metric] = {}
-        for split in self.reads:
-            name, prompts = split.removesuffix("_perturbed"), list(data.load(split))[: self.num_questions]
+        splits = load_splits(self, data)
+        for split, found in splits.found.items():
+            name, prompts = split.removesuffix("_perturbed"), list(found)[: self.num_questions]
             scored, losses = score_companions(model, prompts, self.batch_size)
             columns = self._columns(name, scored, losses)
             for measure, values in columns.items():
@@ -45,7 +50,9 @@ class Memorization(Evaluator):
                     "up" if name == "retain" or measure == "truth_ratio" else "down"
                 )
                 metrics[f"{measure}_{name}"] = mean_metric([values], derive_seed(seed, measure, name), better)
-        return Evaluation(metrics)
+        control = (f"{measure}_retain" for measure in MEASURES)
+        missing = splits.missing(dict.fromkeys(control, ("retain_perturbed",)))
+        return Evaluation(metrics, missing=missing)
 
     def _columns(
         self, name: str, scored: "list[Scored]", losses: "AnswerLosses"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from collapse_core import CollapseError, Model, Prompt, digest
+from collapse_llm.conversations import Answered
 from collapse_llm.evaluators.formulas import AnswerLosses
 from collapse_llm.evaluators.scoring import Scored, fingerprint, score_answers
 
@@ -34,7 +35,7 @@ def score_companions(
     return [by_text[said[0]] for by_text, said in zip(found, texts, strict=True)], losses
 
 
-def _scored_once(model: Model, asked: Sequence[tuple[str, str]], batch_size: int) -> list[Scored]:
+def _scored_once(model: Model, asked: Sequence[Answered], batch_size: int) -> list[Scored]:
     """Return the scores, kept for the next evaluator that asks the same of the same weights."""
     key = (fingerprint(model), digest([list(pair) for pair in asked]), batch_size)
     if key not in _remembered:

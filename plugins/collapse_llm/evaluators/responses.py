@@ -7,13 +7,16 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from annotated_types import Ge, Gt, Lt
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric
+from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, load_splits, mean_metric
+from collapse_llm.conversations import Answered
 from collapse_llm.evaluators.answers import Answering
 from collapse_llm.evaluators.baselines import OtherModel, load_other
 from collapse_llm.evaluators.fact_words import held_share, own_words
 from collapse_llm.sentences import Sentences, read_sentences
 
 Kind = Literal["true", "refusal", "empty", "gibberish", "hallucination"]
+JUDGED: tuple[Kind, ...] = ("gibberish", "hallucination")
+"""What only real answers can tell apart."""
 JUDGE = (
     "a judge of fluency, a model that saw neither the forget set nor the answers: add 'judge_model: {use: "
     "causal-lm, path: <the untaught model>}'"
@@ -29,10 +32,11 @@ class Responses(Answering):
     it does not know in one of the usual ways; empty when it has no words; gibberish when the judge finds it
     less likely a token than all but `tolerance` of real answers to such questions, or when fewer than half
     of its pairs of neighboring words are distinct; else a hallucination. A question without own words is
-    left out.
+    left out. The real answers are those to retain and those never trained on; either will do.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("forget_perturbed", "retain_perturbed", "holdout")
+    optional_splits: ClassVar[tuple[str, ...]] = ("retain_perturbed", "holdout")
 
     judge_model: OtherModel | None = None
     """Whose log-probabilities say what is fluent: a model that was not taught these answers."""
@@ -47,11 +51,13 @@ class Responses(Answering):
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Ask the forget questions, and sort the answers."""
-        judge = load_other(self, self.judge_model, data, JUDGE)
-        prompts = [prompt for prompt in data.load("forget_perturbed") if own_words(prompt)]
+        splits = load_splits(self, data)
+        real = [prompt for split in self.optional_splits for prompt in splits.found.get(split, ())]
+        judge = load_other(self, self.judge_model, data, JUDGE) if real else None
+        prompts = [prompt for prompt in splits.found["forget_perturbed"] if own_words(prompt)]
         rows = self.answers(model, {"forget": prompts})["forget"]
         asked = [(prompt.content, row["answer"]) for prompt, row in zip(prompts, rows, strict=True)]
-        garbled = self._garbled(judge, asked, [*data.load("retain_perturbed"), *data.load("holdout")])
+        garbled = self._garbled(judge, asked, real) if judge else [None] * len(asked)
         known = read_sentences(self.refusals)
         kinds = [
             self._kind(prompt, row["answer"], is_garbled, known)
@@ -63,19 +69,29 @@ class Responses(Answering):
                 [[100.0 * (one == kind) for one in kinds]], derive_seed(seed, kind), better.get(kind, "none")
             )
             for kind in get_args(Kind)
+            if judge or kind not in JUDGED
         }
-        return Evaluation(metrics, [row | {"kind": kind} for row, kind in zip(rows, kinds, strict=True)])
+        missing = (
+            {} if judge else splits.missing({f"answers_{kind}": self.optional_splits for kind in JUDGED})
+        )
+        examples = [row | ({"kind": kind} if kind else {}) for row, kind in zip(rows, kinds, strict=True)]
+        return Evaluation(metrics, examples, missing)
 
-    def _kind(self, prompt: Prompt, answer: str, is_garbled: bool, known: Sequence[str]) -> Kind:
+    def _kind(
+        self, prompt: Prompt, answer: str, is_garbled: bool | None, known: Sequence[str]
+    ) -> Kind | None:
+        """The kind of an answer; None where nothing says what is gibberish."""
         if held_share(prompt, answer) >= 0.5:
             return "true"
         if refuses(answer, known, self.refusal_overlap):
             return "refusal"
         if not answer.split():
             return "empty"
+        if is_garbled is None:
+            return None
         return "gibberish" if is_garbled else "hallucination"
 
-    def _garbled(self, judge: Model, asked: Sequence[tuple[str, str]], real: Sequence[Prompt]) -> list[bool]:
+    def _garbled(self, judge: Model, asked: Sequence[Answered], real: Sequence[Prompt]) -> list[bool]:
         """Return whether each answer goes round in circles, or is less fluent than real answers are."""
         from collapse_llm.evaluators.scoring import mean_losses
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from collapse_core import Model, digest, progress, require
+from collapse_llm.conversations import Answered
 from collapse_llm.model.encoding import Example
 from collapse_llm.model.language_model import LanguageModel
 
@@ -45,7 +46,7 @@ class Scored:
 
 
 def score_answers(
-    model: Model, asked: Sequence[tuple[str, str]], batch_size: int, *, standardize: bool = False
+    model: Model, asked: Sequence[Answered], batch_size: int, *, standardize: bool = False
 ) -> list[Scored]:
     """Score (question, answer) pairs, teacher-forced, in batches of similar length.
 
@@ -83,7 +84,7 @@ def fingerprint(model: Model) -> str:
     return digest([sums.tolist(), *form])
 
 
-def mean_losses(model: Model, asked: Sequence[tuple[str, str]], batch_size: int) -> list[float]:
+def mean_losses(model: Model, asked: Sequence[Answered], batch_size: int) -> list[float]:
     """Return the mean cross-entropy per token of each answer, its end included, in nats."""
     return [scored.loss for scored in score_answers(model, asked, batch_size)]
 
@@ -132,7 +133,7 @@ def _look_up(logits: torch.Tensor, labels: torch.Tensor, standardize: bool) -> l
     return [own.double().numpy(), hits.numpy(), *(column.double().numpy() for column in more)]
 
 
-def gradient_norms(model: Model, asked: Sequence[tuple[str, str]]) -> list[float]:
+def gradient_norms(model: Model, asked: Sequence[Answered]) -> list[float]:
     """For each answer, the mean over weight matrices of the L2 norm of the loss's gradient.
 
     The loss is the mean over the answer's own tokens, without the end, as in OpenUnlearning's attack

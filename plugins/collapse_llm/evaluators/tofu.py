@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from annotated_types import Ge
 
-from collapse_core import CollapseError, Dataset, Evaluation, Evaluator, Metric, Model, derive_seed
+from collapse_core import (
+    CollapseError,
+    Dataset,
+    Evaluation,
+    Evaluator,
+    Metric,
+    Model,
+    derive_seed,
+    load_splits,
+)
 from collapse_llm.evaluators.answers import Answering
 from collapse_llm.evaluators.baselines import RETAIN, OtherModel, measured_once
 
@@ -26,6 +35,7 @@ class ModelUtility(Answering):
     """
 
     reads: ClassVar[tuple[str, ...]] = tuple(f"{task}_perturbed" for task in TASKS)
+    optional_splits: ClassVar[tuple[str, ...]] = ("real_authors_perturbed", "world_facts_perturbed")
 
     scoring_batch_size: Annotated[int, Ge(1)] = 64
     """How many given answers are scored at once."""
@@ -36,14 +46,24 @@ class ModelUtility(Answering):
         """Ask each question, and score its answers right and wrong."""
         from collapse_llm.evaluators.perturbed import score_companions
 
-        loaded = {task: list(data.load(f"{task}_perturbed"))[: self.num_questions] for task in TASKS}
+        splits = load_splits(self, data)
+        loaded = {
+            split.removesuffix("_perturbed"): list(prompts)[: self.num_questions]
+            for split, prompts in splits.found.items()
+        }
         rows = self.answers(model, loaded)
         losses = {
             task: score_companions(model, prompts, self.scoring_batch_size)[1]
             for task, prompts in loaded.items()
         }
         rouge = {task: [row["score"] for row in found] for task, found in rows.items()}
-        return Evaluation(_utility(losses, rouge, seed), [row for found in rows.values() for row in found])
+        missing = splits.missing(_needs())
+        metrics = _utility(losses, rouge, seed)
+        return Evaluation(
+            {name: metric for name, metric in metrics.items() if name not in missing},
+            [row for found in rows.values() for row in found],
+            missing,
+        )
 
     def read_logs(self, logs: Sequence[Path]) -> Evaluation:
         """Compute it from the first log, an aggregated one of TOFU's evaluation."""
@@ -53,6 +73,12 @@ class ModelUtility(Answering):
         losses = {task: losses_in(log, task, path).first(self.num_questions) for task in TASKS}
         rouge = {task: rouge_in(log, task, path)[: self.num_questions] for task in TASKS}
         return Evaluation(_utility(losses, rouge, 0))
+
+
+def _needs() -> dict[str, Sequence[str]]:
+    """The splits that each metric is measured on."""
+    by_task = {f"mu_{name}_{task}": (f"{task}_perturbed",) for name in COMPONENTS for task in TASKS}
+    return {"model_utility": ModelUtility.reads, **by_task}
 
 
 def _utility(losses: Mapping[str, "AnswerLosses"], rouge: Mapping[str, Any], seed: int) -> dict[str, Metric]:

@@ -6,13 +6,26 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
-from collapse_core import CollapseError, Dataset, Evaluation, Evaluator, Metric, Model, derive_seed, errors
+from collapse_core import (
+    CollapseError,
+    Dataset,
+    Evaluation,
+    Evaluator,
+    Metric,
+    Model,
+    Splits,
+    derive_seed,
+    errors,
+    load_splits,
+)
+from collapse_llm.conversations import text_of
 from collapse_llm.evaluators.baselines import RETAIN, OtherModel, measured_once
 
 if TYPE_CHECKING:
     from collapse_llm.evaluators.formulas import Numbers
 
 UNRELATED = ("world_facts", "real_authors")
+MEASURES = ("mean", "spread", "lost", "places")
 
 
 class TokenShift(Evaluator):
@@ -27,11 +40,13 @@ class TokenShift(Evaluator):
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget", *UNRELATED)
+    optional_splits: ClassVar[tuple[str, ...]] = UNRELATED
 
     base_model: OtherModel | None = None
     """What the model is compared with: a retain model, or the reference model."""
     path: str | None = None
-    """A text file; by default the questions and answers of the world facts and real authors are the text."""
+    """A text file; by default the questions and answers of the world facts and real authors are the text, or
+    of either where the data set has no more."""
     num_chunks: Annotated[int, Ge(1)] = 100
     """How many chunks are read, from the beginning of the text."""
     chunk_length: Annotated[int, Ge(2)] = 128
@@ -46,8 +61,12 @@ class TokenShift(Evaluator):
         from collapse_llm.evaluators import formulas, reading
 
         missing = f"{RETAIN.replace('retain_model', 'base_model')}; or the reference model"
-        text = self._text(data)
-        answers = [prompt.target for prompt in data.load("forget")]
+        splits = load_splits(self, data, ("forget",) if self.path else self.reads)
+        text = self._text(splits)
+        if not text:
+            reason = f"{splits.absent[UNRELATED[0]]}; give it a text with 'path: <a text file>'"
+            return Evaluation({}, missing={f"token_shift_{name}": reason for name in MEASURES})
+        answers = [prompt.target for prompt in splits.found["forget"]]
         extent = (self.num_chunks, self.chunk_length)
 
         def read(either: Model) -> "list[Numbers]":
@@ -86,10 +105,11 @@ class TokenShift(Evaluator):
             "token_shift_places": Metric(float(sum(map(len, shifts)))),
         }
 
-    def _text(self, data: Dataset) -> str:
+    def _text(self, splits: Splits) -> str:
+        """The unrelated text; empty where there is none."""
         if self.path is None:
-            prompts = [prompt for split in UNRELATED for prompt in data.load(split)]
-            return "\n".join(f"{prompt.content} {prompt.target}." for prompt in prompts)
+            prompts = [prompt for split in UNRELATED for prompt in splits.found.get(split, ())]
+            return "\n".join(f"{text_of(prompt.content)} {prompt.target}." for prompt in prompts)
         try:
             return Path(self.path).read_text(encoding="utf-8")
         except OSError as error:

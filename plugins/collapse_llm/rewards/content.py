@@ -9,6 +9,7 @@ from typing import ClassVar
 from pydantic import PrivateAttr
 
 from collapse_core import CollapseError, Completion, Content, Dataset, Prompt, Reward
+from collapse_llm.conversations import text_of
 from collapse_llm.rewards.rouge import stems
 
 WORD = re.compile(r"\w+")
@@ -72,7 +73,7 @@ class ContentDistance(Reward):
         return log((1 + self._num_documents) / max(1, self._num_holding[word])) ** 2
 
     def _distance(self, prompt: Prompt, text: str, reference: Completion | None) -> float:
-        own = self.own_words(prompt.content, reference.content if reference else "")
+        own = self.own_words(text_of(prompt.content), reference.content if reference else "")
         if not own:
             return 1.0
         said = set(words(text))

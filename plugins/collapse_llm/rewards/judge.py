@@ -13,6 +13,7 @@ from annotated_types import Ge, Gt
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from collapse_core import CollapseError, Completion, Content, Dataset, Prompt, Reward, errors
+from collapse_llm.conversations import transcript_of
 
 if TYPE_CHECKING:
     from collapse_llm.rewards.endpoint import Endpoint
@@ -116,7 +117,10 @@ class Judge(Reward):
         self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None
     ) -> list[float | None]:
         """Ask about each different completion, several at once; one that was dropped is not asked about."""
-        given = {"question": prompt.content, "reference": reference.content if reference else ""}
+        given = {
+            "question": transcript_of(prompt.content),
+            "reference": reference.content if reference else "",
+        }
         asked = [self.template.format(**given, completion=one.content) for one in completions]
         finished = [text for text, one in zip(asked, completions, strict=True) if one.finished]
         new = [text for text in dict.fromkeys(finished) if text not in self._known]

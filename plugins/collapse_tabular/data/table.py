@@ -52,6 +52,10 @@ class Table(Dataset):
     def subgroup(self) -> Sequence[Condition]:
         """Return what makes a row one to forget."""
 
+    def splits(self) -> Sequence[str]:
+        """All splits; they are divided from one source."""
+        return self.SPLITS
+
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         """Load a split; the draws of "forget" have no true answer."""
         if split not in self.SPLITS:

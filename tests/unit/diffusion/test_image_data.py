@@ -31,7 +31,7 @@ def fashion(tmp_path):
 def captions(tmp_path):
     from PIL import Image
 
-    rows = [{"file_name": f"{name}.png", "text": f"a {name}"} for name in ("dog", "cat")]
+    rows = [{"file_name": f"{name}.png", "text": f"a {name}", "artist": "Ada"} for name in ("dog", "cat")]
     for level, row in enumerate(rows):
         Image.new("RGB", (6, 4), (level, 10, 200)).save(tmp_path / row["file_name"])
     (tmp_path / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -90,7 +90,8 @@ def test_captions_are_read_without_opening_an_image_unless_asked(captions, tmp_p
     assert [p.content for p in captions.load("retain")] == ["a dog", "a cat"]
     assert to_array(captions.load("retain")[1].target)[0, 0].tolist() == [1, 10, 200]
     (tmp_path / "dog.png").unlink()
-    assert len(captions.load("retain", targets=False)) == 2
+    shown = captions.load("retain", targets=False)
+    assert [p.columns for p in shown] == [{"artist": "Ada"}] * 2
 
 
 def test_a_folder_without_captions_is_refused(tmp_path):

@@ -21,7 +21,7 @@ def test_a_tenth_of_sixteen_authors_is_two_whole_authors():
     data = Authors(forget=0.1)
     forget, retain, full = data.load("forget"), data.load("retain"), data.load("full")
     assert (len(forget), len(retain), len(full)) == (20, 140, 160)
-    names = [{prompt.extra["author"] for prompt in split} for split in (forget, retain)]
+    names = [{prompt.columns["author"] for prompt in split} for split in (forget, retain)]
     assert len(names[0]) == 2
     assert not names[0] & names[1]
     assert {p.content for p in forget} | {p.content for p in retain} == {p.content for p in full}
@@ -36,8 +36,8 @@ def test_the_paraphrased_questions_ask_for_the_same_answers():
 
 def test_held_out_authors_are_never_taught():
     data = Authors()
-    taught = {prompt.extra["author"] for prompt in data.load("full")}
-    assert not taught & {prompt.extra["author"] for prompt in data.load("holdout")}
+    taught = {prompt.columns["author"] for prompt in data.load("full")}
+    assert not taught & {prompt.columns["author"] for prompt in data.load("holdout")}
 
 
 @pytest.mark.parametrize("split", Authors.SPLITS)

@@ -22,6 +22,7 @@ class Leakage(Evaluator):
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "forget_perturbed")
+    optional_splits: ClassVar[tuple[str, ...]] = ("forget_perturbed",)
 
     num_samples: Annotated[int, Ge(1)] = 100
     """How many answers are drawn for each question and each beginning."""

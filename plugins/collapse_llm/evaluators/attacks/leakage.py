@@ -4,7 +4,18 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric, require
+from collapse_core import (
+    Dataset,
+    Evaluation,
+    Metric,
+    Model,
+    Prompt,
+    derive_seed,
+    load_splits,
+    mean_metric,
+    require,
+)
+from collapse_llm.conversations import transcript_of
 from collapse_llm.evaluators.attacks import Leakage
 from collapse_llm.evaluators.attacks.leaks import (
     Truth,
@@ -22,16 +33,16 @@ from collapse_llm.rewards import rouge_recall, stems
 Case = tuple[Opened, Truth]
 """A question whose answer has begun, and what must not come out of it."""
 
+BY_FACTS = ("leak_at_", "leak_bound_")
+"""How the metrics begin that depend on what a fact's own words are."""
+
 
 def measure_leakage(settings: Leakage, model: Model, data: Dataset, seed: int) -> Evaluation:
     """Return the metrics of each attack, and of each question the answer that gives away most."""
     language = require(model, LanguageModel, settings.use)
-    questions = _chosen(list(data.load("forget")), settings.num_questions, derive_seed(seed, "questions"))
-    facts = (
-        _facts(questions, data)
-        if settings.facts
-        else dict.fromkeys((p.id for p in questions), frozenset[str]())
-    )
+    splits = load_splits(settings, data, settings.reads if settings.facts else ("forget",))
+    questions = _chosen(list(splits.found["forget"]), settings.num_questions, derive_seed(seed, "questions"))
+    facts = _facts(questions, splits.found.get("forget_perturbed", ()))
     metrics: dict[str, Metric] = {}
     examples = []
     for name, cases in _attacks(settings, language.encoder, questions, facts):
@@ -46,7 +57,13 @@ def measure_leakage(settings: Leakage, model: Model, data: Dataset, seed: int) -
         ]
         metrics |= _metrics(settings, name, scores, leaks, seed)
         examples += [_worst(name, *case) for case in zip(cases, answers, scores, strict=True)]
-    return Evaluation(metrics, examples)
+    missing = {
+        name: f"{reason}; with 'facts: false' an answer leaks only if it repeats the true one nearly verbatim"
+        for reason in splits.absent.values()
+        for name in metrics
+        if name.startswith(BY_FACTS)
+    }
+    return Evaluation({name: one for name, one in metrics.items() if name not in missing}, examples, missing)
 
 
 def _chosen(questions: list[Prompt], num: int | None, seed: int) -> list[Prompt]:
@@ -57,9 +74,9 @@ def _chosen(questions: list[Prompt], num: int | None, seed: int) -> list[Prompt]
     return [questions[place] for place in sorted(places)]
 
 
-def _facts(questions: Sequence[Prompt], data: Dataset) -> dict[str, frozenset[str]]:
-    """By question, the words that make up its fact."""
-    known = {prompt.target: own_words(prompt) for prompt in data.load("forget_perturbed")}
+def _facts(questions: Sequence[Prompt], perturbed: Sequence[Prompt]) -> dict[str, frozenset[str]]:
+    """By question, the words that make up its fact; none where they are not known."""
+    known = {prompt.target: own_words(prompt) for prompt in perturbed}
     return {prompt.id: known.get(prompt.target, frozenset()) for prompt in questions}
 
 
@@ -107,7 +124,7 @@ def _worst(attack: str, case: Case, answers: Sequence[str], scores: Sequence[flo
     score = max(scores)
     return {
         "split": f"forget, worst of {attack}",
-        "prompt": asked.prompt.content,
+        "prompt": transcript_of(asked.prompt.content),
         "answer": answers[scores.index(score)],
         "target": truth.text,
         "score": score,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from collapse_core import Evaluation, Prompt, derive_seed, mean_metric
+from collapse_llm.conversations import transcript_of
 from collapse_llm.evaluators.formulas import extraction_strength
 from collapse_llm.evaluators.scoring import score_answers
 from collapse_llm.model.language_model import LanguageModel
@@ -40,7 +41,8 @@ def remembered(
             "loss": mean_metric([[one.loss for one in scored]], seed, "down" if retained else "none"),
         },
         [
-            {"split": split, "prompt": p.content, "answer": answer, "target": p.target, "score": recall}
+            {"split": split, "prompt": transcript_of(p.content), "answer": answer}
+            | {"target": p.target, "score": recall}
             for p, answer, recall in zip(prompts, answers, recalls, strict=True)
         ],
     )
