@@ -12,7 +12,7 @@ import torch
 
 from collapse_core import collapse, create_run, load_recipe, open_run
 from collapse_core.evaluation.afterwards import examine, examined_recipe
-from collapse_core.recipe.loading import load_stored
+from collapse_core.recipe.stored import load_stored
 from collapse_core.runtime import decisions
 from collapse_llm.data import Authors
 from collapse_llm.model import CausalLm, precision
