@@ -97,7 +97,7 @@ def test_style_sheets_load_nothing_from_the_network():
 def test_lists_and_tables_are_not_read_as_prose(page):
     prose = re.sub(r"<pre.*?</pre>", "", page.read_text(), flags=re.S)
     for paragraph in re.findall(r"<p>(.*?)</p>", prose, re.S):
-        assert not re.search(r"^\s*(-|\d+\.) |^\s*\|.*\|", paragraph, re.M), paragraph
+        assert not re.search(r"^\s*(-|1\.) |^\s*\|.*\|", paragraph, re.M), paragraph
         assert "](" not in re.sub(r"<code>.*?</code>", "", paragraph), paragraph
 
 
