@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from collapse_core.contracts.interfaces import Dataset, Features, Filter, Reward
-from collapse_core.contracts.types import Completion, Content, Group, Iteration, Prompt, PromptSet
+from collapse_core.contracts.types import Completion, Content, Group, Iteration, Kept, Prompt, PromptSet
 from collapse_core.testing.domain import watched
 
 ITERATION = Iteration(0, 2, 0)
@@ -134,16 +134,23 @@ def scored(prompt: str, *rewards: float) -> Group:
     return Group(Prompt(prompt, prompt), numbered(range(len(rewards))), tuple(map(float, rewards)))
 
 
+def _choice(kept: Kept) -> Kept:
+    """What was chosen, apart from how it is to be learned."""
+    return replace(kept, weight=1.0, against=None)
+
+
 def check_filter(filter_: Filter) -> None:
     """Check that a filter chooses among what it is given, always the same, and copes with nothing."""
     name = type(filter_).__name__
     groups = [scored("a", 0.1, 0.9, 0.9), scored("b", -1.0), scored("c"), scored("d", 0.5, 0.2)]
     incumbents = {"c": scored("c", 1.0).keep(0), "d": scored("d", 0.0, 0.0, 0.3).keep(2)}
-    given = [group.keep(index) for group in groups for index in range(len(group.rewards))]
+    given = [_choice(group.keep(index)) for group in groups for index in range(len(group.rewards))]
     kept = filter_.keep(groups, copy.deepcopy(incumbents), ITERATION)
     for one in kept:
-        known = given + list(incumbents.values())
-        assert one in known, f"{name} keeps {one}, which is in no group and no incumbent"
+        known = given + [_choice(incumbent) for incumbent in incumbents.values()]
+        assert _choice(one) in known, f"{name} keeps {one}, which is in no group and no incumbent"
+    if not filter_.sets_weights():
+        assert all(one.weight == 1 for one in kept), f"{name} sets weights and does not declare it"
     assert filter_.keep(groups, incumbents, ITERATION) == kept, f"{name} keeps something else the second time"
     assert filter_.keep([], {}, ITERATION) == [], f"{name} keeps something of nothing"
     assert filter_.keep([scored("c")], {}, ITERATION) == [], f"{name} keeps something of an empty group"

@@ -60,7 +60,7 @@ def test_the_smoke_run_of_the_flagship_teaches_forgets_and_reports(tmp_path, col
     done = collapse("run", RECIPES / "smoke" / "llm_tofu.yaml", "--run-dir", run, env=environment)
     assert done.code == 0, done.err
     assert done.out.splitlines()[0].split() == [
-        "metric", "better", "before", "after", "never", "taught", "distance"
+        "metric", "better", "before", "after", "never", "trained", "on", "it", "distance"
     ]  # fmt: skip
     assert done.out.count("prompt:") == 3
     assert done.out.endswith(f"collapse report {run}\n")
