@@ -55,7 +55,7 @@ def test_the_published_settings_are_those_of_the_paper(name):
 
 
 def test_the_smoke_run_of_the_flagship_teaches_forgets_and_reports(tmp_path, collapse):
-    environment = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    environment = {"OMP_NUM_THREADS": "1"}
     run = tmp_path / "run"
     done = collapse("run", RECIPES / "smoke" / "llm_tofu.yaml", "--run-dir", run, env=environment)
     assert done.code == 0, done.err
