@@ -9,8 +9,7 @@ from collapse_core.contracts.types import Group, Iteration, Prompt, PromptSet
 from collapse_core.evaluation.during import measure
 from collapse_core.recipe.recipe import Recipe
 from collapse_core.rubric import RubricBound
-from collapse_core.run.run import Run
-from collapse_core.run.working import working
+from collapse_core.run.run import Run, working
 
 
 @working

@@ -4,9 +4,10 @@ import fcntl
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import wraps
 from pathlib import Path
-from typing import IO, Any, TypeVar, cast
+from typing import IO, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from collapse_core.contracts.interfaces import Callback, Model
 from collapse_core.contracts.state import State
@@ -17,9 +18,13 @@ from collapse_core.run.checkpoints import Checkpoints, to_fill
 from collapse_core.run.heartbeat import Heartbeat
 from collapse_core.run.journal import completion_rows, journal_line
 from collapse_core.runtime import files
+from collapse_core.runtime.decisions import recorded_in
 from collapse_core.runtime.processes import Processes, current
 
 Writes = TypeVar("Writes", bound=Callable[..., None])
+More = ParamSpec("More")
+Result = TypeVar("Result")
+Loop = Callable[Concatenate[Recipe, "Run", More], Result]
 
 
 def _by_main(method: Writes) -> Writes:
@@ -205,3 +210,15 @@ def _lock(directory: Path) -> IO[str]:
             f"{directory} is being worked on by another process; wait for it or stop it first"
         ) from None
     return file
+
+
+def working(loop: Loop[More, Result]) -> Loop[More, Result]:
+    """Have the run show signs of life, and keep to what it has decided, while `loop` works on it."""
+
+    @wraps(loop)
+    def with_run(recipe: Recipe, run: Run, /, *args: More.args, **kwargs: More.kwargs) -> Result:
+        beating = run.heartbeat.beating() if run.processes.is_main else nullcontext()
+        with recorded_in(run.directory / "environment.json", writable=True), beating:
+            return loop(recipe, run, *args, **kwargs)
+
+    return with_run

@@ -114,13 +114,13 @@ def test_a_run_says_what_it_is_about_to_do(long_recipe):
 @pytest.mark.parametrize("terminal", [False, True])
 def test_without_a_terminal_a_line_stays_for_each_tenth(now, tmp_path, terminal):
     console = Console(tmp_path)
-    console.talk = Terminal(file=io.StringIO(), force_terminal=terminal, width=100)
+    console.messages = Terminal(file=io.StringIO(), force_terminal=terminal, width=100)
     console.pace = Pace(_began=0.0)
     for done in range(41):
         now.time = float(done)
         console.progress("teach", done, 40)
     console.close()
-    printed = console.talk.file.getvalue()
+    printed = console.messages.file.getvalue()
     lines = [line for line in printed.splitlines() if "teach" in line]
     if terminal:
         assert "teach 40/40" in printed
