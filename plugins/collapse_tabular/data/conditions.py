@@ -12,6 +12,9 @@ Row = Mapping[str, Any]
 """A row: its value by column, a number or a text."""
 Value = bool | int | float | str
 
+MISSING = " missing"
+"""What follows the name of a column of numbers in that of the column that says which are missing."""
+
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -41,7 +44,7 @@ class Condition(Settings):
         return self
 
     def holds(self, row: Row) -> bool:
-        """Return whether the row meets the condition.
+        """Return whether the row meets the condition; none is met by a number that is missing.
 
         Raises:
             CollapseError: The row has no such column, or one that cannot be compared with the value.
@@ -51,13 +54,15 @@ class Condition(Settings):
                 f"a condition names the column '{self.column}', which the rows do not have; "
                 f"they have {', '.join(row)}"
             )
-        try:
-            return bool(COMPARISONS[self.op](row[self.column], self.value))
-        except TypeError:
+        if row.get(self.column + MISSING) == "yes":
+            return False
+        values = self.value if isinstance(self.value, list) else [self.value]
+        if any(isinstance(value, str) != isinstance(row[self.column], str) for value in values):
             raise CollapseError(
                 f"the condition {self} compares {row[self.column]!r} with {self.value!r}; "
                 "give a number for a column of numbers and a text for one of texts"
-            ) from None
+            )
+        return bool(COMPARISONS[self.op](row[self.column], self.value))
 
     def __str__(self) -> str:
         """As one would write it down: education=Doctorate, age>60."""

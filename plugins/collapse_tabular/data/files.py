@@ -1,16 +1,19 @@
 """Tables from files: any CSV, and UCI Adult."""
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from collapse_core import CollapseError, environment, errors
-from collapse_tabular.data.conditions import Condition, Row
+from collapse_tabular.data.conditions import MISSING, Condition, Row
+from collapse_tabular.data.reading import NO_NUMBERS, Dialect, changed, read_rows, typed
 from collapse_tabular.data.table import Table
+
+MOST_CLASSES = 100
+"""More different values than this are nothing to predict."""
 
 
 class _Columns(Table):
@@ -31,11 +34,17 @@ class _Columns(Table):
         return tuple(self.rows()[0])
 
     def _kept(self, rows: Sequence[Row]) -> list[Row]:
-        return [{key: row[key] for key in row if key not in self.drop} for row in rows]
+        left_out = {*self.drop, *(column + MISSING for column in self.drop)}
+        return [{key: row[key] for key in row if key not in left_out} for row in rows]
 
 
 class TableFile(_Columns):
-    """Any table in a CSV file with a header; columns of numbers are found by looking."""
+    """Any table in a file of text with a header, read by pandas.
+
+    A column is of numbers if every cell is a plain one, without leading zeros; else its cells are texts. A
+    missing number is read as the median of its column, and the further column "<name> missing" says where;
+    no condition holds of it.
+    """
 
     provides: ClassVar[str] = "rows"
 
@@ -47,15 +56,43 @@ class TableFile(_Columns):
     """What makes a row one to forget; all must hold."""
     predict: str = Field(examples=["group"])
     """The column that a model trained on drawn rows is to predict of real ones."""
+    categories: list[str] = []
+    """Columns whose cells are texts even where all are numbers, such as codes."""
+    encoding: str | None = None
+    """How characters are written, such as latin-1; by default UTF-8, or UTF-16 where its mark comes first."""
+    delimiter: str | None = None
+    """What stands between cells, " " for blanks; by default found in the first line."""
+    decimal: Literal[".", ","] = "."
+    """What stands before decimals."""
+    missing: list[str] = list(NO_NUMBERS)
+    """What a missing number is written as."""
 
     def rows(self) -> Sequence[Row]:
         """Return the rows of the file."""
         path = Path(self.path)
-        rows = self._kept(_read(path, (), _changed(path)))
-        for column in [*self.prompt, self.predict, *(condition.column for condition in self.forget)]:
-            if rows and column not in rows[0]:
+        dialect = Dialect(
+            self.encoding, self.delimiter, self.decimal, tuple(self.missing), tuple(self.categories)
+        )
+        rows = read_rows(path, (), dialect, changed(path))
+        needed = [*self.prompt, self.predict, *(condition.column for condition in self.forget)]
+        for column in [*needed, *self.drop]:
+            if column not in rows[0]:
                 raise CollapseError(f"{path}: has no column '{column}'; it has {', '.join(rows[0])}")
-        return rows
+        for column in [*self.prompt, self.predict]:
+            if column + MISSING in rows[0]:
+                raise CollapseError(
+                    f"{path}: the column '{column}' lacks numbers, which no prompt can say; "
+                    f"fill them in, leave their rows out, or write 'categories: [{column}]' to read texts"
+                )
+        values = {row[self.predict] for row in rows}
+        if len(values) > MOST_CLASSES or any(
+            value != int(value) for value in values if isinstance(value, float)
+        ):
+            raise CollapseError(
+                f"{path}: 'predict' names the column '{self.predict}', which has {len(values)} different "
+                f"{'texts' if isinstance(rows[0][self.predict], str) else 'numbers'}; name one of few classes"
+            )
+        return self._kept(rows)
 
     def said(self) -> tuple[str, ...]:
         """Return the columns of `prompt`."""
@@ -116,7 +153,7 @@ class Adult(_Columns):
         if self.path is None:
             return self._kept(_fetched())
         path = Path(self.path)
-        return self._kept(_read(path, self.COLUMNS, _changed(path)))
+        return self._kept(read_rows(path, self.COLUMNS, Dialect(delimiter=",", missing=()), changed(path)))
 
     def said(self) -> tuple[str, ...]:
         """Return the columns of `prompt`."""
@@ -138,41 +175,6 @@ class Adult(_Columns):
         return {path.name: environment.file_digest(path)} if path.exists() else {}
 
 
-def _changed(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError as error:
-        raise errors.unreadable(path, error) from None
-
-
-@lru_cache(maxsize=4)
-def _read(path: Path, columns: tuple[str, ...], changed: int) -> Sequence[Row]:
-    """Return the rows of a CSV file, numbers as numbers; without columns the first line is a header."""
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = [[cell.strip() for cell in line] for line in csv.reader(file) if line]
-    names = columns or tuple(lines.pop(0) if lines else ())
-    for number, line in enumerate(lines, start=1 if columns else 2):
-        if len(line) != len(names):
-            raise errors.bad_row(path, number, f"expected {len(names)} values, found {len(line)}")
-    if not lines:
-        raise CollapseError(f"{path}: holds no rows")
-    return _typed(names, zip(*lines, strict=True))
-
-
-def _typed(names: Sequence[str], columns: Iterable[Sequence[str]]) -> list[Row]:
-    return [dict(zip(names, row, strict=True)) for row in zip(*map(_numbers, columns), strict=True)]
-
-
-def _numbers(cells: Sequence[str]) -> Sequence[Any]:
-    """Return numbers where all cells are, whole ones where all are whole; else the texts."""
-    for kind in (int, float):
-        try:
-            return [kind(cell) for cell in cells]
-        except ValueError:
-            continue
-    return cells
-
-
 @lru_cache(maxsize=1)
 def _fetched() -> Sequence[Row]:
     from sklearn.datasets import fetch_openml
@@ -183,7 +185,8 @@ def _fetched() -> Sequence[Row]:
         raise errors.not_fetched("adult of OpenML", error, "data: {use: adult, path: adult.data}") from None
     frame = frame.rename(columns={"class": "income"})[list(Adult.COLUMNS)]
     cells = [frame[column].astype(object).where(frame[column].notna(), "?") for column in frame]
-    return _typed(Adult.COLUMNS, [[_plain(cell) for cell in column] for column in cells])
+    lines = list(zip(*([_plain(cell) for cell in column] for column in cells), strict=True))
+    return typed(Adult.COLUMNS, lines, Dialect(missing=()))
 
 
 def _plain(cell: Any) -> str:

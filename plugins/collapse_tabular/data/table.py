@@ -3,13 +3,27 @@
 import json
 import random
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Lt
 
-from collapse_core import Cells, Content, Dataset, Prompt, PromptSet, derive_seed, digest, errors
+from collapse_core import (
+    Cells,
+    CollapseError,
+    Content,
+    Dataset,
+    Prompt,
+    PromptSet,
+    derive_seed,
+    digest,
+    errors,
+)
 from collapse_tabular.data.conditions import Condition, Row, all_hold
+
+MOST_SHOWN = 10
+"""How many values of a column an error shows."""
 
 
 class Table(Dataset):
@@ -76,10 +90,22 @@ class Table(Dataset):
 
     def _draws(self) -> PromptSet:
         """Return prompts in the proportions in which the subgroup's training rows would be asked for."""
+        self._check_subgroup()
         asked = sorted((_only(self.said(), row) for _, row in self._chosen("forget_examples")), key=_text)
         concept = ",".join(map(str, self.subgroup()))
-        num = self.num_draws if asked else 0
+        num = self.num_draws
         return PromptSet(tuple(Prompt(f"{concept}/{i}", asked[i * len(asked) // num]) for i in range(num)))
+
+    def _check_subgroup(self) -> None:
+        """Refuse conditions that hold of no row that is trained on, or of all."""
+        subgroup, rows = self.subgroup(), [row for _, row in self._chosen("full")]
+        num = sum(all_hold(subgroup, row) for row in rows)
+        if 0 < num < len(rows):
+            return
+        found = f"{'all' if num else 'none'} of the {len(rows)} rows that are trained on"
+        there = "; ".join(f"{c.column} has {_summary([row[c.column] for row in rows])}" for c in subgroup)
+        wanted = " and ".join(map(str, subgroup))
+        raise CollapseError(f"the data set '{self.use}': {found} are of the subgroup {wanted}; {there}")
 
     def _chosen(self, split: str) -> list[tuple[int, Row]]:
         held_out, subgroup = self._held_out(), self.subgroup()
@@ -109,6 +135,15 @@ class Table(Dataset):
 
 def _only(columns: Sequence[str], row: Row) -> dict[str, Any]:
     return {column: row[column] for column in columns}
+
+
+def _summary(values: Sequence[Any]) -> str:
+    """Return the range of numbers, or the commonest texts with their counts."""
+    if not any(isinstance(value, str) for value in values):
+        return f"numbers from {min(values)} to {max(values)}" if values else "no values"
+    counts = Counter(values).most_common()
+    shown = ", ".join(f"{value!r} ({count})" for value, count in counts[:MOST_SHOWN])
+    return shown + (f" and {len(counts) - MOST_SHOWN} more" if len(counts) > MOST_SHOWN else "")
 
 
 def _text(said: Row) -> str:

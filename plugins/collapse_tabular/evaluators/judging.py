@@ -18,9 +18,10 @@ Said = dict[str, Any]
 def draw_for(
     settings: _Drawing, model: RowModel, contents: Sequence[Mapping[str, Any]], seed: int
 ) -> list[Row]:
-    """Return a row for each content, seeded by its place."""
+    """Return a row for each content, seeded by its place; what the model does not know is left unsaid."""
     seeds = [derive_seed(seed, place) for place in range(len(contents))]
-    return draw(model, contents, seeds, DrawRows(steps=settings.steps))
+    known = [model.codec.known(content) for content in contents]
+    return draw(model, known, seeds, DrawRows(steps=settings.steps))
 
 
 def spread(prompts: Sequence[Prompt], num: int) -> list[Said]:

@@ -72,13 +72,14 @@ def _membership(settings: TablePrivacy, model: RowModel, table: Table, seed: int
 
 def _row_losses(model: RowModel, prompts: Sequence[Prompt], seed: int) -> Array:
     """Return the denoising loss of each real row, the mean over fixed levels and as many draws of noise."""
-    rows = model.codec.encode([p.target for p in prompts]).to(model.device)
-    said = model.codec.prompts([p.content for p in prompts]).to(model.device)
+    codec = model.codec
+    rows = codec.encode([p.target for p in prompts], with_unknown=True).to(model.device)
+    said = codec.prompts([codec.known(p.content) for p in prompts]).to(model.device)
     total = torch.zeros(len(rows), device=model.device)
     with torch.inference_mode(), seeded(seed):
         for place in range(NUM_LEVELS):
             levels = torch.full((len(rows),), (place + 0.5) / NUM_LEVELS, device=model.device)
-            total += losses(model.module, model.codec, rows, said, levels, torch.randn_like(rows))
+            total += losses(model.module, codec, rows, said, levels, torch.randn_like(rows))
     return np.asarray((total / NUM_LEVELS).double().cpu().numpy(), dtype=np.float64)
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from collapse_core import Dataset, Evaluation, Model, derive_seed, mean_metric, require
+from collapse_core import Dataset, Evaluation, Metric, Model, derive_seed, mean_metric, require
 from collapse_core.torch import adamw, backward, descend, seeded
 from collapse_tabular.data import Table
 from collapse_tabular.evaluators import TableRelearning
@@ -12,19 +12,24 @@ from collapse_tabular.model.training import denoising_loss
 
 
 def measure_relearning(settings: TableRelearning, model: Model, data: Dataset, seed: int) -> Evaluation:
-    """Return the share of forget draws that are of the subgroup, in percent, after some steps each."""
+    """Return the share of forget draws that are of the subgroup, in percent, after some steps each.
+
+    Rows with a category that the model does not know are counted: it cannot draw them, nor learn to.
+    """
     table = require(data, Table, "table-relearning")
     copy_ = _copy(require(model, RowModel, "table-relearning"))
     judge, examples = Judge(table, derive_seed(seed, "judge")), table.load("forget_examples")
-    rows = copy_.codec.encode([p.target for p in examples]).to(copy_.device)
-    prompts = copy_.codec.prompts([p.content for p in examples]).to(copy_.device)
+    codec = copy_.codec
+    rows = codec.encode([p.target for p in examples], with_unknown=True).to(copy_.device)
+    prompts = codec.prompts([codec.known(p.content) for p in examples]).to(copy_.device)
     asked = spread(table.load("forget", targets=False), settings.num_rows)
 
     def accumulate(_: int) -> float:
         chosen = torch.randint(len(rows), (settings.batch_size,), device=copy_.device)
         return backward(denoising_loss(copy_, rows[chosen], prompts[chosen], copy_.condition_dropout))
 
-    metrics = {}
+    unknown = 100 * sum(codec.has_unknown(p.target) for p in examples) / len(examples)
+    metrics = {"rows_it_cannot_draw": Metric(unknown, "none")} if unknown else {}
     steps = descend(
         copy_.optimizer(adamw()), max(settings.after), accumulate, lambda _: settings.learning_rate
     )

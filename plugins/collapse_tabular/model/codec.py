@@ -59,18 +59,31 @@ class Codec:
         """How many numbers a row takes."""
         return len(self.numeric) + sum(self.widths)
 
-    def encode(self, rows: Sequence[Row]) -> torch.Tensor:
+    def encode(self, rows: Sequence[Row], *, with_unknown: bool = False) -> torch.Tensor:
         """Return rows as float32, shape (len(rows), width).
+
+        Args:
+            rows: What is encoded.
+            with_unknown: Whether a category that is not known is the zero vector, not an error.
 
         Raises:
             CollapseError: A category is not known.
         """
-        numbers = [torch.from_numpy(c.encode([row[c.name] for row in rows])) for c in self.numeric]
-        places = [torch.tensor(c.places([row[c.name] for row in rows])) for c in self.categorical]
-        pieces = [column[:, None].float() for column in numbers]
-        for column, at in zip(self.categorical, places, strict=True):
-            pieces.append(torch.nn.functional.one_hot(at, column.width).float() * self.scale)
-        return torch.cat(pieces, dim=1)
+        pieces = [torch.from_numpy(c.encode([row[c.name] for row in rows]))[:, None] for c in self.numeric]
+        for column in self.categorical:
+            values = [row[column.name] for row in rows]
+            at = torch.tensor(column.places(values, unknown=column.width if with_unknown else None))
+            pieces.append(torch.nn.functional.one_hot(at, column.width + 1)[:, :-1] * self.scale)
+        return torch.cat([piece.float() for piece in pieces], dim=1)
+
+    def known(self, content: Row) -> dict[str, Any]:
+        """Return what the model understands of a prompt: a value that is not known is left out."""
+        values = {column.name: column.values for column in self.said}
+        return {name: value for name, value in content.items() if value in values.get(name, ())}
+
+    def has_unknown(self, row: Row) -> bool:
+        """Return whether a row has a category that is not known."""
+        return any(row[column.name] not in column.values for column in self.categorical)
 
     def decode(self, numbers: torch.Tensor, places: torch.Tensor) -> list[dict[str, Any]]:
         """Decode codes, shape (n, number of numeric columns), and indices, (n, number of categorical)."""

@@ -93,19 +93,19 @@ class Categorical:
         """How many numbers a value takes."""
         return len(self.values)
 
-    def places(self, column: Sequence[Any]) -> list[int]:
-        """Return the index of each category.
+    def places(self, column: Sequence[Any], *, unknown: int | None = None) -> list[int]:
+        """Return the index of each category, `unknown` for one that is not known.
 
         Raises:
-            CollapseError: One is not known.
+            CollapseError: One is not known, and there is no index for it.
         """
         known = {value: place for place, value in enumerate(self.values)}
         for value in column:
-            if value not in known:
+            if unknown is None and value not in known:
                 raise CollapseError(
                     f"the column '{self.name}' has the value {value!r}, which the model was never trained on"
                 )
-        return [known[value] for value in column]
+        return [known.get(value, unknown or 0) for value in column]
 
 
 Column = Numeric | Categorical

@@ -1,5 +1,6 @@
 """The noise, the loss of removing it, and drawing by removing all of it."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -32,6 +33,7 @@ def losses(
 
     A number costs (v - v_hat)^2 with v = signal * noise - noise * row (Salimans and Ho, arXiv 2202.00512);
     a category the cross-entropy of the clean one given the noisy row (Dieleman et al., arXiv 2211.15089).
+    One that the model does not know costs as an even guess among the known ones and it.
 
     Args:
         network: The denoiser.
@@ -50,7 +52,8 @@ def losses(
     wanted = keep * noises[:, :num] - add * rows[:, :num]
     total = ((out[:, :num] - wanted) ** 2).sum(dim=1)
     for logits, one_hot in _blocks(codec, out[:, num:], rows[:, num:]):
-        total = total + torch.nn.functional.cross_entropy(logits, one_hot.argmax(dim=1), reduction="none")
+        cost = torch.nn.functional.cross_entropy(logits, one_hot.argmax(dim=1), reduction="none")
+        total = total + cost.where(one_hot.any(dim=1), math.log(one_hot.shape[1] + 1))
     mean: torch.Tensor = total / len(codec.columns)
     return mean
 

@@ -1,9 +1,11 @@
 """Values go to codes and come back."""
 
+import math
 import random
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -11,6 +13,7 @@ from scipy import stats
 from collapse_core import CollapseError, Prompt
 from collapse_tabular.model.codec import Codec
 from collapse_tabular.model.columns import Categorical, Numeric, fit_columns, from_json, to_json
+from collapse_tabular.model.diffusion import losses
 
 SOURCE = random.Random(1)
 HEIGHTS = [round(SOURCE.gauss(170, 8), 3) for _ in range(200)]
@@ -93,6 +96,19 @@ def test_what_the_model_does_not_know_is_said_clearly():
         codec().prompts([{"trade": "smith"}])
     with pytest.raises(CollapseError, match="the column 'town' has the value 'east'"):
         codec().prompts([{"town": "east"}])
+
+
+def test_an_unknown_category_costs_as_an_even_guess_and_is_never_taken_for_another():
+    one = codec()
+    rows = one.encode([ROWS[0], ROWS[0] | {"town": "east"}], with_unknown=True)
+    assert rows[1, 2:].tolist() == [0.0, 0.0]
+
+    def sure(noisy, levels, prompts):
+        return torch.tensor([0.0, 0.0, 9.0, -9.0]).expand(len(noisy), 4)
+
+    levels, noises = torch.full((2,), 0.5), torch.zeros(2, 4)
+    known, unknown = losses(sure, one, rows, one.prompts([{}, {}]), levels, noises)
+    assert 3 * float(unknown - known) == pytest.approx(math.log(3), abs=1e-5)
 
 
 def test_a_codec_survives_json():

@@ -12,7 +12,7 @@ from small_tables import small
 from collapse_core import Callback, CollapseError, Prompt, collapse, create_run, load_recipe, open_run
 from collapse_core.report.report import write_report
 from collapse_core.testing import check_evaluator, check_part, check_reward, score
-from collapse_tabular.data import Condition
+from collapse_tabular.data import Condition, Iris, TableFile
 from collapse_tabular.data.vectors import Vectors
 from collapse_tabular.evaluators import (
     TableForgetting,
@@ -144,6 +144,37 @@ def test_a_subgroup_with_conditions_is_judged_by_its_own_columns(table):
     assert found["forgotten_share"] > 85
     assert found["unasked_share"] == pytest.approx(25, abs=12), "a quarter of all people are in it"
     assert sum(value for name, value in found.items() if name.startswith("goes_")) == pytest.approx(100)
+
+
+EVERY_MEASURE = [
+    TableForgetting(num_rows=20),
+    TableQuality(num_rows=20),
+    TablePrivacy(num_rows=20),
+    TableRelearning(num_rows=20, after=[2]),
+    TableShares(num_rows=20),
+]
+
+
+@pytest.mark.parametrize("evaluator", EVERY_MEASURE, ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("split", ["retain", "forget_examples"])
+def test_a_model_that_never_saw_a_category_is_still_measured(evaluator, split, tmp_path):
+    """Groups and codes are unknown to a model that was taught a part of the rows."""
+    path = tmp_path / "codes.csv"
+    path.write_text("g,y,x,code\n" + "".join(f"{'abc'[i % 3]},{'yn'[i % 2]},{i},c{i}\n" for i in range(60)))
+    conditions = [Condition(column="g", value="a")]
+    table = TableFile(path=str(path), prompt=["g"], predict="y", forget=conditions)
+    model = small(teach={"split": split, "steps": 3}).load(table, 0)
+    found = evaluator.evaluate(model, table, 0).metrics
+    assert all(metric.value == metric.value for metric in found.values())
+    if isinstance(evaluator, TableRelearning):
+        assert ("rows_it_cannot_draw" in found) == (split == "retain")
+
+
+def test_what_cannot_be_relearned_is_said(tmp_path):
+    iris = Iris(prompt=[], num_draws=8)
+    never = small(teach={"split": "retain", "steps": 3}).load(iris, 0)
+    found = TableRelearning(num_rows=20, after=[2]).evaluate(never, iris, 0).metrics
+    assert (found["rows_it_cannot_draw"].value, found["relearned_after_2"].value) == (100, 0)
 
 
 def test_only_tables_and_models_of_rows_are_measured(model):
