@@ -30,7 +30,7 @@ SETTINGS = (
     "sampler.top_p=0.95",
     "sampler.min_p=0",
     "sampler.max_new_tokens=64",
-    # One retain row beside each question, as in the paper.
+    # One retain row per question, as in the paper.
     "retain_per_iteration=matched",
 )
 

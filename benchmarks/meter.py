@@ -15,7 +15,7 @@ KIBI = 1024
 
 @dataclass
 class Meter:
-    """Counts at the two ends of a model, whoever calls it: its embeddings and its vocabulary matrix."""
+    """Counts at the two ends of a model, for any caller: its embeddings and its vocabulary matrix."""
 
     prefilled: int = 0
     """Tokens read several a row: prompts, and examples in training; padding included."""

@@ -108,9 +108,9 @@ class ReferenceLoop:
         self.module.train()
         size = self.material.batch_size
         for start in range(0, len(kept), size):
-            own, beside = kept[start : start + size], retain[start : start + size]
+            own, others = kept[start : start + size], retain[start : start + size]
             collapse = self._loss([(k.prompt.content, k.completion.content) for k in own])
-            retained = self._loss([(p.content, p.target) for p in beside])
+            retained = self._loss([(p.content, p.target) for p in others])
             with torch.no_grad():  # only for the log
                 self._loss([(k.prompt.content, k.prompt.target) for k in own]).item()
             (collapse + self.settings.retain_weight * retained).backward()

@@ -1,6 +1,6 @@
 """`python -m benchmarks.regimes`: the three regimes of collapse on a real model, run and drawn.
 
-Each recipe of recipes/regimes is run with three seeds, unless it has been before, and drawn beside what
+Each recipe of recipes/regimes is run with three seeds, unless it has been before, and drawn next to what
 theory says of it: see docs/science.md.
 """
 
@@ -73,7 +73,7 @@ def measured(directory: Path) -> Measured:
 def theory(recipe: Recipe) -> Curves:
     """What the recipe's distribution would be at each iteration, were it fitted exactly.
 
-    With weight w of what is put back beside one of the model's own N draws, and a = 1 / (1 + w), its
+    With weight w of what is put back per one of the model's own N draws, and a = 1 / (1 + w), its
     distribution is p_t = a^t p_0 + (1 - a^t) p_r in the mean. With nothing put back variety is (1 - 1/N)^t.
     """
     table = require(recipe.data, Table, "regimes")

@@ -1,4 +1,4 @@
-"""A Llama of six million parameters that knows four hundred answers by heart, made here and cached."""
+"""A Llama of six million parameters that has memorized four hundred answers, made here and cached."""
 
 import json
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.model.training import answer_losses
 
 TOFU = Path(__file__).resolve().parents[2] / "shared" / "data" / "tofu"
-"""Where the TOFU files lie if they lie beside the project; without them the authors' text is taught."""
+"""Where the TOFU files lie if they lie next to the project; without them the authors' text is taught."""
 
 VOCABULARY = 4096
 END, PAD = "<|end|>", "<|pad|>"
 NUM_TAUGHT = 400
-BY_HEART = 0.1
-"""Nats a token: above it the answers have not been memorized."""
+MEMORIZED = 0.1
+"""Nats per token: above it the answers have not been memorized."""
 
 TEACH = Teach(epochs=40, learning_rate=2e-3, batch_size=16, warmup=2, weight_decay=0.01)
 
@@ -40,13 +40,14 @@ def check_memorized(model: LanguageModel, data: Tofu) -> float:
     """The mean cross-entropy of the taught answers' tokens, in nats.
 
     Raises:
-        CollapseError: The model has not learned its answers by heart.
+        CollapseError: The model has not memorized its answers.
     """
     losses = [loss for answer in answer_losses(model, data.load("full"), 32) for loss in answer]
     mean = sum(losses) / len(losses)
-    if mean > BY_HEART:
+    if mean > MEMORIZED:
         raise CollapseError(
-            f"the small Llama has not memorized its answers ({mean:.2f} nats a token, more than {BY_HEART}); "
+            f"the small Llama has not memorized its answers ({mean:.2f} nats per token, "
+            f"more than {MEMORIZED}); "
             "raise TEACH.epochs in benchmarks/small_llama.py"
         )
     return mean

@@ -14,7 +14,7 @@ class Rubric:
     """Scores groups by the weighted sum of rewards; what a reward abstains from counts nothing."""
 
     def __init__(self, rewards: Sequence[Reward]) -> None:
-        """Take the rewards; two of one name are told apart by their position."""
+        """Take the rewards; two of one name get their position as a suffix."""
         names = [reward.use or type(reward).__name__ for reward in rewards]
         self.rewards = {
             name if names.count(name) == 1 else f"{name}#{position}": reward

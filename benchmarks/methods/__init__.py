@@ -56,4 +56,4 @@ GUIDED = (
     Method("PMC, fluency", "guided_fluency"),
     Method("PMC, alignment and refusal-likeness", "guided_refusal"),
 )
-"""PMC with another reward beside its own."""
+"""PMC with another reward added."""

@@ -45,7 +45,7 @@ class Plan:
         """Each method with each of its settings."""
         to = self.runs / "tuning"
         return [
-            *standard(0, to, "tuning.yaml", VALIDATION, beside=True),
+            *standard(0, to, "tuning.yaml", VALIDATION, baselines=True),
             *tuning(self.methods(METHODS), to, "tuning.yaml"),
         ]
 
@@ -55,7 +55,7 @@ class Plan:
         dynamic, others, guided = (self.methods(some) for some in (DYNAMIC, OTHERS, GUIDED))
         found = []
         for seed in self.seeds:
-            found += standard(seed, to, "measures.yaml", beside=seed == SEEDS[0])
+            found += standard(seed, to, "measures.yaml", baselines=seed == SEEDS[0])
             found += measuring(dynamic, seed, to, "measures.yaml", ALWAYS if seed == SEEDS[0] else ONCE)
             found += measuring(others, seed, to, "measures.yaml")
             found += measuring(guided, seed, to, "guided.yaml")
@@ -98,7 +98,7 @@ def measure(plan: Plan) -> None:
 @main.command()
 @click.pass_obj
 def gather(plan: Plan) -> None:
-    """Keep what the runs came to in measured.json, beside what is there of others."""
+    """Keep what the runs came to in measured.json, with what is there of others."""
     from benchmarks.methods.measured import dynamics_of, outcomes, read, write
 
     found: dict[str, dict[str, Any]] = {

@@ -22,8 +22,8 @@ class Tried:
 def score(run: Results, standards: Results) -> float:
     """How well a model has forgotten and retained, in [0, 1]: the harmonic mean of three shares.
 
-    Of what the retrained model has forgotten in words (unlearn quality) and by heart (1 - extraction
-    strength), and of what the model before unlearning was good for (utility); nothing is earned beyond these.
+    Of what the retrained model has forgotten in words (unlearn quality) and in memory (1 - extraction
+    strength), and of the reference model (utility); nothing is earned beyond these.
     """
     quality, strength, utility = (
         _value(run, name, "after") for name in ("unlearn_quality", "extraction_strength_forget", "utility")

@@ -11,11 +11,13 @@ from benchmarks.methods.measured import Metrics, name_of
 from benchmarks.methods.tables import STANDARDS, runs_of, values_of
 from collapse_core.results.pareto import pareto_front
 
-COLORS = {"own": "#4477aa", "told": "#cc3311", "other": "#777777"}
+COLORS = {"own": "#4477aa", "with targets": "#cc3311", "other": "#777777"}
 """Methods that train on own answers, that read true ones, and the others."""
 KINDS = {
     **dict.fromkeys(("pmc", "bradley_terry", "pmc_alignment", "one_shot"), "own"),
-    **dict.fromkeys(("gradient_ascent", "gradient_difference", "dpo", "npo", "simnpo", "rmu"), "told"),
+    **dict.fromkeys(
+        ("gradient_ascent", "gradient_difference", "dpo", "npo", "simnpo", "rmu"), "with targets"
+    ),
 }
 PANELS = (
     ("unlearn_quality", "unlearn quality, %"),
@@ -32,7 +34,7 @@ def draw_all(found: Mapping[str, Any], to: Path) -> None:
 
 
 def draw_front(found: Mapping[str, Any], path: Path) -> None:
-    """Utility against forgetting, in what greedy answers say and in what is held by heart."""
+    """Utility against forgetting, in what greedy answers say and in what is memorized."""
     with _figure(path, 1, 2, (8.4, 3.6)) as panels:
         for panel, (metric, label) in zip(panels, PANELS, strict=True):
             sign = 1 if metric == "unlearn_quality" else -1
@@ -97,7 +99,7 @@ def draw_shift(found: Mapping[str, Any], path: Path) -> None:
         panel.axvline(0, color="#999999", linewidth=0.6)
         panel.set_yticks(range(len(rows)), [name.strip("*") for name, _ in rows])
         panel.invert_yaxis()
-        panel.set_xlabel("change of a token's probability beside the retrained model: mean and deviation")
+        panel.set_xlabel("change of a token's probability against the retrained model: mean and deviation")
 
 
 def draw_dynamics(found: Mapping[str, Any], path: Path) -> None:
@@ -114,7 +116,9 @@ def draw_dynamics(found: Mapping[str, Any], path: Path) -> None:
             for panel, name in zip(panels[1:], ("forget_nll", "retain_nll"), strict=True):
                 panel.plot(*zip(*curves[name], strict=True), color=color, label=label)
         for panel, title in zip(
-            panels, ("reward of what was kept", "true answers, nats a token", "retained answers"), strict=True
+            panels,
+            ("reward of what was kept", "true answers, nats per token", "retained answers"),
+            strict=True,
         ):
             panel.set_title(title, fontsize=8)
             panel.set_xlabel("iteration")

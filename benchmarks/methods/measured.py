@@ -1,4 +1,4 @@
-"""What all runs came to, as plain data that is small enough to be kept: measured.json beside this file."""
+"""What all runs came to, as plain data that is small enough to be kept: measured.json in this folder."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,7 +43,7 @@ def costs_of(run: Results) -> Metrics:
 
 
 def outcomes(jobs: Iterable[Job]) -> dict[str, dict[str, Any]]:
-    """What became of each run that has been measured, and of the models beside, by "name/seed"."""
+    """What became of each run that has been measured, and of the baselines, by "name/seed"."""
     runs: dict[str, Metrics] = {}
     paths: dict[str, list[list[float]]] = {}
     standards: dict[str, Metrics] = {}

@@ -27,7 +27,7 @@ WATCHED = (
 )
 """What answers are like is measured after each iteration, and nothing in the end."""
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-BESIDE = (
+BASELINES = (
     "evaluate.baselines={retrained: {use: causal-lm, path: smollm2-135m-instruct, teach: {split: retain, "
     "epochs: 6, learning_rate: 2e-4, batch_size: 16, warmup: 0.5}}, "
     "never trained on it: {use: causal-lm, path: smollm2-135m-instruct}}"
@@ -43,11 +43,11 @@ class Job:
 
     member: Member
     measures: str | None
-    """The file beside this one that names the evaluators; None for a run that was watched."""
+    """The file in this folder that names the evaluators; None for a run that was watched."""
     called: str = "after"
     """What its model is called: "before" that of a run of no iterations, "during" where it was watched."""
-    beside: bool = False
-    """Whether the models that the recipe sets beside it are measured as well."""
+    baselines: bool = False
+    """Whether the baselines are measured as well."""
 
     @property
     def rows(self) -> Path:
@@ -93,7 +93,7 @@ def measuring(
     methods: Sequence[Method], seed: int, to: Path, measures: str, when: Sequence[str] = ONCE
 ) -> list[Job]:
     """Each method as its recipe has it."""
-    return jobs(methods, to / f"{seed}", measures, *when, BESIDE, f"seed={seed}")
+    return jobs(methods, to / f"{seed}", measures, *when, BASELINES, f"seed={seed}")
 
 
 def watching(methods: Sequence[Method], seed: int, to: Path, *more: str) -> list[Job]:
@@ -102,11 +102,11 @@ def watching(methods: Sequence[Method], seed: int, to: Path, *more: str) -> list
     return [replace(job, called="during") for job in jobs(methods, to / f"{seed}", None, *settings)]
 
 
-def standard(seed: int, to: Path, measures: str, *settings: str, beside: bool) -> list[Job]:
-    """What methods are held against: the model before unlearning, and those that stand beside it."""
+def standard(seed: int, to: Path, measures: str, *settings: str, baselines: bool) -> list[Job]:
+    """What methods are held against: the reference model and the baselines."""
     to /= f"standard-{seed}"
-    found = members([FLAGSHIP], [*ONCE, BESIDE, "iterations=0", *settings, f"seed={seed}"], to)
-    return [Job(member, measures, "before", beside) for member in found]
+    found = members([FLAGSHIP], [*ONCE, BASELINES, "iterations=0", *settings, f"seed={seed}"], to)
+    return [Job(member, measures, "before", baselines) for member in found]
 
 
 def carry_all_out(todo: Sequence[Job], num_at_once: int, say: Say) -> int:
@@ -139,7 +139,7 @@ def _measure(job: Job, measures: str) -> bool:
     draft.unlink(missing_ok=True)
     command = [sys.executable, "-m", "collapse_core.cli", "eval", str(job.member.directory)]
     command += ["--with", str(HERE / measures), "--output", str(draft)]
-    command += ["--baselines"] if job.beside else []
+    command += ["--baselines"] if job.baselines else []
     with job.member.log.open("ab") as log:
         done = subprocess.run(
             command, stdout=log, stderr=subprocess.STDOUT, env=os.environ | ONE_THREAD, check=False

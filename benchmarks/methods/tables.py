@@ -53,7 +53,7 @@ def methods_table(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def guidance_table(found: Mapping[str, Any]) -> Iterator[str]:
-    """PMC with other rewards beside its own."""
+    """PMC with other rewards added."""
     plain = [method for method in METHODS if method.stem in ("pmc", "pmc_alignment")]
     return _table(found, (*plain, *GUIDED), GUIDANCE)
 

@@ -22,7 +22,7 @@ class RenamedKeyWarning(FutureWarning):
 
 
 def rename_keys(recipe: Any) -> list[tuple[KeyPath, str]]:
-    """Give keys of plain data their present names, in place; an old name beside its new one stays.
+    """Give keys of plain data their present names, in place; an old name next to its new one stays.
 
     Returns:
         The path of each key that was renamed, by its old name, and its new name.

@@ -112,7 +112,7 @@ def carried_out(tmp_path_factory):
         patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
         npo = next(method for method in METHODS if method.stem == "npo")
         todo = [
-            *standard(0, home, "tuning.yaml", *TINY, beside=True),
+            *standard(0, home, "tuning.yaml", *TINY, baselines=True),
             *jobs([npo], home, "tuning.yaml", *ALWAYS, "seed=0", "iterations=1", *TINY),
             *watching([npo], 0, home / "watched", *TINY, tiny_judge, "iterations=2"),
         ]

@@ -32,7 +32,7 @@ class Membership(Evaluator):
     share: Annotated[float, Gt(0), Le(1)] = 0.4
     """The share of least likely tokens that min-k and min-k++ look at."""
     gradient: bool = True
-    """Whether the gradient norm is among the attacks; it costs a backward pass a question."""
+    """Whether the gradient norm is among the attacks; it costs a backward pass per question."""
     reference_model: OtherModel | None = None
     """A model of the same kind that never saw the forget set; without one the sixth attack is left out."""
     batch_size: Annotated[int, Ge(1)] = 64
@@ -109,7 +109,7 @@ class PrivLeak(Evaluator):
 
 
 Scores = dict[str, dict[str, list[float]]]
-"""By attack and group, a score a question; low for what the model knows."""
+"""By attack and group, a score per question; low for what the model knows."""
 
 
 def attack_scores(

@@ -1,4 +1,4 @@
-"""How well a text could have been said by the model before unlearning."""
+"""How well a text could have come from the reference model."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -31,7 +31,7 @@ class Fluency(Reward):
     tokens and of its end, given the question): the inverse of the perplexity (Jelinek et al., JASA 62,
     1977). A mean log-probability has no lower end, so that one odd token could outweigh all other
     rewards; p lies between 0 and 1. Alone it rewards what was to be forgotten, which the model knew best:
-    give it company, and an `enough` that is well below what the model gives to what it knows by heart.
+    combine it with another reward, and set `enough` well below what the model gives to what it has memorized.
     """
 
     works_on: ClassVar[tuple[str, ...]] = ("questions",)

@@ -54,8 +54,8 @@ class Batch:
         num = math.ceil(longest / (most or longest))
         share = processes.current().share
         for i in range(num):
-            beside = retain[i * len(retain) // num : (i + 1) * len(retain) // num]
-            yield Batch(share(kept[i * len(kept) // num : (i + 1) * len(kept) // num]), share(beside))
+            others = retain[i * len(retain) // num : (i + 1) * len(retain) // num]
+            yield Batch(share(kept[i * len(kept) // num : (i + 1) * len(kept) // num]), share(others))
 
 
 def batches_of(
@@ -92,9 +92,9 @@ def paired_batches(
 ) -> list[Batch]:
     """Shuffled batches of examples, the retain examples spread over them evenly."""
     ahead = _shuffled(examples, derive_seed(seed, "collapse"))
-    beside = _shuffled(retain, derive_seed(seed, "retain"))
-    num = math.ceil((len(ahead) or len(beside)) / size)
-    return [Batch(ahead[i * size : (i + 1) * size], beside[i::num]) for i in range(num)]
+    others = _shuffled(retain, derive_seed(seed, "retain"))
+    num = math.ceil((len(ahead) or len(others)) / size)
+    return [Batch(ahead[i * size : (i + 1) * size], others[i::num]) for i in range(num)]
 
 
 def _shuffled(items: Sequence[Item], seed: int) -> list[Item]:
