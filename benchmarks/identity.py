@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPARED = ("journal.jsonl", "completions", "model")
-SUFFIXES = (".jsonl", ".safetensors", ".json")
+SUFFIXES = (".jsonl", ".safetensors")
 SHARED = ROOT.parent / "shared" / "data"
 DATA = {
     "graph_molecules": f"data.path={SHARED / 'molecules' / 'zinc_test.txt'}",

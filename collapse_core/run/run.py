@@ -61,6 +61,13 @@ class Run:
         self.checkpoints = Checkpoints(directory / "checkpoints", recipe.checkpoint.keep, self.processes)
         self._lock = _lock(directory) if self.processes.is_main else None
 
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Show signs of life while the block runs, and keep to what the run has decided."""
+        beating = self.heartbeat.beating() if self.processes.is_main else nullcontext()
+        with recorded_in(self.directory / "environment.json", writable=True), beating:
+            yield
+
     # --- observing ---------------------------------------------------------------------------------
 
     def observe(self, *callbacks: Callback) -> None:
@@ -217,8 +224,7 @@ def working(loop: Loop[More, Result]) -> Loop[More, Result]:
 
     @wraps(loop)
     def with_run(recipe: Recipe, run: Run, /, *args: More.args, **kwargs: More.kwargs) -> Result:
-        beating = run.heartbeat.beating() if run.processes.is_main else nullcontext()
-        with recorded_in(run.directory / "environment.json", writable=True), beating:
+        with run.at_work():
             return loop(recipe, run, *args, **kwargs)
 
     return with_run

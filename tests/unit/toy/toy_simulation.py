@@ -50,6 +50,10 @@ class Watched(Run):
         self.seen: list[Any] = []
         self.look, self.until = look, until
 
+    def at_work(self) -> AbstractContextManager[None]:
+        """Nothing shows signs of life, as there is no directory to show them in."""
+        return nullcontext()
+
     def save(self, model: Model, state: State) -> None:
         """Look at the model; stop the loop, as a signal would, once there is no more to see."""
         self.seen.append(self.look(model))
