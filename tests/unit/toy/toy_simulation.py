@@ -6,6 +6,7 @@ same models.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
