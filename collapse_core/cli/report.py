@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from collapse_core.report.report import write_report
+from collapse_core.runtime import files
 
 
 @click.command()
@@ -20,5 +21,6 @@ def command(runs: tuple[Path, ...], output: Path | None) -> None:
     """Write the report on a run, or on several side by side, and print its path."""
     to = output or (runs[0] / "report.html" if len(runs) == 1 else Path("report.html"))
     to.parent.mkdir(parents=True, exist_ok=True)
+    files.drop_dead_drafts(to)
     write_report(runs, to)
     click.echo(to)

@@ -14,8 +14,12 @@ from collapse_core.errors import CollapseError
 from collapse_core.loop import collapse
 from collapse_core.report.report import write_report
 from collapse_core.run.run import Run
+from collapse_core.runtime import files
 from collapse_core.runtime.processes import FailedElsewhereError, StoppedGently
 from collapse_core.runtime.progress import listening
+
+REPORT = "report.html"
+"""What the report in a run directory is called."""
 
 
 def work(run: Run) -> None:
@@ -61,8 +65,21 @@ def _work(run: Run) -> None:
         click.echo(f"Stopped; continue with:\n  collapse resume {run.directory}", err=True)
         raise StoppedGently
     console.summary()
+    _report(run)
+
+
+def write_missing_report(run: Run) -> None:
+    """Write the report of a finished run that was killed before it could."""
     try:
-        write_report([run.directory], run.directory / "report.html")
+        files.drop_drafts(run.directory)
+        _report(run)
+    finally:
+        run.close()
+
+
+def _report(run: Run) -> None:
+    try:
+        write_report([run.directory], run.directory / REPORT)
     except OSError as error:
         why = errors.system_error(error)
         raise CollapseError(

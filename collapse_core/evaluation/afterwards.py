@@ -137,6 +137,12 @@ def _of_run(directory: Path) -> tuple[Model, int]:
             f"{directory} has no whole checkpoint to measure; measure its exported model instead: "
             f"'collapse eval {directory / 'model'} --recipe {directory / 'recipe.yaml'}'"
         )
+    if names := files.damaged(found[-1]):
+        raise CollapseError(
+            f"the checkpoint {found[-1]} is damaged ({', '.join(names)}); where the run is not finished, "
+            f"'collapse resume {directory}' makes it anew; otherwise measure the exported model with "
+            f"'collapse eval {directory / 'model'} --recipe {directory / 'recipe.yaml'}'"
+        )
     model = recipe.load_model()
     model.restore(found[-1])
     return model, files.read_json(found[-1] / "state.json")["iteration"]

@@ -1,10 +1,12 @@
 """The recipe of a run that is there already, and whether it has changed since."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from collapse_core import errors
+from collapse_core.contracts.interfaces import Dataset, ModelLoader
 from collapse_core.errors import Problem, RecipeError
 from collapse_core.recipe.document import Document, read_document
 from collapse_core.recipe.loading import parse_recipe
@@ -60,8 +62,41 @@ def _check_plugin_files(directory: Path) -> None:
         raise _has_changed(directory, [f"plugins ({name})" for name in changed])
 
 
-def _has_changed(directory: Path, keys: Sequence[str]) -> RecipeError:
-    what = "differs from the recipe that this run began with; start a new run"
+def check_sources(directory: Path, recipe: Recipe) -> None:
+    """Refuse files of the data, the model or a baseline that are not those that the run began with.
+
+    Raises:
+        RecipeError: Names each file whose recorded digest differs, or that is not there any more.
+    """
+    recorded = files.read_json(directory / "environment.json")
+    known = {"data": recorded.get("data", {}), "model": recorded.get("model", {})}
+    known |= {f"evaluate.baselines.{name}": made for name, made in recorded.get("baselines", {}).items()}
+    parts: dict[str, Dataset | ModelLoader] = {"data": recipe.data, "model": recipe.model}
+    parts |= {f"evaluate.baselines.{name}": one for name, one in recipe.evaluate.baselines.items()}
+    changed = [
+        f"{key} ({name})"
+        for key, part in parts.items()
+        for name, now in _file_digests(known.get(key, {}), part)
+        if now != known[key][name]
+    ]
+    if changed:
+        raise _has_changed(
+            directory, changed, "is not the file that this run began with; put that back, or start a new run"
+        )
+
+
+def _file_digests(known: dict[str, Any], part: Dataset | ModelLoader) -> list[tuple[str, object]]:
+    """Each file whose digest was recorded, with its digest now; None where it is gone."""
+    names = [name for name, value in known.items() if re.fullmatch("[0-9a-f]{64}", str(value))]
+    now = part.provenance() if names else {}
+    return [(name, now.get(name)) for name in names]
+
+
+def _has_changed(
+    directory: Path,
+    keys: Sequence[str],
+    what: str = "differs from the recipe that this run began with; start a new run",
+) -> RecipeError:
     return RecipeError([Problem(str(directory), 0, 0, key, what) for key in keys])
 
 

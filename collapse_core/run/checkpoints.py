@@ -9,7 +9,7 @@ from pathlib import Path
 from collapse_core.contracts.interfaces import Model
 from collapse_core.contracts.state import State
 from collapse_core.contracts.types import PromptSet
-from collapse_core.runtime import files
+from collapse_core.runtime import files, progress
 from collapse_core.runtime.processes import Processes
 
 
@@ -19,7 +19,7 @@ def checkpoints(directory: Path) -> list[Path]:
 
 
 def _whole(folder: Path) -> list[Path]:
-    found = [path for path in folder.glob("*") if files.is_sealed(path)]
+    found = [path for path in folder.glob("*") if path.name.isdecimal() and files.is_sealed(path)]
     return sorted(found, key=lambda path: int(path.name))
 
 
@@ -52,7 +52,8 @@ class Checkpoints:
             self.processes.on_main(lambda: self._seal(directory, state))
 
     def restore(self, model: Model, forget: PromptSet) -> State | None:
-        """Bring the model back to the last checkpoint, and give its state; None where there is none."""
+        """Bring the model back to the last sound checkpoint, and give its state; None where there is none."""
+        self.processes.on_main(self._drop_damaged)
         self.processes.on_main(self._drop_old)
         found = _whole(self.folder)
         if not found:
@@ -66,9 +67,20 @@ class Checkpoints:
         files.seal(directory)
         self._drop_old()
 
+    def _drop_damaged(self) -> None:
+        """Remove the last checkpoints as long as they are not what was sealed, and report that."""
+        for path in reversed(_whole(self.folder)):
+            if not (names := files.damaged(path)):
+                return
+            progress.announce(
+                f"the checkpoint {path} is damaged ({', '.join(names)}) and is not used; "
+                "going on from the one before, or from the start"
+            )
+            shutil.rmtree(path)
+
     def _drop_old(self) -> None:
         """Keep the last whole checkpoints; what is older, or was not finished, goes."""
         kept = _whole(self.folder)[-self.keep :]
         for path in self.folder.iterdir():
             if path not in kept:
-                shutil.rmtree(path)
+                files.remove(path)

@@ -7,8 +7,9 @@ from typing import Any
 
 from collapse_core.errors import CollapseError
 from collapse_core.recipe.recipe import Recipe
+from collapse_core.recipe.stored import check_sources
 from collapse_core.run.joining import join
-from collapse_core.run.run import Run
+from collapse_core.run.run import FOLDERS, Run
 from collapse_core.runtime import files
 from collapse_core.runtime.digests import digest
 from collapse_core.runtime.processes import Processes
@@ -42,7 +43,7 @@ def _lay_out(recipe: Recipe, source: str, manifest: Mapping[str, Any], directory
         directory = Path("runs") / recipe.name / f"{began}-{digest(resolved)[:8]}"
     if directory.exists() and any(directory.iterdir()):
         raise _in_use(directory)
-    for name in ("checkpoints", "completions"):
+    for name in FOLDERS:
         (directory / name).mkdir(parents=True, exist_ok=True)
     files.write_text(directory / "recipe.yaml", source)
     files.write_json(directory / "environment.json", manifest)
@@ -64,11 +65,21 @@ def open_run(directory: Path, recipe: Recipe) -> Run:
 
     Raises:
         CollapseError: It is finished, or another process works on it.
+        RecipeError: A file that it began with has changed since.
     """
-    status = directory / "status.json"
-    if status.exists() and files.read_json(status)["status"] == "finished":
+    if is_finished(directory):
         raise CollapseError(f"{directory} is finished; read its report with 'collapse report {directory}'")
-    return _opened(directory, recipe, join())
+    processes = join()
+    processes.on_main(lambda: check_sources(directory, recipe))
+    return _opened(directory, recipe, processes)
+
+
+def is_finished(directory: Path) -> bool:
+    """Whether the run says that it has ended; a status that cannot be read says nothing."""
+    try:
+        return bool(files.read_json(directory / "status.json")["status"] == "finished")
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        return False
 
 
 def _opened(directory: Path, recipe: Recipe, processes: Processes) -> Run:

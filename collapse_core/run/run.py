@@ -21,6 +21,9 @@ from collapse_core.runtime import files
 from collapse_core.runtime.decisions import recorded_in
 from collapse_core.runtime.processes import Processes, current
 
+FOLDERS = ("checkpoints", "completions")
+"""The folders that every run directory has."""
+
 Writes = TypeVar("Writes", bound=Callable[..., None])
 More = ParamSpec("More")
 Result = TypeVar("Result")
@@ -147,7 +150,7 @@ class Run:
 
     def restore(self, model: Model, forget: PromptSet) -> State | None:
         """Go back to the last checkpoint: the model, the state, and what had been recorded by then."""
-        self.processes.on_main(self._drop_drafts)
+        self.processes.on_main(self._tidy)
         state = self.checkpoints.restore(model, forget)
         self._iteration = state.iteration if state else 0
         self._drop_since(state or State())
@@ -177,8 +180,10 @@ class Run:
         if path.exists():
             files.write_lines(path, [row for row in files.read_lines(path) if keeps(row)])
 
-    def _drop_drafts(self) -> None:
-        """Remove what a killed process has left unfinished."""
+    def _tidy(self) -> None:
+        """Make folders that are gone, and remove what a killed process has left unfinished."""
+        for folder in FOLDERS:
+            (self.directory / folder).mkdir(exist_ok=True)
         for directory in (self.directory, self.directory / "completions"):
             files.drop_drafts(directory)
 

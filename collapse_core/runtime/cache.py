@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from collapse_core.runtime import files, processes, progress
@@ -19,7 +19,8 @@ def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
 
     Of the processes of a run the main one makes it, and the others wait. Of two runs that need the same
     thing at once, one makes it, and the other waits and reports that. A process that dies while making
-    leaves nothing that counts, and blocks no other.
+    leaves nothing that counts, and blocks no other; the next use removes it. A directory that is no longer
+    what was sealed is made anew, which is reported.
 
     Args:
         kind: What sort of thing it is, such as "taught".
@@ -37,11 +38,30 @@ def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
 
 def _ensure(kind: str, key: str, make: Callable[[Path], None]) -> None:
     home = cache_root() / kind / key
-    if files.is_sealed(home):
+    _drop_dead_drafts(home.parent, kind)
+    if files.is_sealed(home) and not files.damaged(home):
         return
-    with _locked(cache_root() / "locks" / kind / key, f"waiting for another run, which makes {kind}/{key}"):
-        if not files.is_sealed(home):
-            _make(home, make)
+    with _locked(_lock_file(kind, key), f"waiting for another run, which makes {kind}/{key}"):
+        if files.is_sealed(home):
+            if not (names := files.damaged(home)):
+                return
+            progress.announce(f"{home} is damaged ({', '.join(names)}); it is made anew")
+        _make(home, make)
+
+
+def _lock_file(kind: str, key: str) -> Path:
+    return cache_root() / "locks" / kind / key
+
+
+def _drop_dead_drafts(folder: Path, kind: str) -> None:
+    """Remove the drafts whose lock nobody holds: their process was killed."""
+    from filelock import FileLock, Timeout
+
+    for draft in folder.glob(f"*{files.DRAFT}"):
+        path = _lock_file(kind, draft.name.removesuffix(files.DRAFT))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(Timeout), FileLock(path, blocking=False):
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _make(home: Path, make: Callable[[Path], None]) -> None:
@@ -49,8 +69,7 @@ def _make(home: Path, make: Callable[[Path], None]) -> None:
     try:
         make(draft)
         files.seal(draft)
-        if home.exists():
-            shutil.rmtree(home)
+        files.remove(home)
         draft.rename(home)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from collapse_core.runtime.digests import file_digest
+
 COMPLETE = "COMPLETE"
 """The file that is written last into a directory, and without which it does not count."""
 
@@ -65,12 +67,14 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def seal(directory: Path) -> None:
-    """Mark a directory as whole, once everything in it is on disk."""
+    """Mark a directory as whole, once everything in it is on disk, and record the digest of each file."""
+    digests: dict[str, str] = {}
     for path in sorted(directory.rglob("*")):
-        if path.is_file():
+        if path.is_file() and path != directory / COMPLETE:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-    write_text(directory / COMPLETE, "")
+            digests[path.relative_to(directory).as_posix()] = file_digest(path)
+    write_json(directory / COMPLETE, digests)
 
 
 def is_sealed(directory: Path) -> bool:
@@ -78,15 +82,54 @@ def is_sealed(directory: Path) -> bool:
     return (directory / COMPLETE).exists()
 
 
+def damaged(directory: Path) -> list[str]:
+    """The files of a sealed directory that are gone, or differ from what `seal` recorded.
+
+    A seal of an early version recorded nothing; then none is known.
+    """
+    try:
+        text = (directory / COMPLETE).read_text(encoding="utf-8")
+        digests = dict(json.loads(text)) if text else {}
+    except (OSError, ValueError, TypeError):
+        return [COMPLETE]
+    paths = {name: directory / name for name in digests}
+    return [name for name, path in paths.items() if not path.is_file() or file_digest(path) != digests[name]]
+
+
 def drop_drafts(directory: Path) -> None:
-    """Remove what a process was writing into a directory when it was killed."""
+    """Remove what a process was writing into a directory when it was killed; nobody may work on it now."""
     for path in directory.glob(f".*{DRAFT}"):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        remove(path)
+
+
+def drop_dead_drafts(path: Path) -> None:
+    """Remove the drafts of a file that `write_text` began in processes that are no more."""
+    for draft in path.parent.glob(f".*{DRAFT}"):
+        name, _, process = draft.name.removesuffix(DRAFT).rpartition(".")
+        if name == f".{path.name}" and process.isdigit() and not _is_alive(int(process)):
+            draft.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a directory, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def fresh_directory(path: Path) -> Path:
     """An empty directory at `path`, whatever was there."""
-    if path.exists():
-        shutil.rmtree(path)
+    remove(path)
     path.mkdir(parents=True)
     return path
