@@ -11,6 +11,7 @@ import transformers
 from collapse_core import Dataset, cached, derive_seed, errors
 from collapse_core.torch import pick_device, seeded, taught
 from collapse_llm.model import CausalLm, Lora, Teach
+from collapse_llm.model.finite import check_weights
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.model.precision import resolve_precision
 from collapse_llm.model.tiny import make_tiny_llama
@@ -105,6 +106,7 @@ def _open(loader: CausalLm, directory: str | Path, lora: Lora | None) -> Languag
         module = AutoModelForCausalLM.from_pretrained(
             directory, dtype=torch.float32, attn_implementation=attention, **where
         )
+    check_weights(module)
     module.to(device)
     if loader.gradient_checkpointing:
         module.gradient_checkpointing_enable()
