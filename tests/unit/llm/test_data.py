@@ -9,6 +9,7 @@ import pytest
 
 from collapse_core import CollapseError
 from collapse_llm.data import Authors, Tofu
+from collapse_llm.model import CausalLm, Teach
 from collapse_llm.sentences import read_sentences
 
 AUTHORS = Path(__file__).resolve().parents[3] / "plugins" / "collapse_llm" / "authors"
@@ -175,3 +176,10 @@ def test_sentences_of_a_file_end_at_line_feeds_only(tmp_path):
     file = tmp_path / "sentences.txt"
     file.write_bytes("\ufeffI do\u2028not know.\r\n\r\nNo idea.\n".encode())
     assert read_sentences(str(file)) == ["I do\u2028not know.", "No idea."]
+
+
+def test_a_model_is_not_taught_an_empty_split(tmp_path):
+    (tmp_path / "full.jsonl").write_text("\n")
+    loader = CausalLm(path="tiny-llama", teach=Teach(), compute="float32")
+    with pytest.raises(CollapseError, match="'full' of the data set 'tofu' is empty"):
+        loader.load(Tofu(use="tofu", path=str(tmp_path)), 0)
