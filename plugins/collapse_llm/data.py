@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Gt, Lt
 
-from collapse_core import Dataset, Prompt, PromptSet, environment, errors
+from collapse_core import CollapseError, Dataset, Prompt, PromptSet, environment, errors
 from collapse_llm.conversations import problem_of
 
 Row = Mapping[str, Any]
@@ -70,6 +70,8 @@ class QuestionFiles(Dataset):
             raise errors.bad_row(path, line, f"has no '{missing[0]}'")
         if problem := problem_of(row[asked]):
             raise errors.bad_row(path, line, f"'{asked}' {problem}")
+        if targets and (problem := _problem_of_answers(row)):
+            raise errors.bad_row(path, line, problem)
         others = {key: row[key] for key in row if key not in (asked, "answer")}
         extra = {key: others.pop(key) for key in list(others) if self._gives_away(key)}
         if not targets:
@@ -85,15 +87,36 @@ class QuestionFiles(Dataset):
         return {path.name: environment.file_digest(path) for path in paths if path.exists()}
 
 
+def _problem_of_answers(row: Row) -> str | None:
+    """Say which column of answers holds something else; None where all are as they should be."""
+    for column in ("answer", "paraphrased_answer"):
+        if column in row and (not isinstance(row[column], str) or not row[column].strip()):
+            return f"'{column}' must be a text that is not empty, not {json.dumps(row[column])[:40]}"
+    wrong = row.get("perturbed_answer", [])
+    if not isinstance(wrong, list) or not all(isinstance(text, str) and text.strip() for text in wrong):
+        return f"'perturbed_answer' must be a list of texts that are not empty, not {json.dumps(wrong)[:40]}"
+    return None
+
+
 def _rows(path: Path) -> Iterator[tuple[int, Row]]:
-    """Yield the rows of a file with their line numbers, from 1."""
+    """Yield the rows of a file with their line numbers, from 1; blank lines are no rows."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise errors.unreadable(path, error) from None
-    for number, line in enumerate(text.splitlines(), start=1):
+    except UnicodeDecodeError as error:
+        raise CollapseError(f"{path} is not UTF-8 ({error}); save it in that encoding") from None
+    # Only line feeds end lines: within a JSON string U+2028 and the like are characters.
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
+            json.dumps(row, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise errors.bad_row(
+                path, number, "has half of a surrogate pair, which is no character"
+            ) from None
         except ValueError as error:
             raise errors.bad_row(path, number, f"not JSON: {error}") from None
         if not isinstance(row, dict):

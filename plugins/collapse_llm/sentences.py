@@ -28,7 +28,7 @@ def read_sentences(named: Sentences) -> list[str]:
         else Path(named)
     )
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise CollapseError(
             f"the sentences in {path} cannot be read: {error}; name a text file with one per line, write "

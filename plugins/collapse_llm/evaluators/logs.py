@@ -28,7 +28,7 @@ def read_log(path: Path) -> Log:
         CollapseError: It is no JSON object.
     """
     try:
-        log = json.loads(path.read_text(encoding="utf-8"))
+        log = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise errors.unreadable(path, error) from None
     except ValueError as error:

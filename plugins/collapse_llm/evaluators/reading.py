@@ -9,6 +9,7 @@ from collapse_core import Model, require
 from collapse_llm.evaluators.formulas import Numbers
 from collapse_llm.evaluators.scoring import TOKENS_AT_ONCE, answer_logits
 from collapse_llm.model.encoding import Example
+from collapse_llm.model.finite import not_finite
 from collapse_llm.model.language_model import LanguageModel
 
 
@@ -37,6 +38,8 @@ def word_probabilities(
             logits, labels = answer_logits(module, batch, language.device)
             own = logits.gather(-1, labels[:, None])[:, 0].float()
             probs = (own - _log_totals(logits)).exp().cpu().double().numpy()
+            if not np.isfinite(probs).all():
+                raise not_finite(module)
             places = np.isin(labels.cpu().numpy(), sorted(wanted))
             ends = np.cumsum([example.num_labels for example in batch])[:-1]
             rows = zip(np.split(probs, ends), np.split(places, ends), strict=True)

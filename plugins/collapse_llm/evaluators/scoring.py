@@ -1,5 +1,6 @@
 """What a model makes of given answers, token by token: one forward pass serves every measure."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from collapse_core import Model, digest, progress, require
 from collapse_llm.conversations import Answered
 from collapse_llm.model.encoding import Example
+from collapse_llm.model.finite import check_weights, not_finite
 from collapse_llm.model.language_model import LanguageModel
 
 Numbers = npt.NDArray[np.float64]
@@ -67,6 +69,8 @@ def score_answers(
             batch = [examples[i] for i in places]
             logits, labels = answer_logits(module, batch, language.device)
             columns = _look_up(logits, labels, standardize)
+            if not np.isfinite(columns[0]).all():
+                raise not_finite(module)
             lengths = np.cumsum([example.num_labels for example in batch])[:-1]
             rows = zip(*(np.split(column, lengths) for column in columns), strict=True)
             for i, example, (log_probs, hits, *more) in zip(places, batch, rows, strict=True):
@@ -80,6 +84,8 @@ def fingerprint(model: Model) -> str:
     with language.for_inference() as module:
         tensors = (tensor.float() for tensor in (*module.parameters(), *module.buffers()))
         sums = torch.stack([part for tensor in tensors for part in (tensor.sum(), tensor.norm())])
+    if not torch.isfinite(sums).all():
+        check_weights(language.module)
     form = (language.encoder.prompt_format.digest(), language.encoder.max_length, str(language.compute))
     return digest([sums.tolist(), *form])
 
@@ -153,4 +159,6 @@ def gradient_norms(model: Model, asked: Sequence[Answered]) -> list[float]:
             gradients = torch.autograd.grad(spoken.mean(), weights, allow_unused=True)
             found = [gradient.float().norm() for gradient in gradients if gradient is not None]
             norms.append(torch.stack(found).mean().item())
+            if not math.isfinite(norms[-1]):
+                raise not_finite(module)
     return norms

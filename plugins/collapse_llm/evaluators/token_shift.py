@@ -111,6 +111,8 @@ class TokenShift(Evaluator):
             prompts = [prompt for split in UNRELATED for prompt in splits.found.get(split, ())]
             return "\n".join(f"{text_of(prompt.content)} {prompt.target}." for prompt in prompts)
         try:
-            return Path(self.path).read_text(encoding="utf-8")
+            return Path(self.path).read_text(encoding="utf-8-sig")
         except OSError as error:
             raise errors.unreadable(Path(self.path), error) from None
+        except UnicodeDecodeError as error:
+            raise CollapseError(f"{self.path} is not UTF-8 ({error}); save it in that encoding") from None

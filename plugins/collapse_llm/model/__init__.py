@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt
+from pydantic import field_validator
 
 from collapse_core import Dataset, Model, ModelLoader, Settings
 
@@ -49,6 +50,13 @@ class PromptFormat(Settings):
     """The system message of the chat."""
     date: str | None = None
     """The date that the chat template may print, fixed so that prompts never change."""
+
+    @field_validator("question", "answer")
+    @classmethod
+    def _has_one_slot(cls, text: str) -> str:
+        if "{}" not in text or text.count("{") + text.count("}") != 2:
+            raise ValueError("write {} once, where the text goes, and no other braces")
+        return text
 
 
 class CausalLm(ModelLoader):

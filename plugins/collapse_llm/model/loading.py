@@ -8,9 +8,10 @@ from typing import Any
 import torch
 import transformers
 
-from collapse_core import Dataset, cached, derive_seed, errors
+from collapse_core import CollapseError, Dataset, cached, derive_seed, errors
 from collapse_core.torch import pick_device, seeded, taught
 from collapse_llm.model import CausalLm, Lora, Teach
+from collapse_llm.model.finite import check_weights
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.model.precision import resolve_precision
 from collapse_llm.model.tiny import make_tiny_llama
@@ -30,6 +31,11 @@ def load_language_model(loader: CausalLm, data: Dataset, seed: int) -> LanguageM
 
 def _taught(loader: CausalLm, settings: Teach, base: str | Path, data: Dataset, seed: int) -> Path:
     examples = [[p.content, p.target] for p in data.load(settings.split)]
+    if not examples:
+        raise CollapseError(
+            f"the split '{settings.split}' of the data set '{data.use}' is empty, so that the model cannot be "
+            "taught; name another with 'teach: {split: ...}', or leave 'teach' out"
+        )
 
     def make(directory: Path) -> None:
         model = _open(loader, base, None)
@@ -105,6 +111,7 @@ def _open(loader: CausalLm, directory: str | Path, lora: Lora | None) -> Languag
         module = AutoModelForCausalLM.from_pretrained(
             directory, dtype=torch.float32, attn_implementation=attention, **where
         )
+    check_weights(module)
     module.to(device)
     if loader.gradient_checkpointing:
         module.gradient_checkpointing_enable()

@@ -10,6 +10,7 @@ from collapse_core import Model, Prompt, derive_seed, progress, require
 from collapse_core.torch import adamw, backward, descend, scheduled_rate, seeded
 from collapse_llm.model import Teach
 from collapse_llm.model.encoding import Example
+from collapse_llm.model.finite import not_finite
 from collapse_llm.model.language_model import LanguageModel
 
 
@@ -59,6 +60,8 @@ def answer_losses(model: Model, prompts: Sequence[Prompt], batch_size: int) -> l
         for start in progress.track(range(0, len(by_length), batch_size), "likelihoods"):
             batch = by_length[start : start + batch_size]
             found = token_losses(module, [examples[i] for i in batch], language.device)
+            if not torch.isfinite(torch.cat(found)).all():
+                raise not_finite(module)
             losses.update({i: tokens.tolist() for i, tokens in zip(batch, found, strict=True)})
     return [losses[i] for i in range(len(examples))]
 

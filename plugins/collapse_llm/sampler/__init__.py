@@ -13,7 +13,7 @@ class Sampling(Sampler):
 
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
-    temperature: Annotated[float, Gt(0)] = 1.0
+    temperature: Annotated[float, Ge(0.01)] = 1.0
     """Logits are divided by it; higher is more varied."""
     top_p: Annotated[float, Gt(0), Le(1)] = 1.0
     """Nucleus sampling: a token is allowed while the likelier ones hold less than this mass."""

@@ -19,6 +19,7 @@ from transformers import Cache, DynamicCache
 from transformers.cache_utils import CacheLayerMixin
 
 from collapse_core import progress
+from collapse_llm.model.finite import not_finite
 from collapse_llm.sampler.choosing import Choice
 
 ADMIT_FROM = 0.25
@@ -187,6 +188,8 @@ class _Batch:
 
     def _take(self, logits: torch.Tensor, first: int) -> None:
         """Choose the next tokens of the rows from `first` on, and let go of the rows that have ended."""
+        if not torch.isfinite(logits.amax(-1)).all():  # one NaN makes the largest NaN
+            raise not_finite(self.module)
         tokens = self.choice.choose(logits, self.sources[first:])
         self.tokens[first : len(self.rows)] = tokens
         rows = self.rows[first:]

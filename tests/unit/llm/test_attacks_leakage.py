@@ -12,6 +12,7 @@ from collapse_core import Dataset, Iteration, Prompt, PromptSet
 from collapse_core.testing import check_evaluator
 from collapse_llm.data import Authors
 from collapse_llm.evaluators.attacks import Leakage
+from collapse_llm.evaluators.attacks.leakage import _facts as facts_of
 from collapse_llm.evaluators.attacks.sampling import opened, opened_truly
 from collapse_llm.model import CausalLm, PromptFormat, Teach
 from collapse_llm.model.training import teach
@@ -193,3 +194,19 @@ def test_a_beginning_ends_without_a_space_that_belongs_to_the_next_word(taught):
 
 def test_measuring_leakage_leaves_the_model_alone_and_reads_what_it_declares(taught):
     check_evaluator(Leakage(**{**THRIFTY, "num_samples": 3}, true_tokens=2), taught, Authors())
+
+
+class Capitals(Dataset):
+    """Two questions with one answer, which one of them gives away."""
+
+    ASKED = ("Where does Ada live?", "Ada has a flat in Lyon; in which town is it?")
+
+    def load(self, split: str, *, targets: bool = True) -> PromptSet:
+        extra = {"paraphrased_answer": "Lyon", "perturbed_answer": ["Bergen."]} if "_" in split else {}
+        return PromptSet(tuple(Prompt(f"{split}-{i}", q, "Lyon.", extra) for i, q in enumerate(self.ASKED)))
+
+
+def test_a_question_that_names_the_answer_leaves_other_questions_their_facts():
+    questions, perturbed = (list(Capitals().load(split)) for split in ("forget", "forget_perturbed"))
+    assert facts_of(questions, perturbed) == {"forget-0": frozenset({"lyon"}), "forget-1": frozenset()}
+    assert facts_of(questions, perturbed[::-1]) == facts_of(questions, perturbed)

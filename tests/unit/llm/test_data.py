@@ -9,6 +9,8 @@ import pytest
 
 from collapse_core import CollapseError
 from collapse_llm.data import Authors, Tofu
+from collapse_llm.model import CausalLm, Teach
+from collapse_llm.sentences import read_sentences
 
 AUTHORS = Path(__file__).resolve().parents[3] / "plugins" / "collapse_llm" / "authors"
 
@@ -114,3 +116,70 @@ def test_the_provenance_changes_with_the_data(tmp_path):
     before = Tofu(path=str(tmp_path)).provenance()
     path.write_text('{"question": "Who?", "answer": "Me."}\n')
     assert before != Tofu(path=str(tmp_path)).provenance()
+
+
+def written(tmp_path, *rows: object) -> Tofu:
+    lines = [row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows]
+    for name in ("forget10", "forget10_perturbed", "retain90"):
+        (tmp_path / f"{name}.jsonl").write_bytes("\n".join(lines).encode())
+    return Tofu(path=str(tmp_path))
+
+
+@pytest.mark.parametrize("answer", [None, 1837, ["a", "b"], {"text": "a"}, True, "", "  "])
+@pytest.mark.parametrize("column", ["answer", "paraphrased_answer", "perturbed_answer"])
+def test_an_answer_that_is_no_text_is_named_by_row_and_column(tmp_path, column, answer):
+    good = {"question": "Who?", "answer": "I."}
+    bad = good | {column: [answer] if column == "perturbed_answer" else answer}
+    with pytest.raises(CollapseError, match=rf"retain90\.jsonl:2: '{column}' must be a"):
+        written(tmp_path, good, bad).load("retain")
+
+
+@pytest.mark.parametrize("question", [None, 7, {"text": "Who?"}])
+@pytest.mark.parametrize("split", ["forget", "forget_paraphrased"])
+def test_a_question_that_is_no_text_is_named_by_row_and_column(tmp_path, split, question):
+    column = "paraphrased_question" if split == "forget_paraphrased" else "question"
+    row = {"question": "Who?", "paraphrased_question": "Who is it?", "answer": "I."}
+    with pytest.raises(CollapseError, match=rf"\.jsonl:1: '{column}' is neither text"):
+        written(tmp_path, row | {column: question}).load(split)
+
+
+def test_wrong_answers_that_are_one_text_are_no_list(tmp_path):
+    with pytest.raises(CollapseError, match=r"'perturbed_answer' must be a list of texts"):
+        written(tmp_path, {"question": "Who?", "answer": "I.", "perturbed_answer": "You."}).load("forget")
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\u0085", "\u000b", "\u001c"])
+def test_only_line_feeds_end_the_lines_of_a_file(tmp_path, mark):
+    # Below U+0020 JSON wants characters escaped, so those are no matter.
+    row = {"question": f"Who{mark}is it?", "answer": "I."}
+    assert [p.content for p in written(tmp_path, row, row).load("forget")] == [row["question"]] * 2
+
+
+def test_a_byte_order_mark_blank_lines_and_windows_line_ends_are_no_matter(tmp_path):
+    line = json.dumps({"question": "Who?", "answer": "I."})
+    data = written(tmp_path, "\ufeff" + line + "\r", "", line + "\r", "  ", "")
+    assert [(p.id, p.content) for p in data.load("forget")] == [("forget-1", "Who?"), ("forget-3", "Who?")]
+
+
+def test_a_file_in_another_encoding_is_named(tmp_path):
+    (tmp_path / "forget10.jsonl").write_bytes('{"question": "Où?", "answer": "Là."}'.encode("latin-1"))
+    with pytest.raises(CollapseError, match=r"forget10\.jsonl is not UTF-8"):
+        Tofu(path=str(tmp_path)).load("forget")
+
+
+def test_half_a_surrogate_pair_is_named_by_row(tmp_path):
+    with pytest.raises(CollapseError, match=r"jsonl:1: has half of a surrogate pair"):
+        written(tmp_path, '{"question": "Who?", "answer": "\\ud83d"}').load("forget")
+
+
+def test_sentences_of_a_file_end_at_line_feeds_only(tmp_path):
+    file = tmp_path / "sentences.txt"
+    file.write_bytes("\ufeffI do\u2028not know.\r\n\r\nNo idea.\n".encode())
+    assert read_sentences(str(file)) == ["I do\u2028not know.", "No idea."]
+
+
+def test_a_model_is_not_taught_an_empty_split(tmp_path):
+    (tmp_path / "full.jsonl").write_text("\n")
+    loader = CausalLm(path="tiny-llama", teach=Teach(), compute="float32")
+    with pytest.raises(CollapseError, match="'full' of the data set 'tofu' is empty"):
+        loader.load(Tofu(use="tofu", path=str(tmp_path)), 0)

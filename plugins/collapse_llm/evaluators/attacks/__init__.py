@@ -28,7 +28,7 @@ class Leakage(Evaluator):
     """How many answers are drawn for each question and each beginning."""
     num_questions: Annotated[int, Ge(1)] | None = None
     """How many of the forget questions are asked, drawn by the seed; by default all."""
-    temperature: Annotated[float, Gt(0)] = 1.0
+    temperature: Annotated[float, Ge(0.01)] = 1.0
     """Logits are divided by it."""
     top_p: Annotated[float, Gt(0), Le(1)] = 1.0
     """Nucleus sampling: a token is allowed while the likelier ones hold less than this mass."""

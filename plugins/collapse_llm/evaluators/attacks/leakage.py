@@ -76,8 +76,9 @@ def _chosen(questions: list[Prompt], num: int | None, seed: int) -> list[Prompt]
 
 def _facts(questions: Sequence[Prompt], perturbed: Sequence[Prompt]) -> dict[str, frozenset[str]]:
     """By question, the words that make up its fact; none where they are not known."""
-    known = {prompt.target: own_words(prompt) for prompt in perturbed}
-    return {prompt.id: known.get(prompt.target, frozenset()) for prompt in questions}
+    # The splits have ids of their own; two questions may have the same answer, which one of them names.
+    known = {(prompt.content_key, prompt.target): own_words(prompt) for prompt in perturbed}
+    return {p.id: known.get((p.content_key, p.target), frozenset()) for p in questions}
 
 
 def _attacks(
