@@ -1,15 +1,17 @@
 """Captions to forget, and a folder of captioned images."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from collapse_core import CollapseError, Content, Prompt, PromptSet, environment, errors, files
-from collapse_diffusion.data.images import Images, to_content
+from collapse_core import CollapseError, Content, Prompt, PromptSet, environment, errors
+from collapse_diffusion.data.images import Images, different, open_image, to_content
 
+ADVICE = 'it needs a line {"file_name": ..., "text": ...} for each image of the folder'
 SPLITS = ("forget", "retain", "full")
 
 
@@ -30,6 +32,8 @@ class Captions(Images):
     """Captions that call for what is to be forgotten."""
     num_draws: Annotated[int, Ge(1)] = 8
     """How many images of each are asked for."""
+
+    _different = field_validator("forget")(different)
 
     def splits(self) -> Sequence[str]:
         """Return what a folder of captioned images has."""
@@ -58,25 +62,38 @@ class Captions(Images):
         """Return for each image its name, its caption, and the row's other columns."""
         file = Path(self.path).expanduser() / "metadata.jsonl"
         try:
-            rows = files.read_lines(file)
-            return [
-                (row["file_name"], row["text"], {k: row[k] for k in row if k not in ("file_name", "text")})
-                for row in rows
-            ]
-        except (OSError, KeyError, ValueError) as error:
-            raise CollapseError(
-                f"{file} cannot be read ({type(error).__name__}: {error}); it needs a line "
-                '{"file_name": ..., "text": ...} for each image of the folder'
-            ) from None
+            lines = file.read_text(encoding="utf-8-sig").split("\n")
+        except (OSError, UnicodeError) as error:
+            raise CollapseError(f"{file}: {errors.cannot_be_read(error)}; {ADVICE}") from None
+        rows = [(number, _row(file, number, line)) for number, line in enumerate(lines, 1) if line.strip()]
+        if not rows:
+            raise CollapseError(f"{file}: holds no captions; {ADVICE}")
+        names: set[str] = set()
+        for number, (name, caption, _) in rows:
+            if name in names:
+                raise errors.bad_row(file, number, f"the image '{name}' has a line already")
+            if caption in self.forget:
+                raise errors.bad_row(file, number, f"'{caption}' is to be forgotten and cannot be retained")
+            names.add(name)
+        return [row for _, row in rows]
 
     def _image(self, name: str) -> Content:
         import numpy as np
-        from PIL import Image
 
-        with Image.open(Path(self.path).expanduser() / name) as image:
-            return to_content(np.asarray(image.convert("RGB")))
+        return to_content(np.asarray(open_image(Path(self.path).expanduser() / name)))
 
     def provenance(self) -> Mapping[str, object]:
         """Return the digest of the captions."""
         file = Path(self.path).expanduser() / "metadata.jsonl"
         return {file.name: environment.file_digest(file)} if file.exists() else {}
+
+
+def _row(file: Path, number: int, line: str) -> tuple[str, str, Mapping[str, Any]]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise errors.bad_row(file, number, f"is no JSON ({error}); {ADVICE}") from None
+    for key in ("file_name", "text"):
+        if not isinstance(row, dict) or not isinstance(row.get(key), str) or not row[key].strip():
+            raise errors.bad_row(file, number, f"has no text under '{key}'; {ADVICE}")
+    return row["file_name"], row["text"], {k: row[k] for k in row if k not in ("file_name", "text")}

@@ -2,15 +2,16 @@
 
 import gzip
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from collapse_core import CollapseError, Content, Prompt, PromptSet, environment, errors
-from collapse_diffusion.data.images import Images
+from collapse_diffusion.data.images import Images, different
 
 SPLITS = ("forget", "retain", "full", "forget_examples", "test")
 Labeled = tuple[Content, Any]
@@ -35,6 +36,8 @@ class LabeledImages(Images):
     num_draws: Annotated[int, Ge(1)] = 48
     """How many images of each forgotten class are asked for."""
 
+    _different = field_validator("forget", check_fields=False)(different)
+
     @property
     @abstractmethod
     def forgotten(self) -> Sequence[Content]:
@@ -56,14 +59,26 @@ class LabeledImages(Images):
             return PromptSet(
                 tuple(Prompt(f"{name}/{i}", name) for name in self.forgotten for i in range(self.num_draws))
             )
-        labeled = enumerate(self.examples(test=split == "test"))
+        examples = self.examples(test=split == "test")
+        if split != "test":
+            self._check_classes([name for name, _ in examples])
         return PromptSet(
             tuple(
                 Prompt(f"{split}/{i}", name, image.tolist() if targets else None)
-                for i, (name, image) in labeled
+                for i, (name, image) in enumerate(examples)
                 if split in ("full", "test") or (name in self.forgotten) == (split == "forget_examples")
             )
         )
+
+    def _check_classes(self, names: Sequence[Content]) -> None:
+        """Refuse to forget classes that no training image has, or that all have."""
+        num = sum(name in self.forgotten for name in names)
+        if num in (0, len(names)):
+            found = ", ".join(f"{name} ({count})" for name, count in sorted(Counter(names).items()))
+            raise CollapseError(
+                f"the data set '{self.use}': {'all' if num else 'none'} of the {len(names)} training images are of "
+                f"the classes to forget, {', '.join(map(str, self.forgotten))}; there are {found or 'none'}"
+            )
 
 
 class Digits(LabeledImages):

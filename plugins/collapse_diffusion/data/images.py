@@ -3,9 +3,12 @@
 import base64
 import io
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from collapse_core import CollapseError, Content, Dataset, Pixels
+
+Value = TypeVar("Value")
 
 PNG = "data:image/png;base64,"
 LARGEST_IN_ROWS = 64 * 64
@@ -32,6 +35,33 @@ def to_content(image: Any) -> Content:
     return PNG + base64.b64encode(file.getvalue()).decode()
 
 
+def open_image(path: Path) -> Any:
+    """Read a file with Pillow: an RGB image, upright, on white where it is transparent.
+
+    Raises:
+        CollapseError: It cannot be read, or its levels have no known range.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)
+    except UnidentifiedImageError:
+        raise CollapseError(f"{path}: is no image that Pillow knows") from None
+    except OSError as error:
+        raise CollapseError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if image.mode.startswith("I;16"):
+        return image.convert("I").point(lambda level: level * (1 / 257)).convert("L").convert("RGB")
+    if image.mode in ("I", "F"):
+        raise CollapseError(
+            f"{path}: has levels of 32 bits (mode {image.mode}) of unknown range; convert it to 8 bits"
+        )
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return image.convert("RGB")
+
+
 def to_array(content: Content) -> Any:
     """Read an image: a uint8 array of shape (height, width, channels).
 
@@ -46,12 +76,13 @@ def to_array(content: Content) -> Any:
         image = np.asarray(Image.open(io.BytesIO(base64.b64decode(content[len(PNG) :]))))
         return image[:, :, None] if image.ndim == 2 else image
     try:
-        rows: Any = np.asarray(content, dtype=np.int64)
+        rows: Any = np.asarray(content)
     except (TypeError, ValueError):
-        rows = np.zeros(0, np.int64)
-    if rows.ndim not in (2, 3) or rows.size == 0 or rows.min() < 0 or rows.max() > 255:
+        rows = np.zeros(0)
+    fits = rows.ndim in (2, 3) and rows.size > 0 and rows.dtype.kind in "iu"
+    if not fits or rows.min() < 0 or rows.max() > 255:
         raise CollapseError(
-            f"an image is rows of gray levels from 0 to 255, or text that begins with '{PNG}', "
+            f"an image is rows of whole gray levels from 0 to 255, or text that begins with '{PNG}', "
             f"not {str(content)[:60]!r}; choose a data set of images"
         )
     return (rows[:, :, None] if rows.ndim == 2 else rows).astype(np.uint8)
@@ -72,6 +103,13 @@ def to_contents(images: Any) -> list[Content]:
 
     levels = np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
     return [to_content(image) for image in levels]
+
+
+def different(values: list[Value]) -> list[Value]:
+    """Return what is given, if nothing is given twice: prompts are known by what they ask for."""
+    if twice := [value for place, value in enumerate(values) if value in values[:place]]:
+        raise ValueError(f"{twice[0]!r} is given twice")
+    return values
 
 
 class Images(Dataset):
