@@ -159,7 +159,7 @@ def test_the_distance_to_the_first_model_beside_is_told_and_what_went_beyond_it_
     )
     assert found.headings() == ["before", "after", "taught less", "x", "distance"]
     assert shown(metric_rows(found)[0]) == ("30", "80", "60", "1", "* +20")
-    assert metric_notes(found) == ["* beyond taught less: over-forgetting, not better"]
+    assert metric_notes(found) == ["* beyond the baseline 'taught less': over-forgetting, not better"]
     assert metric_notes(results(row("before", 0, 30), row("after", 9, 80))) == []
 
 
