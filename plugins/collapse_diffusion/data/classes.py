@@ -76,8 +76,8 @@ class LabeledImages(Images):
         if num in (0, len(names)):
             found = ", ".join(f"{name} ({count})" for name, count in sorted(Counter(names).items()))
             raise CollapseError(
-                f"the data set '{self.use}': {'all' if num else 'none'} of the {len(names)} training images are of "
-                f"the classes to forget, {', '.join(map(str, self.forgotten))}; there are {found or 'none'}"
+                f"the data set '{self.use}': {'all' if num else 'none'} of the {len(names)} training images are "
+                f"of the classes to forget, {', '.join(map(str, self.forgotten))}; there are {found or 'none'}"
             )
 
 

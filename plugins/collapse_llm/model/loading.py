@@ -33,7 +33,7 @@ def _taught(loader: CausalLm, settings: Teach, base: str | Path, data: Dataset, 
     examples = [[p.content, p.target] for p in data.load(settings.split)]
     if not examples:
         raise CollapseError(
-            f"the split '{settings.split}' of the data set '{data.use}' is empty, so that the model cannot be "
+            f"the split '{settings.split}' of the data set '{data.use}' is empty, so the model cannot be "
             "taught; name another with 'teach: {split: ...}', or leave 'teach' out"
         )
 
