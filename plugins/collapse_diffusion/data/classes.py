@@ -75,9 +75,10 @@ class LabeledImages(Images):
         num = sum(name in self.forgotten for name in names)
         if num in (0, len(names)):
             found = ", ".join(f"{name} ({count})" for name, count in sorted(Counter(names).items()))
+            asked = ", ".join(map(str, self.forgotten))
             raise CollapseError(
-                f"the data set '{self.use}': {'all' if num else 'none'} of the {len(names)} training images are "
-                f"of the classes to forget, {', '.join(map(str, self.forgotten))}; there are {found or 'none'}"
+                f"the data set '{self.use}': {'all' if num else 'none'} of the {len(names)} training images "
+                f"are of the classes to forget, {asked}; there are {found or 'none'}"
             )
 
 

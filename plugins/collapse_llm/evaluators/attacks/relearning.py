@@ -65,6 +65,8 @@ def relearn(
         with seeded(derive_seed(seed, "dropout", number)), copy_.for_training() as module:
             return backward(torch.cat(token_losses(module, next(batches), copy_.device)).mean())
 
+    if 0 in settings.steps:
+        yield 0
     optimizer = copy_.optimizer(adamw(fused=None))
     for number in descend(optimizer, max(settings.steps), accumulate, lambda _: settings.learning_rate):
         if number in settings.steps:
