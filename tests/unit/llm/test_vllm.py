@@ -15,7 +15,7 @@ from types import ModuleType
 import pytest
 import torch
 from peft import get_peft_model_state_dict
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from vllm_stand_in import LLM, LoRARequest, SamplingParams
 
 from collapse_core import CollapseError, Completion, Iteration, Kept, create_run, derive_seed, load_recipe
@@ -164,7 +164,7 @@ def test_the_engine_makes_room_for_the_rank_of_the_adapter(vllm, load, questions
 
 
 def test_a_model_of_the_hub_is_asked_for_in_the_revision_that_is_trained(tiny_directory, monkeypatch):
-    for auto in (AutoModelForCausalLM, AutoTokenizer):
+    for auto in (AutoConfig, AutoModelForCausalLM, AutoTokenizer):
         found = auto.from_pretrained
         monkeypatch.setattr(
             auto, "from_pretrained", lambda name, found=found, revision=None, **f: found(tiny_directory, **f)
