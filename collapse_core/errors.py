@@ -1,10 +1,19 @@
 """The classes of errors, and the wording that several places share."""
 
 import difflib
+import re
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What a terminal would obey or could not print; line breaks and tabs aside."""
+
+
+def printable(text: str) -> str:
+    """The text with control characters and halves of characters escaped, as Python writes them."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class CollapseError(Exception):
@@ -17,6 +26,10 @@ class PluginError(CollapseError):
     """A plugin that is needed cannot be used."""
 
     exit_code = 3
+
+
+class PartError(CollapseError):
+    """A part of a recipe has raised something; the text names the part."""
 
 
 @dataclass(frozen=True, order=True)
@@ -94,6 +107,10 @@ def not_yaml(problem: str, context: str = "", begins: int = 0) -> str:
     return f"not valid YAML: {problem}{during}"
 
 
+HALF_LETTER = "holds half a character (a lone surrogate), which no file can hold; write the whole character"
+"""A text that is not Unicode."""
+
+
 def cannot_be_read(error: Exception) -> str:
     """Why a file cannot be read."""
     why = (error.strerror or str(error)) if isinstance(error, OSError) else "it is not UTF-8 text"
@@ -112,12 +129,23 @@ def system_error(error: OSError) -> str:
     return f"{where}{why[:1].lower()}{why[1:]}"
 
 
-def unexpected(error: Exception) -> str:
+def unexpected(error: BaseException) -> str:
     """An unforeseen error, such as one in a plugin."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     what = " ".join(str(error).split())
-    return f"{type(error).__name__}: {what}{where}; 'collapse --debug ...' shows the traceback"
+    return f"{type(error).__name__}: {what}{_raised_at(error)}; 'collapse --debug ...' shows the traceback"
+
+
+def failing_part(kind: str, name: str, prompt: str | None, error: BaseException) -> str:
+    """A part that has raised something, or has tried to end the process."""
+    at = f" at prompt {prompt!r}" if prompt is not None else ""
+    if isinstance(error, SystemExit):
+        return f"the {kind} '{name}' called sys.exit({error.code!r}){at}{_raised_at(error)}; it must not"
+    return f"the {kind} '{name}' failed{at}: {unexpected(error)}"
+
+
+def _raised_at(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
 
 
 # --- data and models -------------------------------------------------------------------------------

@@ -1,13 +1,12 @@
 """A weighted set of rewards: one total per completion, with the breakdown by reward."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from collapse_core.contracts.checks import at_work, scores_of
 from collapse_core.contracts.interfaces import Dataset, Filter, Reward
 from collapse_core.contracts.state import State
 from collapse_core.contracts.types import Completion, Content, Group, Prompt
-from collapse_core.errors import CollapseError
 
 
 class Rubric:
@@ -24,14 +23,15 @@ class Rubric:
 
     def prepare(self, data: Dataset, prompts: Sequence[Prompt], references: Mapping[str, Completion]) -> None:
         """Let each reward learn what it needs."""
-        for reward in self.rewards.values():
-            reward.prepare(data, prompts, references)
+        for name, reward in self.rewards.items():
+            with at_work("reward", name):
+                reward.prepare(data, prompts, references)
 
     def score(self, group: Group, reference: Completion | None) -> Group:
         """The group with its rewards filled in.
 
         Raises:
-            CollapseError: A reward returned the wrong number of scores, or one that is not a number.
+            CollapseError: A reward failed, or returned something else than a number or None per completion.
         """
         breakdown = {name: self._ask(name, reward, group, reference) for name, reward in self.rewards.items()}
         totals = tuple(
@@ -48,18 +48,9 @@ class Rubric:
     ) -> tuple[float | None, ...]:
         if not group.completions:
             return ()
-        scores = reward.score(group.prompt, group.completions, reference)
-        if len(scores) != len(group.completions):
-            raise CollapseError(
-                f"the reward '{name}' returned {len(scores)} scores for {len(group.completions)} completions "
-                f"of prompt {group.prompt.id!r}; it must return one per completion, None to abstain"
-            )
-        if any(score is not None and not math.isfinite(score) for score in scores):
-            raise CollapseError(
-                f"the reward '{name}' returned {scores} for prompt {group.prompt.id!r}; a score must be a "
-                "finite number, or None to abstain"
-            )
-        return tuple(None if score is None else float(score) for score in scores)
+        with at_work("reward", name, group.prompt):
+            returned = reward.score(group.prompt, group.completions, reference)
+            return scores_of(name, group.prompt, len(group.completions), returned)
 
 
 def _weigh(reward: Reward, highest: float) -> float:

@@ -5,7 +5,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar, Literal, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol
+
+from annotated_types import Ge, Le
 
 from collapse_core import errors
 from collapse_core.contracts.component import Component
@@ -191,7 +193,7 @@ class Reward(Component, ABC):
     maximum: ClassVar[float] = float("inf")
     """The highest score there is; a prompt whose kept answer reaches it is settled."""
 
-    weight: float = 1.0
+    weight: Annotated[float, Ge(-1e9), Le(1e9)] = 1.0
     """How much this reward counts in the rubric's sum."""
 
     def use_model(self, model: Model) -> None:

@@ -43,7 +43,7 @@ class Function(Reward):
 
     def score(
         self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None
-    ) -> list[float | None]:
+    ) -> Sequence[float | None]:
         """Call it."""
         if not completions:
             return []
@@ -54,7 +54,7 @@ class Function(Reward):
             "contents": [completion.content for completion in completions],
             "reference": reference,
         }
-        return list(function(**{name: given[name] for name in self._asked_for(function, given)}))
+        return function(**{name: given[name] for name in self._asked_for(function, given)})
 
     def _found(self) -> Callable[..., Sequence[float | None]]:
         try:

@@ -1,11 +1,11 @@
 """Watching a run for prompts that do not forget, and acting on them as the recipe says."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from math import ceil, sqrt
+from math import ceil, log10, sqrt
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from pydantic import PrivateAttr, SerializeAsAny, model_validator
 
 from collapse_core.contracts.component import Settings
@@ -20,6 +20,8 @@ NOTHING: Trouble = "nothing_passes"
 LESS: Trouble = "less_passes"
 TEMPERATURE = "temperature"
 """The field of a sampler that is raised."""
+MOST_DIGITS = 6
+"""Up to which power of ten the completions of a prompt, or the temperature, may be multiplied in all."""
 STANDARD_ERRORS = 3.0
 """How far the share of what passes must fall to count as fallen."""
 
@@ -44,13 +46,13 @@ class Guard(Settings):
 
     passes: float | None = None
     """The reward from which on a completion passes; without one, nothing is watched."""
-    patience: Annotated[int, Ge(1)] = 3
+    patience: Annotated[int, Ge(1), Le(10**6)] = 3
     """How many iterations are looked at together."""
     then: Action = "warn"
     """What to do about prompts in trouble, besides saying so."""
     factor: Annotated[float, Gt(1)] = 1.5
     """By how much the completions a prompt, or the temperature, are multiplied each time."""
-    limit: Annotated[int, Ge(1)] = 3
+    limit: Annotated[int, Ge(1), Le(1000)] = 3
     """The most often that they are multiplied."""
     fall_back: Annotated[SerializeAsAny[Filter], part("filter")] = BestOfN(use="best-of-n")
     """What filters prompts that were in trouble, when it is to fall back."""
@@ -60,6 +62,10 @@ class Guard(Settings):
         said = any(getattr(self, key) != info.default for key, info in type(self).model_fields.items())
         if self.passes is None and said:
             raise ValueError("say from which reward on a completion 'passes'")
+        if self.then in ("raise-n", "raise-temperature") and self.limit * log10(self.factor) > MOST_DIGITS:
+            raise ValueError(
+                f"'factor' to the power of 'limit' is more than 10^{MOST_DIGITS}; make one of them smaller"
+            )
         return self
 
     def wrap(self, sampler: Sampler, filter_: Filter, watched: dict[str, Watch]) -> tuple[Sampler, Filter]:
@@ -159,7 +165,7 @@ class Guard(Settings):
         for raised, some in apart.items():
             num = ceil(num_completions * self.factor**raised) if self.then == "raise-n" else num_completions
             groups += self._warmed(sampler, raised).sample(model, some, num, iteration, bound)
-        return groups
+        return _in_order(groups, prompts)
 
     def keep(
         self,
@@ -260,6 +266,13 @@ def describe(trouble: str, prompts: Sequence[str], patience: int) -> str:
     more = f" and {len(prompts) - 3} more" if len(prompts) > 3 else ""
     named = "prompts like " + ", ".join(f"'{prompt}'" for prompt in prompts[:3]) + more
     return TROUBLES[trouble].format(iterations=counted(patience, "iteration"), prompts=named)
+
+
+def _in_order(groups: Sequence[Group], prompts: Sequence[Prompt]) -> list[Group]:
+    """The groups in the order of the prompts; a prompt may be there twice."""
+    places = {p.id: iter([n for n, q in enumerate(prompts) if q.id == p.id]) for p in prompts}
+    none: Iterator[int] = iter(())
+    return sorted(groups, key=lambda group: next(places.get(group.prompt.id, none), len(prompts)))
 
 
 def _in_trouble(watched: Mapping[str, Watch], trouble: Trouble) -> list[str]:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal, get_args
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationInfo, WithJsonSchema, field_validator
 
 from collapse_core import errors
+from collapse_core.contracts.checks import at_work
 from collapse_core.contracts.component import Settings
 from collapse_core.contracts.interfaces import (
     Dataset,
@@ -27,9 +28,26 @@ from collapse_core.plugins.registry import part
 from collapse_core.recipe.fitting import misfits
 from collapse_core.rubric import Rubric
 
+MOST = 10**9
+"""The most iterations, prompts or checkpoints that anyone can mean."""
+MOST_COMPLETIONS = 10**6
+
+
+def _is_count(value: Any, least: int) -> bool:
+    """Whether it is a whole number of at least `least` that a run can count to.
+
+    Raises:
+        ValueError: It is too large.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        return False
+    if value > MOST:
+        raise ValueError(f"expected at most {MOST}")
+    return True
+
 
 def _count(value: Any) -> Any:
-    if value == "all" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+    if value == "all" or _is_count(value, least=1):
         return value
     raise ValueError("expected a whole number of at least 1, or 'all'")
 
@@ -37,12 +55,12 @@ def _count(value: Any) -> Any:
 Count = Annotated[
     int | Literal["all"],
     BeforeValidator(_count),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "all"}]}),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": MOST}, {"const": "all"}]}),
 ]
 
 
 def _retain_count(value: Any) -> Any:
-    if value in ("all", "matched") or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+    if value in ("all", "matched") or _is_count(value, least=0):
         return value
     raise ValueError("expected a whole number of at least 0, 'matched', or 'all'")
 
@@ -50,7 +68,9 @@ def _retain_count(value: Any) -> Any:
 RetainCount = Annotated[
     int | Literal["all", "matched"],
     BeforeValidator(_retain_count),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"enum": ["all", "matched"]}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 0, "maximum": MOST}, {"enum": ["all", "matched"]}]}
+    ),
 ]
 
 
@@ -61,7 +81,7 @@ Stage = Literal["before", "during", "after"]
 class EvaluateWhen(Settings):
     """What is measured, and how often."""
 
-    every: Annotated[int, Ge(0)] = 0
+    every: Annotated[int, Ge(0), Le(MOST)] = 0
     """Measure after each so many iterations; 0 measures only before and after the run."""
     with_: Annotated[
         list[Annotated[SerializeAsAny[Evaluator], part("evaluator")]],
@@ -83,16 +103,16 @@ class EvaluateWhen(Settings):
 class CheckpointWhen(Settings):
     """How often the run can be resumed from."""
 
-    every: Annotated[int, Ge(1)] = 10
+    every: Annotated[int, Ge(1), Le(MOST)] = 10
     """Save after each so many iterations."""
-    keep: Annotated[int, Ge(1)] = 2
+    keep: Annotated[int, Ge(1), Le(MOST)] = 2
     """How many checkpoints stay on disk."""
 
 
 class Launch(Settings):
     """How many processes work on the run; it changes how long a run takes, not what comes out."""
 
-    processes: Annotated[int, Ge(1)] = 1
+    processes: Annotated[int, Ge(1), Le(10**5)] = 1
     """How many processes share the work, on this machine or, with a config, on several."""
     config: str | None = None
     """An accelerate config file, relative to the recipe: machines, GPUs, sharding."""
@@ -103,7 +123,7 @@ class Recipe(Settings):
 
     version: Literal[1]
     """The version of the recipe language."""
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", max_length=100)]
     """What the run is called; its directory is runs/<name>/."""
     seed: Annotated[int, Ge(0)] = 0
     """The seed that every draw is derived from."""
@@ -121,13 +141,13 @@ class Recipe(Settings):
     """Which of them are trained on."""
     updater: Annotated[SerializeAsAny[Updater], part("updater")]
     """How the model is trained on what was kept."""
-    iterations: Annotated[int, Ge(0)]
+    iterations: Annotated[int, Ge(0), Le(MOST)]
     """How often to sample, filter and update."""
     prompts_per_iteration: Count = "all"
     """How many forget prompts take part in an iteration, or all."""
     retain_per_iteration: RetainCount = "matched"
     """How many retain prompts are drawn for an iteration: a number, one for each forget prompt, or all."""
-    completions_per_prompt: Annotated[int, Ge(1)] = 5
+    completions_per_prompt: Annotated[int, Ge(1), Le(MOST_COMPLETIONS)] = 5
     """How many completions are drawn for each of them."""
     guard: Guard = Guard()
     """Watches for prompts that do not forget, and acts on them; off by default."""
@@ -173,8 +193,13 @@ class Recipe(Settings):
     def load_model(self, loader: ModelLoader | None = None) -> Model:
         """The model that is to forget, or that of another loader; it knows its reference model."""
         loader = loader or self.model
-        model = loader.load(self.data, self.seed)
-        model.set_reference(lambda: loader.load(self.data, self.seed))
+
+        def load() -> Model:
+            with at_work("model", loader.use):
+                return loader.load(self.data, self.seed)
+
+        model = load()
+        model.set_reference(load)
         return model
 
     def guarded(self, watched: dict[str, Watch]) -> "Recipe":
@@ -188,7 +213,8 @@ class Recipe(Settings):
         Raises:
             CollapseError: There are none.
         """
-        forget = self.data.load("forget", targets=self.needs_targets)
+        with at_work("dataset", self.data.use):
+            forget = self.data.load("forget", targets=self.needs_targets)
         if not forget:
             raise errors.nothing_to_forget(self.data.use)
         return forget if self.needs_targets else forget.without_targets()
@@ -198,7 +224,8 @@ class Recipe(Settings):
     ) -> None:
         """Give each reward the model and let it learn what it needs."""
         for reward in self.rewards:
-            reward.use_model(model)
+            with at_work("reward", reward.use):
+                reward.use_model(model)
         self.rubric.prepare(self.data, forget, references)
 
     def num_retain(self, prompts: Sequence[Prompt]) -> int | Literal["all"]:

@@ -13,7 +13,7 @@ def digest(value: Any) -> str:
 
 def text_digest(text: str) -> str:
     """A short digest of a text."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def source_digest(folder: Path) -> str:

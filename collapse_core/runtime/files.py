@@ -3,10 +3,12 @@
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from collapse_core.errors import CollapseError
 from collapse_core.runtime.digests import file_digest
 
 COMPLETE = "COMPLETE"
@@ -17,11 +19,15 @@ DRAFT = ".draft"
 """How the name of a file ends that is still being written."""
 
 
+SURROGATES = "backslashreplace"
+"""How half a character is written that UTF-8 does not know: as JSON does, so that it is read back."""
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace a file atomically and durably."""
     draft = path.with_name(f".{path.name}.{os.getpid()}{DRAFT}")
     try:
-        with draft.open("w", encoding="utf-8") as file:
+        with _naming(path), draft.open("w", encoding="utf-8", errors=SURROGATES) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -33,18 +39,19 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace a file atomically by indented JSON."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, _dumped(value, path, indent=2) + "\n")
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Replace a file atomically by one JSON object per line."""
-    write_text(path, "".join(_line(row) for row in rows))
+    write_text(path, "".join(_line(row, path) for row in rows))
 
 
 def append_line(path: Path, row: Mapping[str, Any]) -> None:
     """Append one JSON object as a line, durably."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(_line(row))
+    line = _line(row, path)
+    with _naming(path), path.open("a", encoding="utf-8", errors=SURROGATES) as file:
+        file.write(line)
         file.flush()
         os.fsync(file.fileno())
 
@@ -62,8 +69,44 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _line(row: Mapping[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"
+def _line(row: Mapping[str, Any], path: Path) -> str:
+    return _dumped(row, path) + "\n"
+
+
+def _dumped(value: Any, path: Path, indent: int | None = None) -> str:
+    """JSON, which knows no NaN and no infinity."""
+    try:
+        return json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CollapseError(
+            f"{path} cannot be written, since {_unfit(value)} is not JSON: {error}"
+        ) from error
+
+
+def _unfit(value: Any, where: str = "") -> str:
+    """Which piece of a value is no JSON."""
+    pieces: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, Mapping):
+        pieces = value.items()
+    elif isinstance(value, list | tuple):
+        pieces = enumerate(value)
+    for key, piece in pieces:
+        try:
+            json.dumps({str(key): piece}, allow_nan=False)
+        except (TypeError, ValueError):
+            return _unfit(piece, f"{where}.{key}".strip("."))
+    return f"'{where}' = {value!r}" if where else repr(value)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file in what the operating system refuses while the block runs, such as a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def seal(directory: Path) -> None:
