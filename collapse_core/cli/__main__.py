@@ -24,6 +24,7 @@ def entry() -> None:
         error.show()
         code = 2
     except click.ClickException as error:
+        error.message = errors.printable(error.message)
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt) as stopped:
@@ -49,7 +50,7 @@ def _show_warning(
         if issubclass(category, RenamedKeyWarning)
         else warnings.formatwarning(message, category, filename, lineno, line)
     )
-    click.echo(text, err=True, nl=False, file=file)
+    click.echo(errors.printable(text), err=True, nl=False, file=file)
 
 
 def _say(error: Exception) -> int:
@@ -57,13 +58,13 @@ def _say(error: Exception) -> int:
     if isinstance(error, FailedElsewhereError):
         return error.exit_code
     if isinstance(error, RecipeError):
-        click.echo(str(error), err=True)
+        click.echo(errors.printable(str(error)), err=True)
         return error.exit_code
     if isinstance(error, CollapseError):
-        click.echo(f"collapse: {error}", err=True)
+        click.echo(errors.printable(f"collapse: {error}"), err=True)
         return error.exit_code
     text = errors.system_error(error) if isinstance(error, OSError) else errors.unexpected(error)
-    click.echo(f"collapse: {text}", err=True)
+    click.echo(errors.printable(f"collapse: {text}"), err=True)
     return 1
 
 

@@ -10,6 +10,7 @@ from rich import console, markup, status
 from collapse_core.cli.pace import Pace, Remaining, plan
 from collapse_core.cli.tables import print_metrics, stdout
 from collapse_core.contracts.interfaces import Callback
+from collapse_core.errors import printable
 from collapse_core.parts.guard import describe
 from collapse_core.recipe.recipe import Recipe
 from collapse_core.results.formatting import plain
@@ -18,13 +19,21 @@ from collapse_core.results.results import Results, load_results
 NUM_EXAMPLES = 3
 
 
+class _Messages(console.Console):
+    """Messages that nobody has to read: a run goes on when the pipe that they go to is closed."""
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing from now on."""
+        self.quiet = True
+
+
 class Console(Callback):
     """Shows how a run goes, and prints its results."""
 
     def __init__(self, directory: Path, recipe: Recipe | None = None) -> None:
         """Take the run's directory, to read the results from, and its recipe, to say what is left."""
         self.directory = directory
-        self.messages = console.Console(stderr=True, highlight=False)
+        self.messages = _Messages(stderr=True, highlight=False)
         self.live: status.Status | None = None
         self.began = time.monotonic()
         self.pace = Pace()
@@ -61,11 +70,11 @@ class Console(Callback):
             f"settled {line['num_settled']}/{line['num_prompts']}",
             *(f"{name} {value:.3f}" for name, value in line["update"].items() if "loss" in name),
         ]
-        self.messages.print(f"[dim]{self._clock()}[/dim] " + markup.escape("  ".join(parts)))
+        self.messages.print(f"[dim]{self._clock()}[/dim] " + _safe("  ".join(parts)))
         if self.remaining and (left := self.remaining.on_iteration(line["iteration"] + 1)):
             self._say(left)
         for warning in warnings(line.get("guard", {})):
-            self.messages.print(f"[yellow]guard:[/yellow] {markup.escape(warning)}")
+            self.messages.print(f"[yellow]guard:[/yellow] {_safe(warning)}")
 
     def on_evaluation(self, row: Mapping[str, Any]) -> None:
         """Print what was measured, on a line that stays."""
@@ -91,7 +100,7 @@ class Console(Callback):
 
     def _say(self, text: str) -> None:
         """Print a line that stays."""
-        self.messages.print(f"[dim]{self._clock()}[/dim] {markup.escape(text)}")
+        self.messages.print(f"[dim]{self._clock()}[/dim] {_safe(text)}")
 
     def _show(self, text: str) -> None:
         if not self.messages.is_terminal:
@@ -99,11 +108,16 @@ class Console(Callback):
         if self.live is None:
             self.live = self.messages.status("", spinner="dots")
             self.live.start()
-        self.live.update(f"{self._clock()} {markup.escape(text)}")
+        self.live.update(f"{self._clock()} {_safe(text)}")
 
     def _clock(self) -> str:
         minutes, seconds = divmod(int(time.monotonic() - self.began), 60)
         return f"{minutes:2d}:{seconds:02d}"
+
+
+def _safe(text: str) -> str:
+    """A text that neither the terminal nor rich obeys."""
+    return markup.escape(printable(text))
 
 
 ACTIONS = {

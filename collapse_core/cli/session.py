@@ -1,5 +1,7 @@
 """A run from the command line: signals, status, progress, and what is printed at the end."""
 
+import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ import click
 
 from collapse_core import errors
 from collapse_core.cli.console import Console
-from collapse_core.errors import CollapseError
+from collapse_core.errors import CollapseError, PartError
 from collapse_core.loop import collapse
 from collapse_core.report.report import write_report
 from collapse_core.run.run import Run
@@ -46,26 +48,27 @@ def _work(run: Run) -> None:
     except KeyboardInterrupt:
         run.status("interrupted")
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         with suppress(OSError):  # a full disk has no room for this either
             run.status("failed", error=str(error) or type(error).__name__)
         console.close()
         if isinstance(error, OSError) and "--debug" not in sys.argv:
             why = errors.system_error(error)
             raise CollapseError(
-                f"{why}; fix that, then go on with 'collapse resume {run.directory}'"
+                f"{why}; fix that, then go on with 'collapse resume {_named(run)}'"
             ) from error
-        if not isinstance(error, CollapseError) or isinstance(error, FailedElsewhereError):
-            click.echo(f"Failed; continue with:\n  collapse resume {run.directory}", err=True)
+        if not isinstance(error, CollapseError) or isinstance(error, FailedElsewhereError | PartError):
+            click.echo(f"Failed; continue with:\n  collapse resume {_named(run)}", err=True)
+        if isinstance(error, SystemExit):
+            raise CollapseError(f"something in the run called sys.exit({error.code!r})") from error
         raise
     finally:
         console.close()
     if run.stopped:
         run.status("interrupted")
-        click.echo(f"Stopped; continue with:\n  collapse resume {run.directory}", err=True)
+        click.echo(f"Stopped; continue with:\n  collapse resume {_named(run)}", err=True)
         raise StoppedGently
-    console.summary()
-    _report(run)
+    _report(run, console)
 
 
 def write_missing_report(run: Run) -> None:
@@ -77,15 +80,34 @@ def write_missing_report(run: Run) -> None:
         run.close()
 
 
-def _report(run: Run) -> None:
+def _report(run: Run, console: Console | None = None) -> None:
+    """Write the report, then print what was found and where the report is."""
     try:
         write_report([run.directory], run.directory / REPORT)
     except OSError as error:
         why = errors.system_error(error)
         raise CollapseError(
-            f"{run.directory} is finished, but not its report: {why}; then 'collapse report {run.directory}'"
+            f"{run.directory} is finished, but not its report: {why}; then 'collapse report {_named(run)}'"
         ) from error
-    click.echo(f"collapse report {run.directory}")
+    with _reader_may_leave():
+        if console:
+            console.summary()
+        click.echo(f"collapse report {_named(run)}")
+
+
+def _named(run: Run) -> str:
+    """The run's directory as a shell takes it."""
+    return shlex.quote(str(run.directory))
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """Let the block print to a pipe that is closed, as `| head -1` does: the run has ended well."""
+    try:
+        yield
+    except (BrokenPipeError, SystemExit):  # rich makes the latter of the former
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -50,21 +50,30 @@ class Plugin:
 @cache
 def installed_plugins() -> tuple[Plugin, ...]:
     """Every installed plugin, each loaded in its own try, in the order of their names."""
-    found = sorted(entry_points(group=GROUP), key=lambda e: (e.dist.name if e.dist else "", e.name))
+    found = sorted(entry_points(group=GROUP), key=lambda e: (_owner(e)[0], e.name))
     return tuple(_load_entry_point(entry_point) for entry_point in found)
 
 
 def _load_entry_point(entry_point: EntryPoint) -> Plugin:
-    distribution = entry_point.dist.name if entry_point.dist else "unknown"
-    version = entry_point.dist.version if entry_point.dist else "unknown"
+    distribution, version = _owner(entry_point)
     try:
         with _quiet():
             entries = _entries(entry_point.load(), f"{distribution}:{entry_point.name}")
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return Plugin(entry_point.name, distribution, version, error=_one_line(error))
     package = entry_point.module.partition(".")[0]
     found = next(iter(getattr(sys.modules.get(package), "__path__", ())), None)
     return Plugin(entry_point.name, distribution, version, entries, package=package, source=found)
+
+
+def _owner(entry_point: EntryPoint) -> tuple[str, str]:
+    """The name and the version of a plugin's distribution; a broken installation may lack both."""
+    metadata = entry_point.dist.metadata if entry_point.dist else None
+    if metadata is None:
+        return "unknown", "unknown"
+    return metadata["Name"] or "unknown", metadata["Version"] or "unknown"
 
 
 def load_file(path: Path) -> Plugin:
@@ -85,7 +94,9 @@ def load_file(path: Path) -> Plugin:
         with _quiet():
             exec(compile(source, str(path), "exec"), module.__dict__)  # noqa: S102
             entries = () if _has_functions_only(module) else _entries(module, path.name)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         return Plugin(path.name, path.stem, LOCAL, error=_one_line(error))
     digest = hashlib.sha256(source).hexdigest()
     return Plugin(path.name, path.stem, LOCAL, entries, digest=digest, module=module.__name__)

@@ -124,7 +124,9 @@ def import_part(plugin: Plugin, entry: Entry) -> type[Component]:
         module, _, attribute = target.partition(":")
         try:
             target = cast(type[Component], getattr(importlib.import_module(module), attribute))
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             why = f"{type(error).__name__}: {error}"
             text = _unloadable(entry.kind, entry.name, plugin.distribution, why)
             raise _custom("broken_plugin", text) from error

@@ -1,6 +1,7 @@
 """The text of a recipe as plain data, with the place of each piece; nothing is checked yet."""
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,9 @@ def read_document(text: str, name: str, directory: Path) -> Document:
     document.rename_keys()
     anchor_paths(document, directory)
     if "extends" in document.data:
-        base_path = directory / str(document.data.pop("extends"))
+        base_path = directory / Path(str(document.data.pop("extends"))).expanduser()
         base = _read_base(base_path, document.problem(("extends",), ""))
+        _take_away(base, document)
         merged = _merge(base.data, document.data, kept := base.places.copy())
         document = Document(merged, kept | document.places)
     return document
@@ -115,6 +117,21 @@ def _read_base(path: Path, named: Problem) -> Document:
     return document
 
 
+def _take_away(base: Document, document: Document) -> None:
+    """Remove from the base what the key `without` of the recipe that extends it names."""
+    named = document.data.pop("without", [])
+    for index, dotted in enumerate(named if isinstance(named, list) else [named]):
+        path: KeyPath = tuple(str(dotted).split("."))
+        node: Any = base.data
+        for key in path[:-1]:
+            node = node.get(key) if isinstance(node, dict) else None
+        if not isinstance(node, dict) or path[-1] not in node:
+            what = f"the recipe that is extended has no key '{dotted}' to take away"
+            raise RecipeError([document.problem(("without", index), what)])
+        del node[path[-1]]
+        base.drop_places(path)
+
+
 def _parse(text: str, name: str) -> Document:
     try:
         tree = YAML(typ="rt").load(text)
@@ -136,18 +153,36 @@ def _plain(node: Any, path: KeyPath, name: str, places: dict[KeyPath, tuple[str,
     """The node as built-in types; notes where each piece is."""
     if isinstance(node, CommentedMap):
         for key in node:
-            if place := node.lc.key(key):  # a key that YAML's << brings has none of its own
+            if place := (node.lc.data or {}).get(key):  # a key that YAML's << brings has none of its own
                 places[(*path, key)] = (name, place[0] + 1, place[1] + 1)
+            if isinstance(key, str):
+                _check_letters(key, (*path, key), places)
         return {key: _plain(value, (*path, key), name, places) for key, value in node.items()}
     if isinstance(node, CommentedSeq):
         for index in range(len(node)):
             line, column = node.lc.item(index)
             places[(*path, index)] = (name, line + 1, column + 1)
         return [_plain(value, (*path, index), name, places) for index, value in enumerate(node)]
+    if isinstance(node, str):
+        _check_letters(node, path, places)
     for builtin in (bool, int, float, str):
         if isinstance(node, builtin):
             return builtin(node)
     return node
+
+
+def _check_letters(text: str, path: KeyPath, places: dict[KeyPath, tuple[str, int, int]]) -> None:
+    if has_half_letters(text):
+        raise RecipeError([Document({}, places).problem(path, errors.HALF_LETTER)])
+
+
+def has_half_letters(value: Any) -> bool:
+    """Whether a text within plain data holds a lone surrogate, which no file can hold."""
+    if isinstance(value, dict):
+        return any(map(has_half_letters, (*value.keys(), *value.values())))
+    if isinstance(value, list):
+        return any(map(has_half_letters, value))
+    return isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def _merge(base: Any, over: Any, places: dict[KeyPath, tuple[str, int, int]], path: KeyPath = ()) -> Any:
@@ -168,6 +203,22 @@ def anchor_paths(document: Document, directory: Path) -> None:
     """Make the paths in a recipe absolute, which are relative to `directory`."""
     names, launch = document.data.get("plugins"), document.data.get("launch")
     if isinstance(names, list):
-        document.data["plugins"] = [str((directory / str(name)).resolve()) for name in names]
+        document.data["plugins"] = [
+            str((directory / Path(str(name)).expanduser()).resolve()) for name in names
+        ]
     if isinstance(launch, dict) and isinstance(launch.get("config"), str):
-        launch["config"] = str((directory / launch["config"]).resolve())
+        launch["config"] = str((directory / Path(launch["config"]).expanduser()).resolve())
+    _expand_home(document.data)
+
+
+def _expand_home(node: Any) -> None:
+    """Put the home directory in the place of a ~ that the keys `path` of a recipe begin with."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "path" and isinstance(value, str) and value.startswith("~"):
+                with suppress(RuntimeError):  # nobody has this home
+                    node[key] = str(Path(value).expanduser())
+            _expand_home(value)
+    elif isinstance(node, list):
+        for value in node:
+            _expand_home(value)

@@ -9,7 +9,7 @@ from ruamel.yaml.error import YAMLError
 
 from collapse_core import errors
 from collapse_core.errors import Problem, RecipeError
-from collapse_core.recipe.document import Document, anchor_paths
+from collapse_core.recipe.document import Document, anchor_paths, has_half_letters
 from collapse_core.recipe.renamed import KeyPath
 
 
@@ -22,6 +22,8 @@ def set_override(document: Document, override: str) -> None:
     written = f"--set {override}"
     dotted, text = split_override(override)
     value = yaml_value(text, written, dotted)
+    if has_half_letters(value):
+        raise RecipeError([Problem("--set", 0, 0, dotted, errors.HALF_LETTER)])
     path: KeyPath = tuple(int(key) if key.isdigit() else key for key in dotted.split("."))
     try:
         document.put(path, value, written)

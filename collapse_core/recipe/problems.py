@@ -31,6 +31,7 @@ _EXPECTED = {
     "less_than_equal": "at most {le}",
     "less_than": "less than {lt}",
     "finite_number": "a finite number",
+    "string_too_long": "at most {max_length} characters",
     "string_pattern_mismatch": "a text that matches {pattern}",
 }
 

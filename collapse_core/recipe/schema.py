@@ -56,6 +56,11 @@ def _fill_parts(schema: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]
     schema["$defs"] |= {f"part-{kind}": part for kind, part in parts.items()}
     properties = schema["properties"]
     properties["extends"] = {"type": "string", "description": "A recipe to take all other keys from."}
+    properties["without"] = {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "Dotted paths of keys of that recipe that are taken away.",
+    }
     for key, kind in _PLACES.items():
         properties[key] = {"$ref": f"#/$defs/part-{kind}"}
     for key, kind in _LISTS.items():

@@ -1,7 +1,10 @@
 """The run directory: laid out for a new run, or opened to go on with one."""
 
+import itertools
+import shlex
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +42,7 @@ def create_run(
 def _lay_out(recipe: Recipe, source: str, manifest: Mapping[str, Any], directory: Path | None) -> Path:
     resolved = recipe.resolved()
     if directory is None:
-        began = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-        directory = Path("runs") / recipe.name / f"{began}-{digest(resolved)[:8]}"
+        directory = _new_directory(recipe.name, digest(resolved)[:8])
     if directory.exists() and any(directory.iterdir()):
         raise _in_use(directory)
     for name in FOLDERS:
@@ -51,11 +53,23 @@ def _lay_out(recipe: Recipe, source: str, manifest: Mapping[str, Any], directory
     return directory
 
 
+def _new_directory(name: str, mark: str) -> Path:
+    """A directory of its own for a run, also where another one began in the same second."""
+    began = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    for number in itertools.count(1):
+        directory = Path("runs") / name / (f"{began}-{mark}" + (f"-{number}" if number > 1 else ""))
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            directory.mkdir()
+            break
+    return directory
+
+
 def _in_use(directory: Path) -> CollapseError:
     if (directory / "resolved.json").exists():
         return CollapseError(
             f"{directory} already holds a run; give another --run-dir, or continue it with "
-            f"'collapse resume {directory}'"
+            f"'collapse resume {shlex.quote(str(directory))}'"
         )
     return CollapseError(f"{directory} is not empty, and holds no run; empty it or give another --run-dir")
 
@@ -68,7 +82,8 @@ def open_run(directory: Path, recipe: Recipe) -> Run:
         RecipeError: A file that it began with has changed since.
     """
     if is_finished(directory):
-        raise CollapseError(f"{directory} is finished; read its report with 'collapse report {directory}'")
+        named = shlex.quote(str(directory))
+        raise CollapseError(f"{directory} is finished; read its report with 'collapse report {named}'")
     processes = join()
     processes.on_main(lambda: check_sources(directory, recipe))
     return _opened(directory, recipe, processes)

@@ -48,9 +48,16 @@ def provenance(recipe: Recipe, plugins: Sequence[Plugin], command: Sequence[str]
 
 @cache
 def _packages() -> Mapping[str, str]:
-    """Return the version of each installed distribution; reading them takes longer than a run of a toy."""
-    found = (distribution.metadata for distribution in distributions())
-    return dict(sorted((metadata["Name"], metadata["Version"]) for metadata in found))
+    """Return the version of each installed distribution; reading them takes longer than a run of a toy.
+
+    One whose installation is broken has no name, and is called by its folder.
+    """
+    found = {}
+    for distribution in distributions():
+        metadata = distribution.metadata
+        name = metadata["Name"] or Path(str(getattr(distribution, "_path", "unknown"))).name
+        found[name] = metadata["Version"] or "broken"
+    return dict(sorted(found.items()))
 
 
 def _processor() -> str:

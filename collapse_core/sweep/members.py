@@ -92,10 +92,12 @@ def members(recipes: Sequence[Path], overrides: Sequence[str], sweep: Path) -> l
     Raises:
         RecipeError: With every problem of every member.
     """
-    choices = [
-        [f"{path}={value}" for value in split_at_commas(text)]
-        for path, text in map(split_override, overrides)
-    ]
+    keys = [split_override(override) for override in overrides]
+    for path, times in Counter(path for path, _ in keys).items():
+        if times > 1:
+            what = f"is set {times} times; give all its values at once: --set {path}=value,value"
+            raise RecipeError([Problem("--set", 0, 0, path, what)])
+    choices = [[f"{path}={value}" for value in split_at_commas(text)] for path, text in keys]
     stems = Counter(recipe.stem for recipe in dict.fromkeys(recipes))
     found: dict[str, Member] = {}
     problems: dict[Problem, None] = {}
