@@ -1,5 +1,6 @@
 """The entry point: turns errors into one sentence and an exit code."""
 
+import io
 import sys
 import warnings
 from typing import TextIO
@@ -24,8 +25,9 @@ def entry() -> None:
         error.show()
         code = 2
     except click.ClickException as error:
-        error.message = errors.printable(error.message)
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(errors.printable(shown.getvalue()), err=True, nl=False)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt) as stopped:
         code, gently = launching.INTERRUPTED, isinstance(stopped.__cause__, StoppedGently)  # in click's Abort
