@@ -112,6 +112,6 @@ def _read(path: Path, column: str | None, banned: str, most: int | None) -> tupl
     if 2 * len(examples) <= dropped or not examples:
         raise CollapseError(
             f"{path} holds no SMILES that RDKit can read, or few: {len(examples)} molecules, and {dropped} "
-            "entries that are none; give a file with one per line, or name the column of SMILES, data: {column: ...}"
+            "entries that are none; give a file with one per line, or name its column, data: {column: ...}"
         )
     return examples, dropped
