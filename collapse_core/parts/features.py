@@ -1,5 +1,7 @@
 """The features that need to know no domain."""
 
+import base64
+import io
 from collections.abc import Iterator, Sequence
 from math import sqrt
 from statistics import fmean
@@ -9,9 +11,12 @@ from pydantic import PrivateAttr
 from collapse_core.contracts.interfaces import Dataset, Features
 from collapse_core.contracts.types import Content
 
+PNG = "data:image/png;base64,"
+"""How images that are too large for rows of numbers, or colored, are written down."""
+
 
 class Flattened(Features):
-    """The numbers that a content consists of, in order: a number, or nested lists of numbers."""
+    """The numbers that a content consists of, in order: one, nested lists of numbers, or a PNG's levels."""
 
     standardize: bool = True
     """Shift and scale each number by its mean and standard deviation over the retain data."""
@@ -42,7 +47,12 @@ class Flattened(Features):
 
 
 def _flat(content: Content) -> Iterator[float]:
-    if isinstance(content, (list, tuple)):
+    if isinstance(content, str) and content.startswith(PNG):
+        from PIL import Image
+
+        with Image.open(io.BytesIO(base64.b64decode(content.removeprefix(PNG))), formats=["PNG"]) as image:
+            yield from map(float, image.tobytes())
+    elif isinstance(content, (list, tuple)):
         for piece in content:
             yield from _flat(piece)
     else:

@@ -1,5 +1,7 @@
 """The rewards of the core: distances in a space, and plain functions."""
 
+import base64
+import io
 import json
 import math
 import random
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from scipy.spatial.distance import cdist
 
 from collapse_core import (
@@ -307,3 +310,12 @@ def test_a_standardized_distance_is_measured_in_deviations():
     [got] = reward.score(Prompt("p", "any"), numbered([[10.0]]), None)
     assert got == pytest.approx(1.0)
     assert math.isfinite(got)
+
+
+def test_a_png_is_flattened_to_its_levels():
+    file = io.BytesIO()
+    image = Image.new("RGB", (2, 1), (1, 2, 3))
+    image.putpixel((1, 0), (250, 5, 6))
+    image.save(file, "PNG")
+    content = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    assert Flattened(standardize=False).extract([content]) == [[1, 2, 3, 250, 5, 6]]

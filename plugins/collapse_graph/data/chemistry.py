@@ -19,7 +19,13 @@ def from_smiles(smiles: str) -> dict[str, Any] | None:
     """Return the graph of a molecule, its atoms in the order of the SMILES; None for what is no molecule."""
     with BlockLogs():  # that a draw is no molecule is a result, not a warning
         molecule = Chem.MolFromSmiles(smiles)
-    if molecule is None:
+    return None if molecule is None else from_molecule(molecule)
+
+
+def from_molecule(molecule: Any) -> dict[str, Any] | None:
+    """Return the graph of a molecule of RDKit; None for a bond or a radical that graphs do not have."""
+    molecule = Chem.RemoveHs(molecule)
+    if any(atom.GetNumRadicalElectrons() for atom in molecule.GetAtoms()):
         return None
     Chem.Kekulize(molecule, clearAromaticFlags=True)
     if any(bond.GetBondType() not in _SYMBOLS for bond in molecule.GetBonds()):
@@ -84,6 +90,8 @@ def pattern(smarts: str) -> Any:
     """
     with BlockLogs():  # that a draw is no molecule is a result, not a warning
         found = Chem.MolFromSmarts(smarts)
+    if re.search(r"\[[^\]]*@", smarts):
+        raise CollapseError(f"'{smarts}' asks for stereochemistry, which graphs of molecules do not have")
     if found is None:
         raise CollapseError(f"'{smarts}' is no SMARTS; write a substructure such as '[Cl]' or 'c1ccsc1'")
     return found

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, NamedTuple
 
 from annotated_types import Ge, Gt, Lt
 
-from collapse_core import Dataset, Prompt, PromptSet, Sketch, derive_seed, errors
+from collapse_core import CollapseError, Dataset, Prompt, PromptSet, Sketch, derive_seed, errors
 from collapse_graph.data.content import Graph
 
 
@@ -71,6 +71,8 @@ class GraphDataset(Dataset):
             )
         examples = self.examples()
         held_out = self._held_out(examples)
+        if split != "test":
+            self._check_forgotten([example for example in examples if example.name not in held_out])
         return PromptSet(
             tuple(
                 Prompt(example.name, example.condition, example.graph if targets else None)
@@ -88,6 +90,16 @@ class GraphDataset(Dataset):
 
     def _is_forgotten(self, example: Example) -> bool:
         return example.condition == self.forgotten
+
+    def _check_forgotten(self, training: Sequence[Example]) -> None:
+        """Refuse a condition that no training graph fulfills, or that all do."""
+        num = sum(map(self._is_forgotten, training))
+        if num in (0, len(training)):
+            which = "all" if num else "none"
+            raise CollapseError(
+                f"the data set '{self.use}': {which} of the {len(training)} training graphs are "
+                f"'{self.forgotten}', so there is nothing to {'retain' if num else 'forget'}"
+            )
 
     def _held_out(self, examples: Sequence[Example]) -> set[str]:
         """Return the names of the examples that are never trained on: the same share of each condition."""

@@ -4,9 +4,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from collapse_core import CollapseError, Sketch, environment, errors
+from annotated_types import Ge
+
+from collapse_core import CollapseError, Sketch, environment
 from collapse_graph.data.content import Graph
 from collapse_graph.data.graphs import Example, GraphDataset
 
@@ -16,9 +18,10 @@ BANNED, ALLOWED = "banned", "allowed"
 class Molecules(GraphDataset):
     """Molecules as graphs of heavy atoms, the condition being whether they hold a banned substructure.
 
-    Read from a file of SMILES, the first word of each line; without one, from the MOSES data that the package
-    `molsets` brings (Polykovskiy et al., Molecular Sets, 2020). Bonds are kekulized, and stereochemistry is
-    dropped.
+    Read from a file of SMILES, one per line or in a column, or from an SDF; without one, from the MOSES data
+    that the package `molsets` brings (Polykovskiy et al., Molecular Sets, 2020). Bonds are kekulized, and
+    stereochemistry is dropped. What RDKit cannot read, salts and radicals are left out; the run's environment
+    says how many.
     """
 
     provides: ClassVar[str] = "molecules"
@@ -26,8 +29,10 @@ class Molecules(GraphDataset):
     banned: str = "[Cl]"
     """The substructure to forget, as SMARTS."""
     path: str | None = None
-    """A file of SMILES, one per line, relative to where the command is run."""
-    num_molecules: int | None = None
+    """A file of SMILES or an SDF (.sdf), relative to where the command is run; .gz is decompressed."""
+    column: str | None = None
+    """The column of SMILES in a file with a header; by default the one called SMILES, else the first."""
+    num_molecules: Annotated[int, Ge(1)] | None = None
     """How many are read, from the beginning of the file; by default all."""
 
     @property
@@ -53,7 +58,7 @@ class Molecules(GraphDataset):
 
     def examples(self) -> Sequence[Example]:
         """Return the molecules that RDKit can read, in the order of the file."""
-        return _read(self.source(), self.banned, self.num_molecules)
+        return _read(self.source(), self.column, self.banned, self.num_molecules)[0]
 
     def condition(self, graph: Graph) -> str:
         """Return whether the molecule holds the substructure; what is no molecule is "invalid"."""
@@ -83,29 +88,30 @@ class Molecules(GraphDataset):
         return formula(content)
 
     def provenance(self) -> Mapping[str, object]:
-        """Return the digest of the file."""
+        """Return the digest of the file, and how many of its entries are molecules or none."""
         path = self.source()
-        return {path.name: environment.file_digest(path)} if path.exists() else {}
+        if not path.exists():
+            return {}
+        examples, dropped = _read(path, self.column, self.banned, self.num_molecules)
+        return {path.name: environment.file_digest(path), "molecules": len(examples), "dropped": dropped}
 
 
 @cache
-def _read(path: Path, banned: str, most: int | None) -> list[Example]:
-    import gzip
+def _read(path: Path, column: str | None, banned: str, most: int | None) -> tuple[list[Example], int]:
+    """Return the molecules of a file, and how many of its entries are none."""
+    from collapse_graph.data.chemistry import holds, to_molecule
+    from collapse_graph.data.molecule_files import graphs
 
-    from collapse_graph.data.chemistry import from_smiles, holds, to_molecule
-
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise errors.unreadable(path, error) from None
-    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode("utf-8")
-    examples = []
-    for number, line in enumerate(text.splitlines()[:most], start=1):
-        words = line.replace(",", " ").split()
-        graph = from_smiles(words[0]) if words else None
+    examples, dropped = [], 0
+    for number, graph in graphs(path, column, most):
         molecule = to_molecule(graph) if graph else None
         if graph and molecule:
             examples.append(Example(str(number), BANNED if holds(molecule, banned) else ALLOWED, graph))
-    if not examples:
-        raise CollapseError(f"{path} holds no SMILES that RDKit can read; give a file with one per line")
-    return examples
+        else:
+            dropped += 1
+    if 2 * len(examples) <= dropped or not examples:
+        raise CollapseError(
+            f"{path} holds no SMILES that RDKit can read, or few: {len(examples)} molecules, and {dropped} "
+            "entries that are none; give a file with one per line, or name its column, data: {column: ...}"
+        )
+    return examples, dropped

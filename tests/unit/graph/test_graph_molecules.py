@@ -3,12 +3,13 @@
 import gzip
 
 import pytest
+from pydantic import ValidationError
 from rdkit import Chem
 
 from collapse_core import CollapseError
 from collapse_core.testing import check_dataset, score
 from collapse_graph.data import Molecules
-from collapse_graph.data.chemistry import from_smiles, to_molecule, to_smiles
+from collapse_graph.data.chemistry import from_smiles, pattern, to_molecule, to_smiles
 from collapse_graph.data.content import graph, renumbered
 from collapse_graph.rewards import ValidMolecule, WithoutSubstructure
 
@@ -110,3 +111,51 @@ def test_rewards_on_molecules_are_exact():
     contents = [from_smiles(s) for s in ("CCO", "CCCl", "ClCCl")] + [graph(["F", "F"], [(0, 1, "=")])]
     assert score(WithoutSubstructure(smarts="[Cl]"), contents) == [0, -1, -2, None]
     assert score(ValidMolecule(), contents) == [0, 0, 0, -1]
+
+
+FILES = {
+    "csv": ("m.csv", "name,smiles\nCO,c1ccccc1Cl\nCC,CCO\n"),
+    "quoted": ("m.csv", '"id","SMILES"\n"a, b","c1ccccc1Cl"\n"c","CCO"\n'),
+    "tabs": ("m.tsv", "id\tsmiles\n1\tc1ccccc1Cl\n2\tCCO\n"),
+    "mark": ("m.smi", "\ufeffc1ccccc1Cl one\nCCO two\n"),
+    "sdf": (
+        "m.sdf",
+        "".join(Chem.MolToMolBlock(Chem.MolFromSmiles(s)) + "$$$$\n" for s in ("c1ccccc1Cl", "CCO")),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_files_of_molecules_are_read_as_what_they_are(kind, tmp_path):
+    name, text = FILES[kind]
+    (tmp_path / name).write_text(text)
+    found = Molecules(path=str(tmp_path / name)).examples()
+    assert [(one.condition, to_smiles(one.graph)) for one in found] == [
+        ("banned", "Clc1ccccc1"),
+        ("allowed", "CCO"),
+    ]
+
+
+def test_a_column_is_named_and_what_is_no_molecule_is_counted(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("a,b\nx,CCO\ny,CCCl\nz,[CH3]\nw,CC.Cl\n")
+    data = Molecules(path=str(path), column="b")
+    assert [one.name for one in data.examples()] == ["2", "3"]
+    assert data.provenance()["dropped"] == 2
+    with pytest.raises(CollapseError, match="has no column 'c'"):
+        Molecules(path=str(path), column="c").examples()
+    with pytest.raises(CollapseError, match="or few: 0 molecules, and 5 entries"):
+        Molecules(path=str(path)).examples()
+
+
+@pytest.mark.parametrize(("banned", "which"), [("[Br]", "none"), ("[#6,#8]", "all")])
+def test_a_substructure_of_no_molecule_or_all_is_refused(banned, which, molecules):
+    with pytest.raises(CollapseError, match=f"{which} of the 16 training graphs are 'banned'"):
+        molecules.model_copy(update={"banned": banned}).load("full")
+
+
+def test_stereochemistry_cannot_be_banned_and_a_count_is_positive():
+    with pytest.raises(CollapseError, match="asks for stereochemistry"):
+        pattern("[C@H]")
+    with pytest.raises(ValidationError):
+        Molecules(num_molecules=-1)
