@@ -23,6 +23,7 @@ from collapse_core.contracts.interfaces import (
 )
 from collapse_core.contracts.state import Watch
 from collapse_core.contracts.types import Completion, Prompt, PromptSet
+from collapse_core.parts.checked import CheckedFilter, CheckedSampler, CheckedUpdater
 from collapse_core.parts.guard import TEMPERATURE, Guard
 from collapse_core.plugins.registry import part
 from collapse_core.recipe.fitting import misfits
@@ -205,7 +206,22 @@ class Recipe(Settings):
     def guarded(self, watched: dict[str, Watch]) -> "Recipe":
         """The recipe with its sampler and its filter under its guard, which keeps `watched` up to date."""
         sampler, filter_ = self.guard.wrap(self.sampler, self.filter, watched)
-        return self.model_copy(update={"sampler": sampler, "filter": filter_})
+        return self.model_copy(update={"sampler": sampler, "filter": filter_}).checked()
+
+    def checked(self) -> "Recipe":
+        """The recipe with its sampler, filter and updater checked at their border."""
+        return self.model_copy(
+            update={
+                "sampler": CheckedSampler(use=self.sampler.use, sampler=self.sampler),
+                "filter": CheckedFilter(use=self.filter.use, filter=self.filter),
+                "updater": CheckedUpdater(use=self.updater.use, updater=self.updater),
+            }
+        )
+
+    def load_retain(self) -> PromptSet:
+        """The data to retain, with its answers."""
+        with at_work("dataset", self.data.use):
+            return self.data.load("retain")
 
     def load_forget(self) -> PromptSet:
         """The forget prompts, without their true answers unless a part of the loop needs them.

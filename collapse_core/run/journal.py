@@ -48,6 +48,12 @@ def _spread(values: Sequence[float]) -> dict[str, float] | None:
     return {"mean": fmean(values), "sd": pstdev(values)} if values else None
 
 
+def all_abstained(groups: Sequence[Group]) -> bool:
+    """Whether there are completions, and no reward has scored any of them."""
+    scored = any(s is not None for g in groups for scores in g.breakdown.values() for s in scores)
+    return any(group.completions for group in groups) and not scored
+
+
 def completion_rows(groups: Sequence[Group], kept: Sequence[Kept]) -> Iterator[dict[str, Any]]:
     """One row per completion: what was sampled, its rewards, and whether it was kept."""
     chosen = {(one.prompt.id, one.completion.policy_version, one.completion.number) for one in kept}

@@ -16,8 +16,8 @@ from collapse_core.errors import CollapseError
 from collapse_core.recipe.recipe import Recipe
 from collapse_core.run.checkpoints import Checkpoints, to_fill
 from collapse_core.run.heartbeat import Heartbeat
-from collapse_core.run.journal import completion_rows, journal_line
-from collapse_core.runtime import files
+from collapse_core.run.journal import all_abstained, completion_rows, journal_line
+from collapse_core.runtime import files, progress
 from collapse_core.runtime.decisions import recorded_in
 from collapse_core.runtime.processes import Processes, current
 
@@ -113,6 +113,11 @@ class Run:
             CollapseError: The guard stops the run.
         """
         self.enter("record")
+        if self.recipe.rewards and all_abstained(groups):
+            progress.announce(
+                f"iteration {iteration.finished}: every reward abstained from every completion, so all "
+                "count the same"
+            )
         self._iteration = iteration.finished
         if self.recipe.keep_text:
             rows = completion_rows(groups, kept)
