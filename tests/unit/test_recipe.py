@@ -21,7 +21,7 @@ def test_no_is_a_word(toy):
 def test_a_resolved_recipe_says_every_default_and_reads_back_as_itself(toy):
     recipe = load_recipe(toy())
     resolved = recipe.resolved()
-    assert resolved["filter"] == {"use": "best-of-n", "memory": True, "at_least": None}
+    assert resolved["filter"] == {"use": "best-of-n", "memory": True, "at_least": None, "against": None}
     assert resolved["evaluate"]["with"] == [{"use": "category-shares"}]
     assert Recipe.model_validate(resolved).resolved() == resolved
     assert Recipe.model_validate(resolved).digest() == recipe.digest()

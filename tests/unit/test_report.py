@@ -30,7 +30,7 @@ def test_a_finished_toy_is_told_in_full(tmp_path: Path) -> None:
         "torch 2.9.0",
         "odd 1, broken: ImportError: gone",
         "collapse run 'a recipe.yaml'",
-        "die out.",
+        "go to zero.",
         "left-pad 1.0",
     ):
         assert said in page.text
