@@ -125,7 +125,8 @@ class Encoder:
 
     def _messages(self, question: Question) -> list[Message]:
         form = self.prompt_format
-        messages = [{"role": "user", "content": question}] if isinstance(question, str) else list(question)
+        asked = [{"role": "user", "content": question}] if isinstance(question, str) else question
+        messages: list[Message] = list(asked)
         if form.system is not None and all(message["role"] != "system" for message in messages):
             messages.insert(0, {"role": "system", "content": form.system})
         return messages
