@@ -150,6 +150,12 @@ class Authors(QuestionFiles):
             return rows
         authors = list(dict.fromkeys(row["author"] for _, row in rows))
         num = math.ceil(self.forget * len(authors))
+        if num > (len(authors) // 2 if self.validation else len(authors) - 1):
+            left = " and as many kept for the final test" if self.validation else ""
+            raise CollapseError(
+                f"'forget: {self.forget:g}' is {num} of {len(authors)} authors{left}, which leaves too few; "
+                "choose a smaller share"
+            )
         forgotten = set(authors[-2 * num : -num] if self.validation else authors[-num:])
         return [(n, row) for n, row in rows if (row["author"] in forgotten) == split.startswith("forget")]
 

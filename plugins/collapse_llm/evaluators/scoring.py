@@ -60,7 +60,7 @@ def score_answers(
     """
     language = require(model, LanguageModel, "answer scoring")
     examples = [language.encoder.example(question, answer) for question, answer in asked]
-    end = language.encoder.tokenizer.eos_token_id
+    end = language.encoder.end_id
     by_length = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
     scored: dict[int, Scored] = {}
     with language.for_inference() as module:
@@ -146,7 +146,7 @@ def gradient_norms(model: Model, asked: Sequence[Answered]) -> list[float]:
     (after arXiv 2402.17012). Only weights that train have a gradient; nothing is changed.
     """
     language = require(model, LanguageModel, "answer scoring")
-    end = language.encoder.tokenizer.eos_token_id
+    end = language.encoder.end_id
     norms = []
     # Gradients are asked for outright, so that no weight's own gradient is touched.
     with language.for_inference() as module, torch.inference_mode(False), torch.enable_grad():

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from jinja2 import TemplateError
 
 from collapse_core import CollapseError
-from collapse_llm.conversations import Question
+from collapse_llm.conversations import Message, Question
 from collapse_llm.model import PromptFormat
 
 WORD_MARKS = ("Ġ", "▁")
@@ -49,47 +50,137 @@ class Encoder:
         """
         form = self.prompt_format
         if form.chat:
-            return self._chat(question)
+            messages = self._messages(question)
+            text = self._rendered(messages, add_generation_prompt=True)
+            return self._ids(text, [message["content"] for message in messages])
         if not isinstance(question, str):
             raise CollapseError(
                 "a prompt is a conversation, which only a chat template can put to the model; set "
                 "'chat: true' under 'prompt' of the model, or give the question as text"
             )
         # An id list made of the text alone: the answer's tokens are appended, never re-merged.
-        return list(self.tokenizer(form.question.format(question)).input_ids)
+        text = form.question.format(question)
+        bare = self._ids(text, [question])
+        # What a tokenizer puts before a text begins the prompt; what it puts after, such as an end, does not.
+        full, plain = (list(self.tokenizer(text, add_special_tokens=add).input_ids) for add in (True, False))
+        return next((full[:i] + bare for i in range(len(full)) if full[i : i + len(plain)] == plain), bare)
 
-    def _chat(self, question: Question) -> list[int]:
+    def room(self, ids: Sequence[int]) -> int:
+        """Return how many tokens an answer may have after a prompt of these.
+
+        Raises:
+            CollapseError: There is no room for any.
+        """
+        if len(ids) >= self.max_length:
+            raise CollapseError(
+                f"a prompt of {len(ids)} tokens leaves no room for an answer; set the model's max_length "
+                f"above that (it is {self.max_length}): {self.text(ids)[:60]!r}"
+            )
+        return self.max_length - len(ids)
+
+    @cached_property
+    def end_id(self) -> int:
+        """The token that ends an answer: the end of turn of the chat template, or the end of a text.
+
+        Raises:
+            CollapseError: The tokenizer has none.
+        """
+        end = self.tokenizer.eos_token_id
+        if self.prompt_format.chat and self.tokenizer.chat_template is not None:
+            end = self._end_of_turn(end)
+        if end is None:
+            raise CollapseError("the model's tokenizer has no end-of-text token, so that no answer would end")
+        return int(end)
+
+    def _end_of_turn(self, default: int | None) -> int | None:
+        """Return the first special token that the template puts after an answer."""
+        mark = "0123456789"
+        try:
+            messages = [*self._messages("?"), {"role": "assistant", "content": mark}]
+            text = self._rendered(messages, add_generation_prompt=False)
+        except CollapseError:
+            return default
+        after = self.tokenizer(text.rpartition(mark)[2], add_special_tokens=False).input_ids
+        special = self.tokenizer.all_special_ids
+        return next((id_ for id_ in after if id_ in special or self._is_mark(id_)), default)
+
+    def _is_mark(self, id_: int) -> bool:
+        return str(self.tokenizer.convert_ids_to_tokens(id_)) in self._marks
+
+    @cached_property
+    def _marks(self) -> frozenset[str]:
+        """The texts of the tokenizer's special tokens."""
+        added = self.tokenizer.added_tokens_decoder.values()
+        return frozenset([*self.tokenizer.all_special_tokens, *(str(one) for one in added if one.special)])
+
+    def _ids(self, text: str, said: Sequence[str]) -> list[int]:
+        """Tokenize a text; special tokens in what is said there are taken for the text that they are."""
+        ids: list[int] = []
+        for part in (part.strip() for part in said):
+            if any(mark in part for mark in self._marks):
+                before, _, text = text.partition(part)
+                ids += self.tokenizer(before, add_special_tokens=False).input_ids
+                ids += self.tokenizer(part, add_special_tokens=False, split_special_tokens=True).input_ids
+        return [*ids, *self.tokenizer(text, add_special_tokens=False).input_ids]
+
+    def _messages(self, question: Question) -> list[Message]:
         form = self.prompt_format
-        messages = [{"role": "user", "content": question}] if isinstance(question, str) else list(question)
+        asked = [{"role": "user", "content": question}] if isinstance(question, str) else question
+        messages: list[Message] = list(asked)
         if form.system is not None and all(message["role"] != "system" for message in messages):
             messages.insert(0, {"role": "system", "content": form.system})
+        return messages
+
+    def _rendered(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
         if self.tokenizer.chat_template is None:
             raise CollapseError(
                 "'chat: true' needs a chat template, which the model's tokenizer does not have; choose an "
                 "instruction-tuned model, or ask questions as text with 'chat: false'"
             )
-        dated = {"date_string": form.date} if form.date else {}
+        dated = self._dated()
         try:
-            text = self.tokenizer.apply_chat_template(
-                messages, add_generation_prompt=True, tokenize=False, **dated
+            return str(
+                self.tokenizer.apply_chat_template(
+                    list(messages),
+                    add_generation_prompt=add_generation_prompt,
+                    tokenize=False,
+                    **dated,
+                )
             )
         except TemplateError as error:
             raise CollapseError(
                 f"the model's chat template does not take these messages ({error}): "
                 f"{', '.join(message['role'] for message in messages)}; give it others"
             ) from None
-        return list(self.tokenizer(text, add_special_tokens=False).input_ids)
+
+    def _dated(self) -> dict[str, str]:
+        """Return what gives the template its date; today's would change prompts from day to day."""
+        date, template = self.prompt_format.date, self.tokenizer.chat_template
+        if "strftime_now" not in str(template):
+            return {"date_string": date} if date else {}
+        if date is None:
+            raise CollapseError(
+                "the model's chat template prints today's date, so that prompts would change every day; "
+                "set 'date' under 'prompt' of the model, such as '10 Apr 2025'"
+            )
+        fixed = "{% macro strftime_now(form) %}{{ date_string }}{% endmacro %}"
+        return {"date_string": date, "chat_template": fixed + template}
 
     def answer(self, text: str) -> list[int]:
         """Return the tokens of an answer, without the end."""
-        text = text if self.prompt_format.chat else self.prompt_format.answer.format(text)
-        return list(self.tokenizer(text, add_special_tokens=False).input_ids)
+        whole = text if self.prompt_format.chat else self.prompt_format.answer.format(text)
+        return self._ids(whole, [text])
 
     def example(self, question: Question, answer: str) -> Example:
-        """Return a question with its answer and the end-of-answer token, cut to the longest allowed."""
+        """Return a question with its answer and the end-of-answer token, cut to the longest allowed.
+
+        Raises:
+            CollapseError: The prompt leaves no room for an answer.
+        """
         prompt = self.prompt(question)
-        ids = [*prompt, *self.answer(answer), self.tokenizer.eos_token_id]
-        return Example(ids[: self.max_length], min(len(prompt), self.max_length - 1))
+        self.room(prompt)
+        ids = [*prompt, *self.answer(answer), self.end_id]
+        return Example(ids[: self.max_length], len(prompt))
 
     def text(self, ids: Sequence[int]) -> str:
         """Return the text of an answer's tokens, without special tokens and outer space."""

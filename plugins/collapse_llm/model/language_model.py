@@ -30,7 +30,7 @@ class LanguageModel(TorchModel):
         self.compute: torch.dtype = getattr(
             torch, resolve_precision(loader.compute, module.config, self.device)
         )
-        self.end_ids = _end_ids(module, tokenizer)
+        self.end_ids = _end_ids(module, self.encoder)
         self._worker: Any = None
         self._frozen: FrozenLanguageModel | None = None
 
@@ -145,10 +145,12 @@ def _move_gradients(worker: torch.nn.Module, module: torch.nn.Module) -> None:
             its.grad = None
 
 
-def _end_ids(module: Any, tokenizer: Any) -> frozenset[int]:
-    """The tokens that end an answer: the tokenizer's, and those that the model itself names."""
+def _end_ids(module: Any, encoder: Encoder) -> frozenset[int]:
+    """The tokens that end an answer: the prompt format's, the tokenizer's, and those that the model names."""
     named = module.generation_config.eos_token_id
-    return frozenset([tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]) - {None}
+    return frozenset(
+        [encoder.end_id, encoder.tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
+    ) - {None}
 
 
 def _is_peft(module: Any) -> bool:

@@ -59,7 +59,7 @@ def greedy_answers(
 
 def _rows(encoder: Encoder, prompt: Prompt, seeds: Sequence[int], max_new_tokens: int) -> list[Row]:
     ids = encoder.prompt(prompt.content)
-    room = max(1, min(max_new_tokens, encoder.max_length - len(ids)))
+    room = min(max_new_tokens, encoder.room(ids))
     return [Row(ids, seed, room) for seed in seeds]
 
 

@@ -1,6 +1,7 @@
 """Sampled answers leak as often as the model's own probabilities say, freely and after a beginning."""
 
 from statistics import fmean
+from typing import ClassVar
 
 import pytest
 import torch
@@ -199,7 +200,10 @@ def test_measuring_leakage_leaves_the_model_alone_and_reads_what_it_declares(tau
 class Capitals(Dataset):
     """Two questions with one answer, which one of them gives away."""
 
-    ASKED = ("Where does Ada live?", "Ada has a flat in Lyon; in which town is it?")
+    ASKED: ClassVar[tuple[str, ...]] = (
+        "Where does Ada live?",
+        "Ada has a flat in Lyon; in which town is it?",
+    )
 
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         extra = {"paraphrased_answer": "Lyon", "perturbed_answer": ["Bergen."]} if "_" in split else {}

@@ -183,3 +183,15 @@ def test_a_model_is_not_taught_an_empty_split(tmp_path):
     loader = CausalLm(path="tiny-llama", teach=Teach(), compute="float32")
     with pytest.raises(CollapseError, match="'full' of the data set 'tofu' is empty"):
         loader.load(Tofu(use="tofu", path=str(tmp_path)), 0)
+
+
+@pytest.mark.parametrize("fields", [{"forget": 0.6, "validation": True}, {"forget": 0.94}])
+@pytest.mark.parametrize("split", ["forget", "retain"])
+def test_a_share_of_authors_that_leaves_too_few_is_refused(fields, split):
+    with pytest.raises(CollapseError, match=r"of 16 authors.*choose a smaller share"):
+        Authors(**fields).load(split)
+
+
+@pytest.mark.parametrize("fields", [{"forget": 0.5, "validation": True}, {"forget": 0.9}])
+def test_the_largest_share_of_authors_still_has_both_sides(fields):
+    assert all(len(Authors(**fields).load(split)) for split in ("forget", "retain"))

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from collapse_core import Completion, Iteration, Kept, Prompt
+from collapse_core import CollapseError, Completion, Iteration, Kept, Prompt
 from collapse_core.torch import scheduled_rate
 from collapse_llm.data import Authors
 from collapse_llm.model import CausalLm, Lora, PromptFormat
 from collapse_llm.model.training import answer_losses, token_losses
+from collapse_llm.sampler import Generate
 from collapse_llm.updater import Sft
 from collapse_llm.updater.batches import Batch, TrainingExample, batches_of, paired_batches
 from collapse_llm.updater.fine_tuning import accumulate
@@ -46,11 +47,21 @@ def test_an_example_ends_and_its_labels_are_the_answer_and_the_end(model):
     assert example.ids[: example.answer_start] == model.encoder.prompt("Who?")
 
 
-def test_an_example_too_long_keeps_its_prompt_and_at_least_one_label(tiny_directory):
-    model = CausalLm(path=str(tiny_directory), max_length=8).load(Authors(), 0)
-    example = model.encoder.example("A question that is rather too long for eight tokens?", "Yes.")
-    assert len(example.ids) == 8
-    assert example.num_labels >= 1
+def test_an_example_too_long_loses_the_end_of_its_answer_and_nothing_of_its_prompt(model):
+    prompt = model.encoder.prompt("Who?")
+    model.encoder.max_length = len(prompt) + 2
+    example = model.encoder.example("Who?", "Basil Mahfouz.")
+    assert example.ids[: example.answer_start] == prompt
+    assert example.num_labels == 2
+
+
+def test_no_token_of_a_prompt_is_learned_where_it_leaves_no_room_for_an_answer(model):
+    question = "A question that is rather too long for eight tokens?"
+    model.encoder.max_length = 8
+    with pytest.raises(CollapseError, match=r"leaves no room for an answer.*it is 8"):
+        model.encoder.example(question, "Yes.")
+    with pytest.raises(CollapseError, match="leaves no room for an answer"):
+        Generate().sample(model, [Prompt("forget-1", question)], 1, Iteration(0, 1, 0))
 
 
 def test_retain_examples_are_spread_over_all_epochs(model):

@@ -45,7 +45,7 @@ def sample_continuations(
     groups = []
     for one in asked:
         ids = [*encoder.prompt(one.prompt.content), *one.opening]
-        room = max(1, min(settings.max_new_tokens, encoder.max_length - len(ids)))
+        room = min(settings.max_new_tokens, encoder.room(ids))
         seeds = [derive_seed(seed, one.prompt.id, number) for number in range(settings.num_samples)]
         groups.append([Row(ids, row_seed, room) for row_seed in seeds])
     with model.for_inference() as module:
