@@ -266,7 +266,8 @@ def test_a_full_disk_is_told_in_a_sentence_and_the_run_goes_on_when_there_is_roo
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1] == (
-        f"collapse: file too large; fix that, then go on with 'collapse resume {run}'"
+        f"collapse: {run / 'journal.jsonl'}: file too large; fix that, then go on with "
+        f"'collapse resume {run}'"
     )
     torn = (run / "journal.jsonl").read_bytes()
     assert torn
@@ -284,7 +285,8 @@ def test_a_run_is_finished_even_if_there_is_no_room_for_its_report(toy, tmp_path
     done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
-        f"collapse: {run} is finished, but not its report: file too large; then 'collapse report {run}'"
+        f"collapse: {run} is finished, but not its report: {run / 'report.html'}: file too large; "
+        f"then 'collapse report {run}'"
     )
     assert status(run)["status"] == "finished"
     assert collapse("report", run).code == 0
