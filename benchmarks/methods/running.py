@@ -73,7 +73,7 @@ class Job:
 
 def jobs(methods: Sequence[Method], to: Path, measures: str | None, *settings: str) -> list[Job]:
     """A run of each method with each combination of values."""
-    found = [member for method in methods for member in members([method.recipe], settings, to)]
+    found = [member for method in methods for member in members([method.recipe], last_of_each(settings), to)]
     return [Job(member, measures) for member in found]
 
 
@@ -105,8 +105,14 @@ def watching(methods: Sequence[Method], seed: int, to: Path, *more: str) -> list
 def standard(seed: int, to: Path, measures: str, *settings: str, baselines: bool) -> list[Job]:
     """What methods are held against: the reference model and the baselines."""
     to /= f"standard-{seed}"
-    found = members([FLAGSHIP], [*ONCE, BASELINES, "iterations=0", *settings, f"seed={seed}"], to)
+    given = (*ONCE, BASELINES, "iterations=0", *settings, f"seed={seed}")
+    found = members([FLAGSHIP], last_of_each(given), to)
     return [Job(member, measures, "before", baselines) for member in found]
+
+
+def last_of_each(settings: Sequence[str]) -> list[str]:
+    """The settings without those that a later one of the same key replaces."""
+    return list({setting.partition("=")[0]: setting for setting in settings}.values())
 
 
 def carry_all_out(todo: Sequence[Job], num_at_once: int, say: Say) -> int:

@@ -299,7 +299,7 @@ def test_a_part_that_raises_is_told_without_a_traceback_and_with_its_place(toy, 
     assert done.code == 1
     assert "Traceback" not in done.err
     assert done.err.splitlines()[-1] == (
-        f"collapse: KeyError: 'oh' ({tmp_path / 'late.py'}, line 10); "
+        f"collapse: the evaluator 'late' failed: KeyError: 'oh' ({tmp_path / 'late.py'}, line 10); "
         "'collapse --debug ...' shows the traceback"
     )
     assert f"collapse resume {tmp_path / 'run'}" in done.err

@@ -250,7 +250,9 @@ def test_what_fails_on_one_process_fails_the_run_with_that_ones_sentence(toys):
     home, found = toys
     assert found[2]["codes"] == [1, 1, 1]
     main, second, third = found[2]["said"]
-    assert second.startswith("collapse: KeyError: 'no such city' (")
+    assert second.startswith(
+        "collapse: the reward 'slow' failed at prompt 'draw-4': KeyError: 'no such city' ("
+    )
     assert "slow.py, line " in second
     assert "Traceback" not in main + second + third
     assert "collapse resume stumbled" in main

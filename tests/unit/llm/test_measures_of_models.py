@@ -94,7 +94,7 @@ def test_scores_do_not_depend_on_padding_or_on_the_batch(taught):
 
 
 def test_an_answer_cut_by_the_longest_example_has_no_end_to_leave_out(tiny_directory):
-    short = CausalLm(path=str(tiny_directory), compute="float32", max_length=20).load(Authors(), 0)
+    short = CausalLm(path=str(tiny_directory), compute="float32", max_length=22).load(Authors(), 0)
     prompt = Few().load("forget")[0]
     [scored] = score_answers(short, [(prompt.content, prompt.target)], 1)
     assert not scored.ended
