@@ -26,8 +26,10 @@ from collapse_core.runtime.digests import text_digest
 
 KILLED = 9
 WRITES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir")
-LANGUAGE = tuple(
-    f"collapse_llm.{part}" for part in ("model.loading", "updater.fine_tuning", "sampler.answering")
+LANGUAGE = (
+    *(f"collapse_llm.{part}" for part in ("model.loading", "updater.fine_tuning", "sampler.answering")),
+    "transformers.models.llama.modeling_llama",
+    "rouge_score.rouge_scorer",
 )
 WARM = ("numpy", "matplotlib.figure", "matplotlib.backends.backend_svg", "collapse_core.cli.run")
 

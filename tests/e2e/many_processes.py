@@ -20,10 +20,14 @@ WARM = (
     "accelerate",
     "torch.distributed.tensor",
     "torch.distributed.fsdp",
-    "transformers.models.llama.modeling_llama",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_svg",
+    "collapse_core.cli.run",
 )
-LANGUAGE = tuple(
-    f"collapse_llm.{part}" for part in ("model.loading", "updater.fine_tuning", "sampler.answering")
+LANGUAGE = (
+    *(f"collapse_llm.{part}" for part in ("model.loading", "updater.fine_tuning", "sampler.answering")),
+    "transformers.models.llama.modeling_llama",
+    "rouge_score.rouge_scorer",
 )
 
 
@@ -73,7 +77,8 @@ def do(job: dict, number: int) -> dict:
 
 if __name__ == "__main__":
     jobs = json.loads(sys.argv[1])
-    for module in (*WARM, *LANGUAGE):
+    asked = "".join(path.read_text() for path in Path().glob("*.yaml"))
+    for module in (*WARM, *(LANGUAGE if "causal-lm" in asked else ())):
         importlib.import_module(module)
     import torch
 

@@ -109,7 +109,13 @@ def test_a_member_that_fails_keeps_none_from_running(collapse_here, recipe, tmp_
     assert "the mood is bad" in (sweep / "logs" / "measured-fails=true.log").read_text()
 
 
-@pytest.mark.parametrize("orphan", [True, False], ids=["its member goes on", "its member is killed too"])
+@pytest.mark.parametrize(
+    "orphan",
+    [
+        pytest.param(True, id="its member goes on", marks=pytest.mark.slow),
+        pytest.param(False, id="its member is killed too"),
+    ],
+)
 def test_a_sweep_that_is_killed_goes_on_where_it_was(started, reference, tmp_path, orphan):
     sweep, grid = tmp_path / "sweep", ["--set", "seed=0,1,2"]
     first, second = sweep / "measured-seed=0", sweep / "measured-seed=1"
@@ -131,7 +137,15 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(started, reference, tmp_pat
         assert journal_of(sweep, seed) == reference(seed)
 
 
-@pytest.mark.parametrize("launcher", [[], ["--launcher", "submitit", "--launcher-set", "cluster=local"]])
+@pytest.mark.parametrize(
+    "launcher",
+    [
+        [],
+        pytest.param(
+            ["--launcher", "submitit", "--launcher-set", "cluster=local"], marks=pytest.mark.slow
+        ),
+    ],
+)
 def test_an_interrupt_stops_after_the_iteration_and_the_same_command_goes_on(
     started, reference, tmp_path, launcher
 ):
@@ -180,6 +194,7 @@ def test_members_can_be_handed_to_a_launcher(collapse_here, recipe, reference, t
     assert len(list((sweep / "submitit").glob("*_result.pkl"))) == 2, "both jobs came to their end"
 
 
+@pytest.mark.slow
 def test_a_job_whose_time_is_up_makes_a_checkpoint_and_is_queued_again(
     recipe, reference, tmp_path, monkeypatch
 ):

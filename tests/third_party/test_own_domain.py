@@ -46,6 +46,7 @@ def test_it_uses_nothing_but_public_names():
     ]
 
 
+@pytest.mark.slow
 def test_it_forgets_one_shape_and_keeps_the_others(shelf, collapse, tmp_path):
     """Contrastive distance alone: no classifier, no example of the forgotten shape."""
     (tmp_path / "points.yaml").write_text(shown("points.yaml"))

@@ -121,6 +121,7 @@ def carried_out(tmp_path_factory):
         yield todo, failed, said
 
 
+@pytest.mark.slow
 def test_runs_are_measured_and_their_weights_thrown_away(carried_out):
     todo, failed, said = carried_out
     assert failed == 0
@@ -131,6 +132,7 @@ def test_runs_are_measured_and_their_weights_thrown_away(carried_out):
         assert not (job.member.directory / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_not_run_again(carried_out):
     todo, _, _ = carried_out
     said = []
@@ -138,6 +140,7 @@ def test_what_is_measured_is_not_run_again(carried_out):
     assert said == []
 
 
+@pytest.mark.slow
 def test_a_run_of_no_iterations_is_the_model_before_with_those_that_stand_beside(carried_out):
     found = outcomes(carried_out[0])
     assert set(found["standards"]) == {"before/0", "never trained on it/0"}
@@ -147,12 +150,14 @@ def test_a_run_of_no_iterations_is_the_model_before_with_those_that_stand_beside
     assert found["runs"]["npo/0"]["seconds"][0] > 0
 
 
+@pytest.mark.slow
 def test_of_a_watched_run_each_iteration_is_kept(carried_out):
     [path] = outcomes(carried_out[0])["paths"].values()
     assert [number for number, *_ in path] == [0, 1, 2]
     assert all(0 <= share <= 100 for point in path for share in point[1:])
 
 
+@pytest.mark.slow
 def test_what_was_kept_of_a_run_is_known_until_its_recipe_changes(carried_out, tmp_path, monkeypatch):
     todo, _, _ = carried_out
     monkeypatch.setattr(measured, "FILE", tmp_path / "measured.json")

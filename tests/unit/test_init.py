@@ -96,7 +96,9 @@ def test_a_shipped_recipe_that_was_copied_already_is_named(here, collapse_here):
     assert done.err.endswith("; did you mean recipes/llm_tofu.yaml?\n")
 
 
-@pytest.mark.parametrize("name", ["kindness", "collapse-great-kindness"])
+@pytest.mark.parametrize(
+    "name", ["collapse-great-kindness", pytest.param("kindness", marks=pytest.mark.slow)]
+)
 def test_a_new_plugin_installs_passes_its_test_and_can_be_used(name, here, collapse, toy):
     done = collapse("init", "plugin", name)
     part = name.removeprefix("collapse-")

@@ -69,6 +69,7 @@ def offered() -> set[str]:
 
 
 @pytest.mark.parametrize("name", PROCESSORS)
+@pytest.mark.slow
 def test_the_choice_is_the_one_of_a_longer_timing(name):
     needed, mkl, aten = PROCESSORS[name]
     if missing := needed - offered():

@@ -43,6 +43,7 @@ def test_with_nothing_put_back_variety_goes(ends):
     assert after["variety"] < 0.5 * before["variety"]
 
 
+@pytest.mark.slow
 def test_with_the_others_put_back_the_forgotten_species_goes_and_they_stay(ends):
     before, after = ends("retain")
     assert before["share_versicolor"] > 20

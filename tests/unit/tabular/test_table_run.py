@@ -245,6 +245,7 @@ def test_its_report_shows_rows_and_marginals_by_iteration_and_by_model(whole, tm
     assert named[2][:2] == ["iteration 1", "iteration 2"]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_and_resumed_ends_as_if_it_had_never_stopped(whole, tmp_path):
     recipe, run = start(tmp_path / "run")
     finish(recipe, run, StopAfter(run, 3))
@@ -265,7 +266,9 @@ CONTROLS = {
 FORGETTING_ALONE = ["evaluate.baselines={}", "evaluate.with=[{use: table-forgetting, num_rows: 200}]"]
 
 
-@pytest.mark.parametrize("control", CONTROLS)
+@pytest.mark.parametrize(
+    "control", ["retained rows alone", pytest.param("its own rows, unchosen", marks=pytest.mark.slow)]
+)
 def test_without_a_choice_by_reward_it_does_not_forget(control, tmp_path):
     finish(*start(tmp_path / "run", CONTROLS[control], *FORGETTING_ALONE))
     assert by_model(tmp_path / "run")["after"]["forgotten_share"] > 70

@@ -100,7 +100,11 @@ def test_a_quarter_of_real_data_stops_the_collapse() -> None:
 
 @pytest.mark.parametrize(
     ("num_real", "squared_mean", "variance"),
-    [(2, 0.2115, 0.7885), (20, 0.0328, 0.9672), (100, 0.0086, 0.9914)],
+    [
+        pytest.param(2, 0.2115, 0.7885, marks=pytest.mark.slow),
+        (20, 0.0328, 0.9672),
+        pytest.param(100, 0.0086, 0.9914, marks=pytest.mark.slow),
+    ],
 )
 def test_any_share_of_fresh_real_data_has_a_fixed_point(
     num_real: int, squared_mean: float, variance: float
@@ -164,7 +168,8 @@ def test_the_best_of_four_moves_up_and_narrows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("num", "rise", "narrowing", "end"), [(2, 0.5642, 0.6817, 3.236), (4, 1.0294, 0.4917, 3.445)]
+    ("num", "rise", "narrowing", "end"),
+    [(2, 0.5642, 0.6817, 3.236), pytest.param(4, 1.0294, 0.4917, 3.445, marks=pytest.mark.slow)],
 )
 def test_the_best_of_n_ends_at_a_finite_mean(num: int, rise: float, narrowing: float, end: float) -> None:
     """mu_t = mu_0 + m_N (sigma_0 + ... + sigma_(t-1)), and sigma falls geometrically: the series ends."""
