@@ -141,9 +141,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(started, reference, tmp_pat
     "launcher",
     [
         [],
-        pytest.param(
-            ["--launcher", "submitit", "--launcher-set", "cluster=local"], marks=pytest.mark.slow
-        ),
+        pytest.param(["--launcher", "submitit", "--launcher-set", "cluster=local"], marks=pytest.mark.slow),
     ],
 )
 def test_an_interrupt_stops_after_the_iteration_and_the_same_command_goes_on(

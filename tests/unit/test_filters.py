@@ -137,6 +137,7 @@ def test_passing_first_with_a_memory_settles_what_has_passed():
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+@pytest.mark.simulation
 def test_bradley_terry_draws_by_the_softmax_of_the_rewards(temperature):
     """20,000 seeded draws; each frequency within five standard errors of the formula."""
     rewards, num = [0.0, 1.0, 2.0, 2.0], 20_000

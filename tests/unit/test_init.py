@@ -27,6 +27,7 @@ def test_a_new_recipe_is_for_language_models_unless_told_otherwise(here, collaps
     assert "model: {use: causal-lm" in (here / "mine.yaml").read_text()
 
 
+@pytest.mark.process
 def test_a_new_toy_recipe_forgets(here, collapse):
     assert collapse("init", "recipe", "mine", "--domain", "toy").code == 0
     done = collapse("run", "mine.yaml", "--run-dir", "run")
@@ -99,6 +100,7 @@ def test_a_shipped_recipe_that_was_copied_already_is_named(here, collapse_here):
 @pytest.mark.parametrize(
     "name", ["collapse-great-kindness", pytest.param("kindness", marks=pytest.mark.slow)]
 )
+@pytest.mark.process
 def test_a_new_plugin_installs_passes_its_test_and_can_be_used(name, here, collapse, toy):
     done = collapse("init", "plugin", name)
     part = name.removeprefix("collapse-")

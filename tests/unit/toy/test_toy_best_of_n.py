@@ -24,6 +24,8 @@ from toy_simulation import (
     simulate,
 )
 
+pytestmark = pytest.mark.simulation
+
 COUNTS = {"the secret": 60, "a hint": 25, "something vague": 10, "no idea": 3, "ask again": 2}
 WORTH = {"a hint": 0.3, "something vague": 0.6, "no idea": 1.0, "ask again": 1.0}
 LEVELS = np.array([[1, 0, 0, 0, 0], [1, 1, 0, 0, 0], [1, 1, 1, 0, 0]], dtype=float)

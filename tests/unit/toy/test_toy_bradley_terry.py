@@ -15,6 +15,8 @@ from toy_simulation import Array, agree_once, curated, propagate, shares, simula
 
 from collapse_core import Recipe
 
+pytestmark = pytest.mark.simulation
+
 COUNTS = {"the secret": 50, "a hint": 30, "something vague": 15, "no idea": 5}
 WORTH = {"the secret": 0.0, "a hint": 0.5, "something vague": 1.0, "no idea": 2.0}
 TEMPERATURE = 0.7

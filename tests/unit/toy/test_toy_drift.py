@@ -25,6 +25,8 @@ from toy_simulation import (
 
 from collapse_core import Recipe
 
+pytestmark = pytest.mark.simulation
+
 DRAWS = 100
 TIMES = (1, 5, 20)
 Runs = list[list[dict[str, float]]]

@@ -16,6 +16,8 @@ from toy_simulation import agree, changed, disagree, shape, simulate, toy
 
 from collapse_core import Recipe
 
+pytestmark = pytest.mark.simulation
+
 DRAWS = 20
 TIMES = (1, 5, 20)
 Runs = list[list[tuple[float, float]]]

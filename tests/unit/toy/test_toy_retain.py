@@ -21,6 +21,8 @@ from toy_simulation import (
     toy,
 )
 
+pytestmark = pytest.mark.simulation
+
 FORGET = ("Toronto", "Montreal", "Vancouver")
 DRAWS, PUT_BACK = 100, 65
 A = DRAWS / (DRAWS + PUT_BACK)
