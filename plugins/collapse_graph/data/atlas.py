@@ -35,16 +35,14 @@ class Atlas(GraphDataset):
     def examples(self) -> Sequence[Example]:
         """Return the connected graphs, in the order of the atlas."""
         return [
-            Example(name, self.condition(graph), graph)
-            for name, graph in _connected()
+            Example(name, condition, graph)
+            for name, condition, graph in _connected()
             if len(graph["nodes"]) >= self.min_nodes
         ]
 
     def condition(self, graph: Graph) -> str:
         """Return the condition, by counting cliques."""
-        if count_copies(graph, "K4"):
-            return "K4"
-        return "triangle" if count_copies(graph, "triangle") else "triangle-free"
+        return _largest_clique(graph)
 
     def is_valid(self, graph: Graph) -> bool:
         """Return whether the graph is connected and has enough nodes."""
@@ -57,9 +55,15 @@ class Atlas(GraphDataset):
         return list(isomorphism_classes(graphs))
 
 
+def _largest_clique(graph: Graph) -> str:
+    if count_copies(graph, "K4"):
+        return "K4"
+    return "triangle" if count_copies(graph, "triangle") else "triangle-free"
+
+
 @cache
-def _connected() -> tuple[tuple[str, Graph], ...]:
+def _connected() -> tuple[tuple[str, str, Graph], ...]:
     from networkx.generators.atlas import graph_atlas_g
 
     graphs = [(source.name, from_networkx(source)) for source in graph_atlas_g()[1:]]
-    return tuple((name, graph) for name, graph in graphs if is_connected(graph))
+    return tuple((name, _largest_clique(graph), graph) for name, graph in graphs if is_connected(graph))
