@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
+from annotated_types import Ge
 from pydantic import Field, model_validator
 
 from collapse_core import CollapseError, environment, errors
 from collapse_tabular.data.conditions import MISSING, Condition, Row
+from collapse_tabular.data.identifiers import refuse_identifiers, without_rare
 from collapse_tabular.data.reading import NO_NUMBERS, Dialect, changed, read_rows, typed
 from collapse_tabular.data.table import Table
 
@@ -39,11 +41,11 @@ class _Columns(Table):
 
 
 class TableFile(_Columns):
-    """Any table in a file of text with a header, read by pandas.
+    """Any table in a file of text with a header, read by pandas, or in a Parquet file (.parquet, .pq).
 
     A column is of numbers if every cell is a plain one, without leading zeros; else its cells are texts. A
     missing number is read as the median of its column, and the further column "<name> missing" says where;
-    no condition holds of it.
+    no condition holds of it. A column whose texts name its rows, such as ids, is refused by name.
     """
 
     provides: ClassVar[str] = "rows"
@@ -66,18 +68,34 @@ class TableFile(_Columns):
     """What stands before decimals."""
     missing: list[str] = list(NO_NUMBERS)
     """What a missing number is written as."""
+    rare: Annotated[int, Ge(1)] = 1
+    """A text that fewer rows have becomes "(rare)", in columns that no prompt, condition or label needs."""
 
     def rows(self) -> Sequence[Row]:
         """Return the rows of the file."""
+        return self._rows()[0]
+
+    def _rows(self) -> tuple[list[Row], dict[str, int]]:
+        """Return the rows, and by column how many different texts were rare."""
         path = Path(self.path)
-        dialect = Dialect(
-            self.encoding, self.delimiter, self.decimal, tuple(self.missing), tuple(self.categories)
-        )
-        rows = read_rows(path, (), dialect, changed(path))
+        rows = self._read(path)
         needed = [*self.prompt, self.predict, *(condition.column for condition in self.forget)]
         for column in [*needed, *self.drop]:
             if column not in rows[0]:
                 raise CollapseError(f"{path}: has no column '{column}'; it has {', '.join(rows[0])}")
+        self._check_needed(path, rows)
+        found, merged = without_rare(self._kept(rows), self.rare, needed)
+        refuse_identifiers(path, found, needed)
+        return found, merged
+
+    def _read(self, path: Path) -> Sequence[Row]:
+        dialect = Dialect(
+            self.encoding, self.delimiter, self.decimal, tuple(self.missing), tuple(self.categories)
+        )
+        return read_rows(path, (), dialect, changed(path))
+
+    def _check_needed(self, path: Path, rows: Sequence[Row]) -> None:
+        """Refuse prompts that lack numbers, and a label of too many classes."""
         for column in [*self.prompt, self.predict]:
             if column + MISSING in rows[0]:
                 raise CollapseError(
@@ -92,7 +110,6 @@ class TableFile(_Columns):
                 f"{path}: 'predict' names the column '{self.predict}', which has {len(values)} different "
                 f"{'texts' if isinstance(rows[0][self.predict], str) else 'numbers'}; name one of few classes"
             )
-        return self._kept(rows)
 
     def said(self) -> tuple[str, ...]:
         """Return the columns of `prompt`."""
@@ -107,9 +124,12 @@ class TableFile(_Columns):
         return self.forget
 
     def provenance(self) -> Mapping[str, object]:
-        """Return the file's digest."""
+        """Return the file's digest, and how many different texts of which columns were rare."""
         path = Path(self.path)
-        return {path.name: environment.file_digest(path)} if path.exists() else {}
+        if not path.exists():
+            return {}
+        merged = {"rare": self._rows()[1]} if self.rare > 1 else {}
+        return {path.name: environment.file_digest(path)} | merged
 
 
 class Adult(_Columns):

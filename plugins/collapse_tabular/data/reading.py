@@ -15,6 +15,7 @@ from typing import Any
 
 from collapse_core import CollapseError, errors
 from collapse_tabular.data.conditions import MISSING, Row
+from collapse_tabular.data.parquet import SUFFIXES, parquet_columns
 
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)?(?<=[0-9])(\.[0-9]*)?([eE][+-][0-9]+)?|-?\.[0-9]+([eE][+-][0-9]+)?")
 """A plain number: no leading zeros, digits of ASCII, and a sign in its exponent, as programs write it."""
@@ -53,6 +54,8 @@ def changed(path: Path) -> int:
 @lru_cache(maxsize=4)
 def read_rows(path: Path, columns: tuple[str, ...], dialect: Dialect, changed: int) -> Sequence[Row]:
     """Return the rows of a file, numbers as numbers; without columns the first line is a header."""
+    if path.suffix in SUFFIXES:
+        return _of_parquet(path, dialect)
     lines = _lines(path, dialect)
     names = columns or tuple(unicodedata.normalize("NFC", name) for name in (lines.pop(0) if lines else ()))
     if twice := [name for name, count in Counter(names).items() if count > 1]:
@@ -62,16 +65,26 @@ def read_rows(path: Path, columns: tuple[str, ...], dialect: Dialect, changed: i
     for number, line in enumerate(lines, start=1 if columns else 2):
         if len(line) != len(names):
             raise errors.bad_row(path, number, f"expected {len(names)} values, found {len(line)}")
-    if not lines:
+    _check(path, len(lines), names, dialect)
+    try:
+        return typed(names, lines, dialect)
+    except _BadCellError as bad:
+        raise errors.bad_row(path, bad.row + (1 if columns else 2), str(bad)) from None
+
+
+def _of_parquet(path: Path, dialect: Dialect) -> list[Row]:
+    columns: dict[str, Sequence[Any]] = dict(parquet_columns(path, dialect.categories))
+    _check(path, len(next(iter(columns.values()), [])), tuple(columns), dialect)
+    return _filled(columns)
+
+
+def _check(path: Path, num_rows: int, names: Sequence[str], dialect: Dialect) -> None:
+    if not num_rows:
         raise CollapseError(f"{path}: holds no rows")
     if unknown := sorted(set(dialect.categories) - set(names)):
         raise CollapseError(
             f"{path}: 'categories' names '{unknown[0]}'; {errors.did_you_mean(unknown[0], names)}"
         )
-    try:
-        return typed(names, lines, dialect)
-    except _BadCellError as bad:
-        raise errors.bad_row(path, bad.row + (1 if columns else 2), str(bad)) from None
 
 
 def typed(names: Sequence[str], lines: Sequence[Sequence[str]], dialect: Dialect) -> list[Row]:
@@ -83,7 +96,12 @@ def typed(names: Sequence[str], lines: Sequence[Sequence[str]], dialect: Dialect
     for name, cells in zip(names, zip(*lines, strict=True), strict=True):
         numbers = None if name in dialect.categories else _numbers(name, cells, dialect)
         columns[name] = cells if numbers is None else numbers
-    for name in names:
+    return _filled(columns)
+
+
+def _filled(columns: dict[str, Sequence[Any]]) -> list[Row]:
+    """Return rows of columns whose missing numbers are filled in."""
+    for name in list(columns):
         if None in columns[name]:
             if name + MISSING in columns:
                 raise CollapseError(f"the column '{name}' lacks numbers; rename the column '{name}{MISSING}'")

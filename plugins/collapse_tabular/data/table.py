@@ -115,17 +115,33 @@ class Table(Dataset):
         return [(i, row) for i, row in rows if all_hold(subgroup, row) == (split == "forget_examples")]
 
     def _held_out(self) -> set[int]:
-        """As large a share of the rows of each prompt."""
+        """As large a share of the rows of each prompt; of those with too few rows for that, of all together.
+
+        Raises:
+            CollapseError: There are rows to retain, and none of them is held out.
+        """
         alike: dict[str, list[int]] = {}
-        for i, row in enumerate(self.rows()):
+        rows, subgroup = self.rows(), self.subgroup()
+        for i, row in enumerate(rows):
             alike.setdefault(_text(_only(self.said(), row)), []).append(i)
-        return {
+        few = [places for places in alike.values() if not round(self.holdout * len(places))]
+        groups = {said: places for said, places in alike.items() if places not in few}
+        if few:
+            groups[""] = sorted(i for places in few for i in places)
+        held_out = {
             i
-            for said, places in alike.items()
+            for said, places in groups.items()
             for i in random.Random(derive_seed(self.split_seed, "holdout", said)).sample(
                 places, round(self.holdout * len(places))
             )
         }
+        others = {i for i, row in enumerate(rows) if not all_hold(subgroup, row)}
+        if others and not others & held_out:
+            raise CollapseError(
+                f"the data set '{self.use}': 'holdout: {self.holdout}' holds out {len(held_out)} of "
+                f"{len(rows)} rows, none of them outside the subgroup; evaluators need some, so raise it"
+            )
+        return held_out
 
     def provenance(self) -> Mapping[str, object]:
         """Return how many rows there are, and their digest."""

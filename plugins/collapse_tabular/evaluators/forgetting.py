@@ -1,9 +1,11 @@
 """Whether the subgroup is still drawn, and what is drawn instead."""
 
+import random
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.spatial.distance import pdist
 
 from collapse_core import Dataset, Evaluation, Metric, Model, derive_seed, mean_metric, require
 from collapse_tabular.data import Table
@@ -13,6 +15,8 @@ from collapse_tabular.evaluators.judging import Judge, Row, as_text, beside_real
 from collapse_tabular.model.row_model import RowModel
 
 NUM_DESTINATIONS = 5
+MOST_COMPARED = 2000
+"""Of more rows than this, a random sample is compared, pair by pair."""
 NUM_EXAMPLES = 100
 """How many rows are written down, with as many real ones."""
 
@@ -28,7 +32,7 @@ def measure_forgetting(settings: TableForgetting, model: Model, data: Dataset, s
     metrics = {
         "forgotten_share": _percent(recognized, seed, "down"),
         "unasked_share": _percent(judge.recognizes(unasked), seed, "none"),
-        "forget_diversity": Metric(_diversity(table, rows), "none"),
+        "forget_diversity": Metric(_diversity(table, rows, seed), "none"),
         "judge_accuracy": Metric(100 * judge.accuracy, "none"),
     }
     judged = [as_text(said) for said in judge.contents(rows)]
@@ -53,16 +57,21 @@ def _destinations(judged: Sequence[str]) -> dict[str, Metric]:
     return {name: Metric(share, "none") for name, share in shares.items()}
 
 
-def _diversity(table: Table, rows: Sequence[Row]) -> float:
+def _diversity(table: Table, rows: Sequence[Row], seed: int) -> float:
     """Return the mean distance of two drawn rows, in units of that of two real retained rows."""
-    real = [prompt.target for prompt in table.load("retain")][: len(rows)]
+    real = [prompt.target for prompt in table.load("retain")]
     vectors = Vectors.fit(real)
-    return _mean_distance(vectors.of(rows)) / _mean_distance(vectors.of(real))
-
-
-def _mean_distance(points: "np.typing.NDArray[np.float64]") -> float:
-    """Between each row and its next but one, and so on round: as good as all pairs, and linear in them."""
-    shifts = range(1, min(20, len(points)))
-    return float(
-        np.mean([np.linalg.norm(points - np.roll(points, s, axis=0), axis=1).mean() for s in shifts])
+    drawn_apart, real_apart = (
+        mean_distance(vectors.of(_some(found, derive_seed(seed, "diversity")))) for found in (rows, real)
     )
+    return drawn_apart / real_apart if real_apart else 0.0
+
+
+def _some(rows: Sequence[Row], seed: int) -> Sequence[Row]:
+    """Return all rows, or a sample of them that does not depend on their order in a file."""
+    return rows if len(rows) <= MOST_COMPARED else random.Random(seed).sample(rows, MOST_COMPARED)
+
+
+def mean_distance(points: "np.typing.NDArray[np.float64]") -> float:
+    """Return the mean Euclidean distance over all pairs of points; 0 where there is no pair."""
+    return float(pdist(points).mean()) if len(points) > 1 else 0.0

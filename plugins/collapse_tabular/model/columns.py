@@ -13,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from collapse_core import CollapseError
+from collapse_tabular.data.identifiers import MOST_CATEGORIES
 
 Array = npt.NDArray[np.float64]
 
 MOST_KNOTS = 1000
 """How many quantiles of a column are remembered."""
-MOST_CATEGORIES = 1000
-"""More different texts than this are no categories."""
 
 
 @dataclass(frozen=True)
