@@ -11,6 +11,8 @@ def collapse_components() -> Iterable[Entry]:
     yield Entry("dataset", "graph-atlas", "collapse_graph.data:Atlas")
     yield Entry("dataset", "molecules", "collapse_graph.data:Molecules")
     yield Entry("dataset", "digits-graph", "collapse_graph.data:DigitsGraph")
+    yield Entry("dataset", "graph-files", "collapse_graph.data:GraphFiles")
+    yield Entry("dataset", "node-file", "collapse_graph.data:NodeFile")
     yield Entry("model", "graph-generator", "collapse_graph.model:GraphGenerator")
     yield Entry("model", "node-classifier", "collapse_graph.model:NodeClassifier")
     yield Entry("sampler", "draw-graphs", "collapse_graph.sampler:DrawGraphs")

@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
-from collapse_graph.data.content import Graph, from_networkx, is_connected
+from collapse_graph.data.content import Graph, is_connected
+from collapse_graph.data.conversion import from_networkx
 from collapse_graph.data.graphs import Example, GraphDataset
 from collapse_graph.data.motifs import count_copies
 

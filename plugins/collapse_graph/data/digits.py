@@ -1,51 +1,14 @@
 """One graph whose nodes have labels: handwritten digits, each joined to those most like it."""
 
 import random
-from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cache
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from collapse_core import Dataset, Prompt, PromptSet, derive_seed, errors
-
-
-class Network(NamedTuple):
-    """One graph: its nodes' features, its edges (each once), and its nodes' labels."""
-
-    features: Sequence[Sequence[float]]
-    edges: Sequence[tuple[int, int]]
-    labels: Sequence[int]
-
-
-class NodeDataset(Dataset):
-    """The nodes of one graph; a prompt is the number of a node, the answer its label.
-
-    Splits: "forget", "retain", "full" (both: the nodes whose labels are taught), "test" (never trained on).
-    """
-
-    SPLITS: ClassVar[tuple[str, ...]] = ("forget", "retain", "full", "test")
-
-    @abstractmethod
-    def network(self) -> Network:
-        """Return the graph."""
-
-    @abstractmethod
-    def nodes(self, split: str) -> Sequence[int]:
-        """Return the numbers of the nodes in a split."""
-
-    def splits(self) -> Sequence[str]:
-        """All splits; they are divided from one source."""
-        return self.SPLITS
-
-    def load(self, split: str, *, targets: bool = True) -> PromptSet:
-        """Load a split."""
-        if split not in self.SPLITS:
-            raise errors.no_split(self.use, split, self.SPLITS)
-        labels = self.network().labels if targets else None
-        nodes = self.nodes(split)
-        return PromptSet(tuple(Prompt(f"node-{n}", n, labels[n] if labels else None) for n in nodes))
+from collapse_core import derive_seed, errors
+from collapse_graph.data.nodes import Network, NodeDataset
 
 
 class DigitsGraph(NodeDataset):

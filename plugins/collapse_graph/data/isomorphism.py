@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import networkx as nx
 
-from collapse_graph.data.content import Graph, to_networkx
+from collapse_graph.data.content import Graph
+from collapse_graph.data.conversion import to_networkx
 
 
 def isomorphism_classes(graphs: Sequence[Graph]) -> list[int]:

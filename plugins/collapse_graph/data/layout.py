@@ -3,7 +3,8 @@
 from functools import partial
 
 from collapse_core import Sketch
-from collapse_graph.data.content import NODE, ORDERS, Graph, to_networkx
+from collapse_graph.data.content import NODE, ORDERS, Graph
+from collapse_graph.data.conversion import to_networkx
 
 MOST_NODES = 100
 """How many nodes a graph may have; the drawing of a larger one says nothing."""

@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, mean_metric, require
-from collapse_graph.data.digits import NodeDataset
+from collapse_graph.data.nodes import NodeDataset
 from collapse_graph.model.classifier import NodeModel
 from collapse_graph.sampler.labeling import likeliest_labels
 
@@ -18,8 +18,10 @@ def measure_accuracy(model: Model, data: Dataset, seed: int) -> Evaluation:
     if gone:
         sets["test_retained"] = [prompt for prompt in sets["test"] if prompt.target in kept]
         sets["test_forgotten"] = [prompt for prompt in sets["test"] if prompt.target in gone]
+    empty = [name for name, found in sets.items() if not found]
     return Evaluation(
-        {f"accuracy_{name}": _accuracy(model, found, name, seed) for name, found in sets.items()}
+        {f"accuracy_{name}": _accuracy(model, found, name, seed) for name, found in sets.items() if found},
+        missing={f"accuracy_{name}": "no node of the data set is in it" for name in empty},
     )
 
 
@@ -36,6 +38,8 @@ def measure_membership(model: Model, data: Dataset, seed: int) -> Evaluation:
     members = list(nodes.load("forget"))
     labels = {prompt.target for prompt in members}
     others = [prompt for prompt in nodes.load("test") if prompt.target in labels]
+    if not others:
+        return Evaluation({}, missing={"membership_auc": "no test node has a label that is forgotten"})
     above = placements(
         _true_label_probability(classifier, members), _true_label_probability(classifier, others)
     )

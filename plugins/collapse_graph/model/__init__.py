@@ -1,10 +1,13 @@
 """How to get the models: a generator of graphs, and a classifier of nodes, taught by the recipe."""
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Lt
+from pydantic import Field, model_validator
 
-from collapse_core import Dataset, Model, ModelLoader, Settings
+from collapse_core import Dataset, Model, ModelLoader, Settings, environment
 
 
 class TeachGraphs(Settings):
@@ -48,10 +51,22 @@ class GraphGenerator(ModelLoader):
     """How many recurrent layers there are."""
     order: Literal["breadth-first", "given"] = "breadth-first"
     """How nodes are numbered: in a random breadth-first order at each step, or as the data has them."""
-    teach: TeachGraphs = TeachGraphs()
+    path: str | None = None
+    """A directory that was exported, to begin from; its sizes and its order count, not those above."""
+    teach: TeachGraphs | None = TeachGraphs()
     """How it is taught; the result is cached by the digest of everything that made it."""
     device: str = "auto"
     """A torch device, or "auto" for what accelerate finds."""
+
+    @model_validator(mode="after")
+    def _comes_from_somewhere(self) -> "GraphGenerator":
+        if self.teach is None and self.path is None:
+            raise ValueError("neither taught nor read from anywhere; give it 'teach' or 'path'")
+        return self
+
+    def provenance(self) -> Mapping[str, object]:
+        """Return digests of the files that it begins from."""
+        return _digests(self.path)
 
     def load(self, data: Dataset, seed: int) -> Model:
         """Load the generator, taught on the data."""
@@ -74,10 +89,11 @@ class TeachLabels(Settings):
 
 
 class NodeClassifier(ModelLoader):
-    """A graph convolutional network that gives each node of one graph a label.
+    """A network that gives each node of one graph a label.
 
-    Two layers (Kipf and Welling, Semi-Supervised Classification with Graph Convolutional Networks, 2017) of
-    torch-geometric.
+    By default two graph convolutions (Kipf and Welling, Semi-Supervised Classification with Graph
+    Convolutional Networks, 2017) of torch-geometric; or a torch.nn.Module of yours, called with features and
+    edges, (nodes, features) and (2, edges), that returns logits of shape (nodes, labels).
     """
 
     provides: ClassVar[str] = "node-classifier"
@@ -89,13 +105,43 @@ class NodeClassifier(ModelLoader):
     """The size of the hidden layer."""
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.5
     """The share of hidden values that are dropped in training."""
-    teach: TeachLabels = TeachLabels()
+    path: str | None = None
+    """A directory that was exported, to begin from; its network counts, not what is said here of another."""
+    network: Annotated[str, Field(pattern=r"^(\w+(\.\w+)*|.+\.py):\w+$")] | None = None
+    """What makes a module of yours, as "module:callable" or "file.py:callable"."""
+    arguments: dict[str, Any] = {}
+    """What that is called with, by name."""
+    weights: str | None = None
+    """The state dict of the network, a file of safetensors."""
+    teach: TeachLabels | None = TeachLabels()
     """How it is taught; the result is cached by the digest of everything that made it."""
     device: str = "auto"
     """A torch device, or "auto" for what accelerate finds."""
 
+    @model_validator(mode="after")
+    def _comes_from_somewhere(self) -> "NodeClassifier":
+        if self.teach is None and self.path is None and self.weights is None:
+            raise ValueError("neither taught nor read from anywhere; give it 'teach', 'path' or 'weights'")
+        if self.path is not None and self.weights is not None:
+            raise ValueError("give 'path', an exported directory, or 'weights', not both")
+        return self
+
     def load(self, data: Dataset, seed: int) -> Model:
-        """Load the classifier, taught on the data."""
+        """Load the classifier, taught on the data if the recipe says so."""
         from collapse_graph.model.loading import load_classifier
 
         return load_classifier(self, data, seed)
+
+    def provenance(self) -> Mapping[str, object]:
+        """Return digests of the files that it begins from, and what makes its network."""
+        made = {"network": self.network} if self.network else {}
+        return {**made, **_digests(self.path), **_digests(self.weights)}
+
+
+def _digests(path: str | None) -> Mapping[str, object]:
+    """Return the digests of a file, or of the files of an exported directory."""
+    if path is None:
+        return {}
+    folder = Path(path)
+    files = [folder] if folder.is_file() else [folder / "config.json", folder / "model.safetensors"]
+    return {file.name: environment.file_digest(file) for file in files if file.is_file()}

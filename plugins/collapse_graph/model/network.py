@@ -1,6 +1,5 @@
 """The generator: a recurrent network over the tokens of graphs."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -95,9 +94,19 @@ class GraphModel(TorchModel):
 
     @classmethod
     def open(cls, directory: Path, device: torch.device) -> "GraphModel":
-        """Return the model that `export` wrote."""
-        meaning = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-        vocabulary = {key: value for key, value in meaning["vocabulary"].items() if key != "tokens"}
-        model = cls(meaning["sizes"], Vocabulary(**vocabulary), meaning["conditions"], device)
-        model.network.load_state_dict(load_file(directory / "model.safetensors"))
+        """Return the model that `export` wrote.
+
+        Raises:
+            CollapseError: The directory holds no such model.
+        """
+        try:
+            meaning = files.read_json(directory / "config.json")
+            vocabulary = {key: value for key, value in meaning["vocabulary"].items() if key != "tokens"}
+            model = cls(meaning["sizes"], Vocabulary(**vocabulary), meaning["conditions"], device)
+            model.network.load_state_dict(load_file(directory / "model.safetensors"))
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError):
+            raise CollapseError(
+                f"{directory} holds no exported generator of graphs (config.json and model.safetensors); "
+                "give the 'model' directory of a finished run"
+            ) from None
         return model

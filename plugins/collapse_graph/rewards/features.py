@@ -35,6 +35,6 @@ class GraphShape(Features):
 
     def extract(self, contents: Sequence[Content]) -> Any:
         """Return an array of shape (graphs, features)."""
-        from collapse_graph.rewards.shape import shape_features
+        from collapse_graph.data.shape import shape_features
 
         return shape_features(contents, self._node_types, self._edge_types, self.max_nodes, self.bins)

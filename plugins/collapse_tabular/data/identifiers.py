@@ -34,7 +34,9 @@ def without_rare(
     }
     rare = {name: {text for text, num in c.items() if num < least} for name, c in counts.items()}
     rare = {name: texts for name, texts in rare.items() if texts}
-    changed = [{n: RARE if n in rare and v in rare[n] else v for n, v in row.items()} for row in rows]
+    changed: list[Row] = [
+        {n: RARE if n in rare and v in rare[n] else v for n, v in row.items()} for row in rows
+    ]
     return changed, {name: len(texts) for name, texts in rare.items()}
 
 

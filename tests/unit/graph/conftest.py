@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from collapse_graph.data import Atlas, DigitsGraph, Molecules
-from collapse_graph.data.content import from_networkx, graph
+from collapse_graph.data.content import graph
+from collapse_graph.data.conversion import from_networkx
 from collapse_graph.model import GraphGenerator, NodeClassifier, TeachGraphs, TeachLabels
 
 ZINC = Path(__file__).resolve().parents[4] / "shared" / "data" / "molecules" / "zinc_test.txt"

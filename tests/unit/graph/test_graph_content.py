@@ -8,16 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collapse_graph.data.content import (
-    from_data,
-    from_networkx,
-    graph,
-    is_connected,
-    neighbors,
-    renumbered,
-    to_data,
-    to_networkx,
-)
+from collapse_graph.data.content import graph, is_connected, neighbors, renumbered
+from collapse_graph.data.conversion import from_data, from_networkx, to_data, to_networkx
 from collapse_graph.data.isomorphism import isomorphism_classes
 from collapse_graph.model.vocabulary import END, Vocabulary, breadth_first
 from collapse_graph.sampler.grammar import Grammar

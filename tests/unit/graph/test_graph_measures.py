@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from networkx.algorithms.isomorphism import GraphMatcher
 
-from collapse_graph.data.content import graph, renumbered, to_networkx
+from collapse_graph.data.content import graph, renumbered
+from collapse_graph.data.conversion import to_networkx
 from collapse_graph.data.descriptors import clustering_histogram, degree_histogram, spectrum_histogram
 from collapse_graph.data.isomorphism import isomorphism_classes
 from collapse_graph.data.motifs import MOTIFS, count_copies
