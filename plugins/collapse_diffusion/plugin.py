@@ -10,6 +10,7 @@ def collapse_components() -> Iterable[Entry]:
     """Everything that collapse of an image diffusion model needs."""
     yield Entry("dataset", "digits", "collapse_diffusion.data:Digits")
     yield Entry("dataset", "fashion-mnist", "collapse_diffusion.data:FashionMnist")
+    yield Entry("dataset", "image-folder", "collapse_diffusion.data:ImageFolder")
     yield Entry("dataset", "captions", "collapse_diffusion.data:Captions")
     yield Entry("model", "class-diffusion", "collapse_diffusion.model:ClassDiffusion")
     yield Entry("model", "text-to-image", "collapse_diffusion.model:TextToImage")

@@ -1,35 +1,38 @@
-"""Captions to forget, and a folder of captioned images."""
+"""Captions to forget, and captioned images."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 from pydantic import Field, field_validator
 
-from collapse_core import CollapseError, Content, Prompt, PromptSet, environment, errors
-from collapse_diffusion.data.images import Images, different, open_image, to_content
+from collapse_core import CollapseError, Prompt, PromptSet, errors
+from collapse_diffusion.data.folder import ADVICE, Entry, entries, metadata_file, places, provenance_of
+from collapse_diffusion.data.images import ImagesOnDisk, different
 
-ADVICE = 'it needs a line {"file_name": ..., "text": ...} for each image of the folder'
 SPLITS = ("forget", "retain", "full")
 
 
-class Captions(Images):
-    """Captions to forget, and a folder of captioned images to retain.
+class Captions(ImagesOnDisk):
+    """Captions to forget, and captioned images to retain.
 
-    The folder is what the datasets library calls an image folder: images, and a metadata.jsonl with a
-    line {"file_name": ..., "text": ...} for each; its other columns stay with the prompt. Splits:
-    "forget", `num_draws` draws of each caption of `forget`; "retain" and "full", the images with their
-    captions.
+    Images are in what the datasets library calls an image folder: a folder of images with a
+    metadata.jsonl, .csv or .parquet that has a row of `file_name` and `text` for each; or in Parquet files
+    with the columns `image` and `text`. Other columns stay with the prompt.
+
+    Splits: "forget", `num_draws` draws of each caption of `forget`; "retain" and "full", the images with
+    their captions.
     """
 
     provides: ClassVar[str] = "caption-images"
 
     path: str
-    """The folder."""
+    """The folder, or a Parquet file."""
     forget: Annotated[list[str], Field(min_length=1, examples=[["a photo of a church"]])]
     """Captions that call for what is to be forgotten."""
+    caption: str = "text"
+    """The column of captions."""
     num_draws: Annotated[int, Ge(1)] = 8
     """How many images of each are asked for."""
 
@@ -53,47 +56,28 @@ class Captions(Images):
             raise errors.no_split(self.use, split, SPLITS)
         return PromptSet(
             tuple(
-                Prompt(name, caption, self._image(name) if targets else None, columns=others)
-                for name, caption, others in self._captions()
+                Prompt(
+                    one.name, one.said, self.content_of(one.source) if targets else None, columns=one.others
+                )
+                for one in self._captions()
             )
         )
 
-    def _captions(self) -> list[tuple[str, str, Mapping[str, Any]]]:
-        """Return for each image its name, its caption, and the row's other columns."""
-        file = Path(self.path).expanduser() / "metadata.jsonl"
-        try:
-            lines = file.read_text(encoding="utf-8-sig").split("\n")
-        except (OSError, UnicodeError) as error:
-            raise CollapseError(f"{file}: {errors.cannot_be_read(error)}; {ADVICE}") from None
-        rows = [(number, _row(file, number, line)) for number, line in enumerate(lines, 1) if line.strip()]
-        if not rows:
-            raise CollapseError(f"{file}: holds no captions; {ADVICE}")
-        names: set[str] = set()
-        for number, (name, caption, _) in rows:
-            if name in names:
-                raise errors.bad_row(file, number, f"the image '{name}' has a line already")
-            if caption in self.forget:
-                raise errors.bad_row(file, number, f"'{caption}' is to be forgotten and cannot be retained")
-            names.add(name)
-        return [row for _, row in rows]
-
-    def _image(self, name: str) -> Content:
-        import numpy as np
-
-        return to_content(np.asarray(open_image(Path(self.path).expanduser() / name)))
+    def _captions(self) -> list[Entry]:
+        """Return the images with their captions."""
+        path = Path(self.path).expanduser()
+        found_at = places(path).train
+        if found_at == [path] and path.is_dir() and metadata_file(path) is None:
+            advice = ADVICE.format(column=self.caption)
+            raise CollapseError(f"{path / 'metadata.jsonl'}: cannot be read: no such file; {advice}")
+        found = entries(found_at, self.caption, "captions")
+        for one in found:
+            if not isinstance(one.said, str):
+                raise CollapseError(f"{one.where}: the caption is {one.said!r}, which is no text")
+            if one.said in self.forget:
+                raise CollapseError(f"{one.where}: '{one.said}' is to be forgotten and cannot be retained")
+        return found
 
     def provenance(self) -> Mapping[str, object]:
         """Return the digest of the captions."""
-        file = Path(self.path).expanduser() / "metadata.jsonl"
-        return {file.name: environment.file_digest(file)} if file.exists() else {}
-
-
-def _row(file: Path, number: int, line: str) -> tuple[str, str, Mapping[str, Any]]:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise errors.bad_row(file, number, f"is no JSON ({error}); {ADVICE}") from None
-    for key in ("file_name", "text"):
-        if not isinstance(row, dict) or not isinstance(row.get(key), str) or not row[key].strip():
-            raise errors.bad_row(file, number, f"has no text under '{key}'; {ADVICE}")
-    return row["file_name"], row["text"], {k: row[k] for k in row if k not in ("file_name", "text")}
+        return provenance_of(Path(self.path).expanduser())

@@ -15,7 +15,7 @@ from collapse_diffusion.data.images import Images, different
 
 SPLITS = ("forget", "retain", "full", "forget_examples", "test")
 Labeled = tuple[Content, Any]
-"""A class, and an image of it: an array of gray levels of shape (height, width)."""
+"""A class, and an image of it: an array of gray levels of shape (height, width), or what `content` takes."""
 
 FASHION = (
     "t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
@@ -47,6 +47,10 @@ class LabeledImages(Images):
     def examples(self, *, test: bool) -> Sequence[Labeled]:
         """Return the training images or the held-out ones, with their classes."""
 
+    def content(self, image: Any) -> Content:
+        """Write an image of `examples` down."""
+        return image.tolist()
+
     def splits(self) -> Sequence[str]:
         """All splits."""
         return SPLITS
@@ -64,7 +68,7 @@ class LabeledImages(Images):
             self._check_classes([name for name, _ in examples])
         return PromptSet(
             tuple(
-                Prompt(f"{split}/{i}", name, image.tolist() if targets else None)
+                Prompt(f"{split}/{i}", name, self.content(image) if targets else None)
                 for i, (name, image) in enumerate(examples)
                 if split in ("full", "test") or (name in self.forgotten) == (split == "forget_examples")
             )

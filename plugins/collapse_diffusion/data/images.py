@@ -4,7 +4,9 @@ import base64
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
+
+from annotated_types import Ge
 
 from collapse_core import CollapseError, Content, Dataset, Pixels
 
@@ -35,16 +37,17 @@ def to_content(image: Any) -> Content:
     return PNG + base64.b64encode(file.getvalue()).decode()
 
 
-def open_image(path: Path) -> Any:
-    """Read a file with Pillow: an RGB image, upright, on white where it is transparent.
+def open_image(source: Path | bytes) -> Any:
+    """Read a file, or what is in it, with Pillow: an RGB image, upright, on white where it is transparent.
 
     Raises:
         CollapseError: It cannot be read, or its levels have no known range.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    path = source if isinstance(source, Path) else "an image"
     try:
-        with Image.open(path) as file:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
             image = ImageOps.exif_transpose(file)
     except UnidentifiedImageError:
         raise CollapseError(f"{path}: is no image that Pillow knows") from None
@@ -93,8 +96,13 @@ def to_tensor(contents: Sequence[Content]) -> Any:
     import numpy as np
     import torch
 
-    arrays = np.stack([to_array(content) for content in contents])
-    return torch.from_numpy(arrays).permute(0, 3, 1, 2).float().div(127.5).sub(1.0)
+    arrays = [to_array(content) for content in contents]
+    if different_shapes := sorted({array.shape for array in arrays[1:]} - {arrays[0].shape}):
+        raise CollapseError(
+            f"images have different sizes, {shape_name(arrays[0].shape)} and "
+            f"{shape_name(different_shapes[0])}; give the data set a 'size' to which they are resized"
+        )
+    return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).float().div(127.5).sub(1.0)
 
 
 def to_contents(images: Any) -> list[Content]:
@@ -110,6 +118,17 @@ def different(values: list[Value]) -> list[Value]:
     if twice := [value for place, value in enumerate(values) if value in values[:place]]:
         raise ValueError(f"{twice[0]!r} is given twice")
     return values
+
+
+def shape_name(shape: Sequence[int]) -> str:
+    """Return the size of an image in words, from height, width and channels."""
+    height, width, channels = shape
+    return f"{width}x{height} pixels in {'gray' if channels == 1 else 'color'}"
+
+
+def height_and_width(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """Return the height and width that a recipe gives as one number or as both."""
+    return (size, size) if isinstance(size, int) else size
 
 
 class Images(Dataset):
@@ -130,3 +149,40 @@ class Images(Dataset):
         levels = list(small.tobytes())
         pixels = [levels[place : place + 3] for place in range(0, len(levels), 3)]
         return Pixels([pixels[row : row + small.width] for row in range(0, len(pixels), small.width)])
+
+
+Side = Annotated[int, Ge(1)]
+Fit = Literal["crop", "pad", "stretch"]
+
+
+class ImagesOnDisk(Images):
+    """Images that are opened from files, and brought to one size and one kind of color."""
+
+    size: Side | tuple[Side, Side] | None = None
+    """To what images are resized: both sides, or [height, width]; by default they stay as they are."""
+    fit: Fit = "crop"
+    """How: the middle is cropped to the shape, the rest is padded with white, or it is stretched."""
+    color: bool = True
+    """Whether images are in color, or become gray."""
+
+    def content_of(self, source: Path | bytes) -> Content:
+        """Open an image, and write it down."""
+        import numpy as np
+
+        image = open_image(source)
+        if shape := height_and_width(self.size):
+            image = fitted(image, shape, self.fit)
+        levels = np.asarray(image if self.color else image.convert("L"))
+        return to_content(levels if self.color else levels[:, :, None])
+
+
+def fitted(image: Any, shape: tuple[int, int], fit: Fit) -> Any:
+    """Return an image of Pillow in another size, given as height and width."""
+    from PIL import Image, ImageOps
+
+    size, bilinear = (shape[1], shape[0]), Image.Resampling.BILINEAR
+    if image.size == size:
+        return image
+    if fit == "crop":
+        return ImageOps.fit(image, size, bilinear)
+    return ImageOps.pad(image, size, bilinear, "white") if fit == "pad" else image.resize(size, bilinear)

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from collapse_core import Dataset, Model, ModelLoader, Settings
+
+Side = Annotated[int, Ge(8)]
 
 
 class Unet(Settings):
@@ -40,10 +42,11 @@ class TeachImages(Settings):
 
 
 class ClassDiffusion(ModelLoader):
-    """A class-conditional diffusion model in pixels: a UNet2DModel of diffusers, taught by the recipe.
+    """A class-conditional diffusion model: a UNet2DModel taught by the recipe, or a pretrained model.
 
-    Noise is predicted (Ho et al. 2020) on a cosine schedule (Nichol and Dhariwal 2021). A class that is
-    not in the data that is taught has an embedding, which stays random.
+    Taught, noise is predicted (Ho et al. 2020) on a cosine schedule (Nichol and Dhariwal 2021), and a class
+    that is not in the data that is taught has an embedding, which stays random. With a path, a pipeline of
+    diffusers is opened: a UNet2DModel with classes or without, or a DiT; all of its weights are trained.
     """
 
     provides: ClassVar[str] = "image-diffusion"
@@ -55,21 +58,39 @@ class ClassDiffusion(ModelLoader):
     """The size of the network."""
     timesteps: Annotated[int, Ge(2)] = 200
     """Steps of the noise schedule; sampling may take fewer."""
-    teach: TeachImages = TeachImages()
+    teach: TeachImages | None = TeachImages()
     """How the model is taught; the result is cached by the digest of everything that made it."""
+    path: str | None = None
+    """A directory that holds a pipeline, or a name on the hub; then write `teach: null`."""
+    revision: str = "main"
+    """The revision on the hub."""
+    classes: list[str | int] | None = None
+    """The classes of a pretrained model by embedding; by default as it says, or 0, 1, ..."""
     device: str = "auto"
     """A torch device, or "auto" for what accelerate finds."""
 
+    @model_validator(mode="after")
+    def _taught_or_opened(self) -> "ClassDiffusion":
+        if (self.teach is None) == (self.path is None):
+            raise ValueError("either taught or opened; give 'teach', or 'path' with 'teach: null'")
+        return self
+
     def load(self, data: Dataset, seed: int) -> Model:
-        """Teach the model, or fetch what was taught before."""
+        """Teach the model, fetch what was taught before, or open a pretrained one."""
+        if self.path is not None:
+            from collapse_diffusion.model.opening import open_class_diffusion
+
+            return open_class_diffusion(self, data)
         from collapse_diffusion.model.loading import load_class_diffusion
 
         return load_class_diffusion(self, data, seed)
 
     def provenance(self) -> Mapping[str, object]:
-        """Return the model is made by the project, from the recipe's data and seed."""
-        from collapse_diffusion.model.sources import own_source
+        """Return digests of a pretrained model's files; of a taught one, that the project made it."""
+        from collapse_diffusion.model.sources import own_source, provenance_of
 
+        if self.path is not None:
+            return provenance_of(self.path, self.revision)
         return {"made": "class-diffusion", "by": own_source()}
 
 
@@ -99,8 +120,14 @@ class TextToImage(ModelLoader):
     """A directory that holds a pipeline, or a name on the hub."""
     revision: str = "main"
     """The revision on the hub."""
-    size: Annotated[int, Ge(8)] | None = None
-    """Height and width of the images in pixels; by default what the pipeline was made for."""
+    variant: str | None = None
+    """Which files of weights are read, such as fp16; by default plain ones, or fp16 if there are none."""
+    size: Side | tuple[Side, Side] | None = None
+    """Both sides of the images in pixels, or [height, width]; by default what the pipeline was made for."""
+    fit: Literal["crop", "stretch"] = "crop"
+    """How images of another shape are brought to it: the middle is cropped, or they are stretched."""
+    safety_checker: bool = True
+    """Whether the pipeline's safety checker, if it has one, is asked; what it blackens is drawn again."""
     lora: Lora = Lora()
     """The adapters."""
     compute: Literal["float32", "bfloat16", "float16"] = "float32"

@@ -7,7 +7,7 @@ from typing import Any
 import diffusers
 import torch
 
-from collapse_core import Content, Dataset, derive_seed, files
+from collapse_core import CollapseError, Content, Dataset, derive_seed, files
 from collapse_core.torch import pick_device, seeded, taught
 from collapse_diffusion.data.images import to_tensor
 from collapse_diffusion.model import ClassDiffusion
@@ -17,14 +17,16 @@ from collapse_diffusion.model.teaching import teach
 
 def load_class_diffusion(loader: ClassDiffusion, data: Dataset, seed: int) -> ClassDiffusionModel:
     """Teach what a recipe describes, or read what was taught before."""
-    examples = [(prompt.content, prompt.target) for prompt in data.load(loader.teach.split)]
+    assert loader.teach is not None
+    settings = loader.teach
+    examples = [(prompt.content, prompt.target) for prompt in data.load(settings.split)]
     classes, device = _classes(data), pick_device(loader.device)
 
     def make(directory: Path) -> None:
         images = to_tensor([image for _, image in examples])
         model = _blank(loader, classes, images.shape, derive_seed(seed, "weights"))
         labels = model.labels([name for name, _ in examples])
-        teach(model, images, labels, loader.teach, derive_seed(seed, "teach"))
+        teach(model, images, labels, settings, derive_seed(seed, "teach"))
         model.export(directory)
 
     directory = taught(
@@ -32,7 +34,9 @@ def load_class_diffusion(loader: ClassDiffusion, data: Dataset, seed: int) -> Cl
         {
             "examples": examples,
             "classes": classes,
-            "loader": loader.model_dump(mode="json", exclude={"use", "device"}),
+            "loader": loader.model_dump(
+                mode="json", exclude={"use", "device", "path", "revision", "classes"}
+            ),
         },
         code=Path(__file__).parent,
         device=device,
@@ -52,10 +56,15 @@ def _blank(
     loader: ClassDiffusion, classes: Sequence[Content], shape: Sequence[int], seed: int
 ) -> ClassDiffusionModel:
     num_levels = len(loader.unet.channels)
+    if any(side % 2 ** (num_levels - 1) for side in shape[-2:]):
+        raise CollapseError(
+            f"images of {shape[-1]}x{shape[-2]} pixels cannot be halved {num_levels - 1} times, as "
+            f"{num_levels} 'unet.channels' do; give the data set another 'size', or fewer channels"
+        )
     attends = [loader.unet.attention and level == num_levels - 1 for level in range(num_levels)]
     with seeded(seed):
         module = diffusers.UNet2DModel(
-            sample_size=shape[-1],
+            sample_size=shape[-1] if shape[-1] == shape[-2] else tuple(shape[-2:]),
             in_channels=shape[1],
             out_channels=shape[1],
             block_out_channels=loader.unet.channels,

@@ -74,11 +74,26 @@ class FlowMatching:
         return Task(mixed, shares * self.num_times, noise - clean)
 
 
+PREDICTIONS = ("epsilon", "sample", "v_prediction")
+"""What a network predicts under a schedule of noise."""
+
+
 def objective_of(scheduler: Any) -> Objective:
-    """Return the objective that a model was trained on, by the scheduler that it comes with."""
-    if hasattr(scheduler, "scale_noise"):
-        return FlowMatching(scheduler.config.num_train_timesteps)
-    return NoisePrediction(make_scheduler("DDPMScheduler", scheduler.config))
+    """Return the objective that a model was trained on, by the scheduler that it comes with.
+
+    Raises:
+        CollapseError: It was trained on another than noise prediction or flow matching.
+    """
+    config, name = scheduler.config, type(scheduler).__name__
+    predicted = config.get("prediction_type", "epsilon")
+    if hasattr(scheduler, "scale_noise") or config.get("use_flow_sigmas") or predicted == "flow_prediction":
+        return FlowMatching(config.num_train_timesteps)
+    if "beta_schedule" not in config or predicted not in PREDICTIONS:
+        raise CollapseError(
+            f"the model comes with the scheduler {name} (prediction type '{predicted}'), whose objective is "
+            "neither noise prediction on a schedule of betas nor flow matching; give a model of one of these"
+        )
+    return NoisePrediction(make_scheduler("DDPMScheduler", config))
 
 
 def make_scheduler(name: str, config: Any) -> Any:

@@ -36,3 +36,10 @@ def provenance_of(path: str, revision: str) -> Mapping[str, object]:
         return {"hub": path, "revision": revision}
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     return {file.relative_to(folder).as_posix(): environment.file_digest(file) for file in files}
+
+
+def variant_of(folder: Path) -> str | None:
+    """Return "fp16" where a saved model has only such files of weights; None where it has plain ones."""
+    weights = [file.name for ending in ("safetensors", "bin") for file in folder.rglob(f"*.{ending}")]
+    halves = [name for name in weights if ".fp16." in name or ".fp16-" in name]
+    return "fp16" if halves and len(halves) == len(weights) else None
