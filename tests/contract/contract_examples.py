@@ -100,7 +100,17 @@ ELSEWHERE = {
 }
 """The plugins whose setups need a real network, and where those are tested instead."""
 
-DOWNLOADED = {"tofu", "molecules", "fashion-mnist", "captions", "table", "adult"}
+DOWNLOADED = {
+    "tofu",
+    "molecules",
+    "fashion-mnist",
+    "captions",
+    "table",
+    "adult",
+    "image-folder",
+    "graph-files",
+    "node-file",
+}
 """The data sets that are not shipped."""
 
 OPENS_A_MODEL = {"clip-distance", "judge"}
