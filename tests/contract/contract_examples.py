@@ -7,6 +7,7 @@ evaluators only make sense together: SETUPS says which; what is too heavy for th
 from collapse_tabular.data import Wine
 
 FIELDS = {
+    ("dataset", "graph-files"): {"motif": "K4"},
     ("reward", "not-among"): {"categories": ["Toronto", "Vancouver"]},
     ("reward", "callable"): {"function": "contract_examples:brevity"},
     ("reward", "contrastive-distance"): {"features": "flattened"},
