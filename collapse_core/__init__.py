@@ -2,6 +2,7 @@
 
 from collapse_core import errors
 from collapse_core.contracts.component import Component, Settings
+from collapse_core.contracts.conditions import Condition, Conditions, Row, all_hold, values_there
 from collapse_core.contracts.interfaces import (
     Bound,
     Callback,
@@ -56,6 +57,8 @@ __all__ = [
     "CollapseError",
     "Completion",
     "Component",
+    "Condition",
+    "Conditions",
     "Content",
     "Dataset",
     "Decision",
@@ -80,6 +83,7 @@ __all__ = [
     "RecipeError",
     "Registry",
     "Reward",
+    "Row",
     "Rubric",
     "Run",
     "Sampler",
@@ -90,6 +94,7 @@ __all__ = [
     "Tracker",
     "TrainingSettings",
     "Updater",
+    "all_hold",
     "cached",
     "collapse",
     "create_run",
@@ -110,4 +115,5 @@ __all__ = [
     "progress",
     "require",
     "source_digest",
+    "values_there",
 ]

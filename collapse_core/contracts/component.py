@@ -1,5 +1,6 @@
 """What every part of a recipe is: a frozen pydantic model with documented fields."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -32,9 +33,16 @@ class Component(Settings):
     needs_targets: ClassVar[bool] = False
     """Whether the part needs the true answers of the forget prompts."""
 
+    reads: ClassVar[tuple[str, ...]] = ()
+    """The splits that the part may load with their true answers, for the manifest."""
+
     use: str = ""
     """The name that the recipe chose the part by."""
 
     def reads_targets(self) -> bool:
         """Whether the part, as it is set, needs the true forget answers; by default `needs_targets`."""
         return self.needs_targets
+
+    def splits_read(self) -> Sequence[str]:
+        """The splits that the part, as it is set, loads with their true answers; by default `reads`."""
+        return self.reads

@@ -45,7 +45,7 @@ def load_splits(evaluator: Evaluator, data: Dataset, splits: Sequence[str] | Non
     """
     found: dict[str, PromptSet] = {}
     absent: dict[str, str] = {}
-    for split in evaluator.reads if splits is None else splits:
+    for split in evaluator.splits_read() if splits is None else splits:
         optional = split in evaluator.optional_splits
         prompts = _load(data, split, optional)
         if isinstance(prompts, str):

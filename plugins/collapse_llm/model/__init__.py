@@ -1,6 +1,6 @@
 """How to get a causal language model: from a package, a directory or the hub, taught if need be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt
@@ -93,6 +93,10 @@ class CausalLm(ModelLoader):
         from collapse_llm.model.loading import load_language_model
 
         return load_language_model(self, data, seed)
+
+    def splits_read(self) -> Sequence[str]:
+        """Return what is taught."""
+        return [self.teach.split] if self.teach else []
 
     def provenance(self) -> Mapping[str, object]:
         """Return where the weights come from, by digest."""

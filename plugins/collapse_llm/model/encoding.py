@@ -1,6 +1,6 @@
 """From questions and answers to token ids and back; training and sampling share every byte of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import TemplateError
 
 from collapse_core import CollapseError
-from collapse_llm.conversations import Message, Question
+from collapse_llm.conversations import CONTINUE, Message, Question
 from collapse_llm.model import PromptFormat
 
 WORD_MARKS = ("Ġ", "▁")
@@ -49,6 +49,8 @@ class Encoder:
             CollapseError: It takes a chat template, and there is none or it is not to be used.
         """
         form = self.prompt_format
+        if isinstance(question, Mapping):
+            return self._opened(question[CONTINUE])
         if form.chat:
             messages = self._messages(question)
             text = self._rendered(messages, add_generation_prompt=True)
@@ -59,8 +61,16 @@ class Encoder:
                 "'chat: true' under 'prompt' of the model, or give the question as text"
             )
         # An id list made of the text alone: the answer's tokens are appended, never re-merged.
-        text = form.question.format(question)
-        bare = self._ids(text, [question])
+        return self._begun(form.question.format(question), [question])
+
+    def _opened(self, text: str) -> list[int]:
+        """Return the tokens of a text to be continued; an empty one begins with what begins texts."""
+        beginning = self.tokenizer.bos_token_id
+        first = self.end_id if beginning is None else beginning
+        return self._begun(text, [text]) if text else [int(first)]
+
+    def _begun(self, text: str, said: Sequence[str]) -> list[int]:
+        bare = self._ids(text, said)
         # What a tokenizer puts before a text begins the prompt; what it puts after, such as an end, does not.
         full, plain = (list(self.tokenizer(text, add_special_tokens=add).input_ids) for add in (True, False))
         return next((full[:i] + bare for i in range(len(full)) if full[i : i + len(plain)] == plain), bare)
@@ -123,7 +133,7 @@ class Encoder:
                 ids += self.tokenizer(part, add_special_tokens=False, split_special_tokens=True).input_ids
         return [*ids, *self.tokenizer(text, add_special_tokens=False).input_ids]
 
-    def _messages(self, question: Question) -> list[Message]:
+    def _messages(self, question: str | Sequence[Message]) -> list[Message]:
         form = self.prompt_format
         asked = [{"role": "user", "content": question}] if isinstance(question, str) else question
         messages: list[Message] = list(asked)
@@ -179,7 +189,11 @@ class Encoder:
         """
         prompt = self.prompt(question)
         self.room(prompt)
-        ids = [*prompt, *self.answer(answer), self.end_id]
+        if isinstance(question, Mapping):
+            # A text goes on; where it was cut, nothing ends.
+            ids = [*prompt, *self._ids(answer, [answer])]
+        else:
+            ids = [*prompt, *self.answer(answer), self.end_id]
         return Example(ids[: self.max_length], len(prompt))
 
     def text(self, ids: Sequence[int]) -> str:

@@ -1,0 +1,212 @@
+"""Questions of one's own: what to forget and what to retain, from files in the formats of the field."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
+
+from pydantic import PrivateAttr, model_validator
+
+from collapse_core import (
+    CollapseError,
+    Dataset,
+    Prompt,
+    PromptSet,
+    all_hold,
+    errors,
+    progress,
+    values_there,
+)
+from collapse_llm.conversations import Question, text_of
+from collapse_llm.data import formats, overlap, reading
+from collapse_llm.data.formats import Asked, Format
+from collapse_llm.data.question_files import gives_away
+from collapse_llm.data.reading import Line
+from collapse_llm.data.sources import THE_REST, Named, Source
+
+OWN_ANSWERS = "own-answers"
+SOURCES: dict[str, str] = {
+    "forget": "forget",
+    "retain": "retain",
+    "holdout": "holdout",
+    "forget_paraphrased": "paraphrased",
+    "general": "general",
+}
+"""By split, the key of the recipe that names its source."""
+
+
+class Questions(Dataset):
+    """Questions to forget and to retain, with or without answers, from files of your own or from the hub.
+
+    The format is recognized by the columns of all rows, in this order: messages (the last assistant message
+    is the answer, those before it the prompt), conversations (from and value), question and answer,
+    prompt and completion (texts or messages), instruction, input and output, text. `columns` maps other
+    names. Splits: "forget" and "retain", and those of the optional sources: "holdout" (never trained on),
+    "forget_paraphrased" (the forget questions in other words) and "general" (common knowledge).
+
+    Questions to forget need no answers; evaluators that compare with true answers do. The other columns of a
+    row stay with its prompt.
+    """
+
+    provides: ClassVar[str] = "questions"
+
+    forget: Named
+    """What is to be forgotten."""
+    retain: Named | Literal["own-answers"] | None = None
+    """What is to be retained; "own-answers" are the model's own to everyday prompts, which come along.
+    Retain prompts without an answer are answered by the reference model as well."""
+    holdout: Named | None = None
+    """Questions of the same kind that the model was never trained on, for evaluators."""
+    paraphrased: Named | None = None
+    """The forget questions in other words, for evaluators."""
+    general: Named | None = None
+    """Questions of common knowledge, for evaluators."""
+    allow_overlap: bool = False
+    """Whether a question may be to forget and to retain at once."""
+    _said: set[str] = PrivateAttr(default_factory=set)
+
+    @model_validator(mode="after")
+    def _the_rest_of_something(self) -> "Questions":
+        if self.forget.where == THE_REST:
+            raise ValueError(
+                "'forget' cannot be the rest; say with conditions which rows are to be forgotten"
+            )
+        for key, source in self._sources().items():
+            if source.where == THE_REST and not (self.forget.alike(source) and self.forget.selects):
+                raise ValueError(
+                    f"'{key}' is the rest of '{source.from_}', but 'forget' chooses no rows of it by 'where'"
+                )
+        return self
+
+    def load(self, split: str, *, targets: bool = True) -> PromptSet:
+        """Load a split; without targets the answers are dropped as the rows are read."""
+        if split not in SOURCES:
+            raise errors.no_split(self.use, split, self.splits())
+        source = getattr(self, SOURCES[split])
+        if split == "retain" and source is None:
+            return PromptSet(())
+        if source is None:
+            raise errors.no_split(self.use, split, self.splits())
+        found = self._asked(split, source)
+        if split == "retain" and "same" not in self._said:
+            forget = self._asked("forget", self.forget)
+            for sentence in overlap.compare(_texts(forget), _texts(found), allowed=self.allow_overlap):
+                progress.announce(sentence)
+            self._said.add("same")
+        return PromptSet(tuple(_prompt(split, line, one, targets) for line, one in found))
+
+    def splits(self) -> Sequence[str]:
+        """Return the splits whose source is named."""
+        return [split for split, key in SOURCES.items() if getattr(self, key) is not None]
+
+    def provenance(self) -> Mapping[str, object]:
+        """Return the digest of each file, and the commit of each data set of the hub."""
+        return {key: reading.provenance(source) for key, source in self._sources().items()}
+
+    def _sources(self) -> dict[str, Source]:
+        named = ((key, getattr(self, key)) for key in SOURCES.values())
+        return {key: source for key, source in named if isinstance(source, Source)}
+
+    # --- rows --------------------------------------------------------------------------------------
+
+    def _asked(self, split: str, source: Source) -> list[tuple[Line, Asked]]:
+        """The rows of a split as questions; what they were taken for is said once."""
+        lines = self._chosen(source)
+        form = formats.recognized(lines, source.from_)
+        if form == formats.TEXT and split != "retain":
+            raise CollapseError(
+                f"{lines[0].where}: '{SOURCES[split]}' has texts, which ask nothing; use the data set "
+                "'passages' to have texts continued, or name the columns with 'columns'"
+            )
+        found = [(line, formats.asked(line, form)) for line in lines]
+        self._say(split, _description(split, source, form, [one for _, one in found]))
+        return found
+
+    def _chosen(self, source: Source) -> list[Line]:
+        """The rows that a source chooses.
+
+        Raises:
+            CollapseError: Its conditions choose none, or all.
+        """
+        lines = self._lines(source)
+        if source.where == THE_REST:
+            taken = {
+                line.number
+                for other in self._sources().values()
+                if other.where != THE_REST and other.selects and source.alike(other)
+                for line in self._chosen(other)
+            }
+            return [line for line in lines if line.number not in taken]
+        if isinstance(source.where, str) or not source.where:
+            return lines
+        where = list(source.where)
+        rows = [dict.fromkeys(_columns(lines)) | dict(line.row) for line in lines]
+        chosen = [line for line, row in zip(lines, rows, strict=True) if all_hold(where, row)]
+        if not 0 < len(chosen) < len(lines):
+            wanted = " and ".join(map(str, where))
+            raise CollapseError(
+                f"{source.from_}: {'all' if chosen else 'none'} of the {len(lines)} rows are chosen by "
+                f"'where: {wanted}'; {values_there(where, rows)}"
+            )
+        return chosen
+
+    def _lines(self, source: Source) -> list[Line]:
+        texts = (*formats.CONTENT, *formats.COMPANIONS, *source.columns.values())
+        lines = reading.read_lines(source, texts)
+        there = _columns(lines)
+        for ours, theirs in source.columns.items():
+            if ours not in (*formats.CONTENT, *formats.COMPANIONS):
+                known = (*formats.CONTENT, *formats.COMPANIONS)
+                raise CollapseError(
+                    f"'columns' of {source.from_} names '{ours}'; {errors.did_you_mean(ours, known)}"
+                )
+            if theirs not in there:
+                raise CollapseError(
+                    f"{source.from_} has no column '{theirs}'; {errors.did_you_mean(theirs, there)}"
+                )
+        return [formats.renamed(line, source.columns) for line in lines]
+
+    def _say(self, about: str, text: str) -> None:
+        if about not in self._said:
+            self._said.add(about)
+            progress.announce(text)
+
+
+def _texts(found: Sequence[tuple[Line, Asked]]) -> list[tuple[str, str]]:
+    """Where each question is, and what it says."""
+    return [(line.where, _without_system(one.question)) for line, one in found]
+
+
+def _without_system(question: Question) -> str:
+    """What a prompt asks, without the instructions that many share."""
+    if isinstance(question, str | Mapping):
+        return text_of(question)
+    return text_of([message for message in question if message["role"] != "system"])
+
+
+def _columns(lines: Sequence[Line]) -> list[str]:
+    return list(dict.fromkeys(name for line in lines for name in line.row))
+
+
+def _prompt(split: str, line: Line, one: Asked, targets: bool) -> Prompt:
+    id_ = f"{split}-{line.number}"
+    extra = {name: value for name, value in one.others.items() if gives_away(name)}
+    columns = {name: value for name, value in one.others.items() if name not in extra}
+    if not targets:
+        return Prompt(id_, one.question, columns=columns)
+    return Prompt(id_, one.question, one.answer, extra, columns)
+
+
+def _description(split: str, source: Source, form: Format, rows: Sequence[Asked]) -> str:
+    """What a split was taken for, in one line."""
+    bare = sum(one.answer is None for one in rows)
+    cut = sum(one.is_cut for one in rows)
+    chosen = ""
+    if source.where:
+        chosen = f" ({source.where if source.where == THE_REST else ' and '.join(map(str, source.where))})"
+    more = [
+        *([f"{bare} without an answer"] if bare else []),
+        *([f"{cut} with messages after the last answer, which are left out"] if cut else []),
+    ]
+    return (
+        f"{SOURCES[split]}: {errors.counted(len(rows), 'row')} of {source.from_}{chosen}, read as {form.name}"
+        + (f"; {', '.join(more)}" if more else "")
+    )
