@@ -63,7 +63,7 @@ def _unmeasurable(
     for evaluator in evaluators:
         for model in models:
             yield from _unlike(evaluator, model, "evaluator", "model")
-        for split in evaluator.splits_read():
+        for split in evaluator.reads:
             if split not in evaluator.optional_splits and not data.has(split):
                 yield (
                     f"the evaluator '{evaluator.use}' needs the split '{split}', which the data set "

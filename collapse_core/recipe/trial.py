@@ -28,11 +28,11 @@ def load_everything(recipe: Recipe) -> Trial:
     trial = Trial(len(recipe.load_forget()), len(recipe.load_retain()))
     for loader in (recipe.model, *recipe.evaluate.baselines.values()):
         with at_work("dataset", recipe.data.use):
-            for split in loader.splits_read():
+            for split in loader.splits_read(recipe.data):
                 recipe.data.load(split)
     for evaluator in recipe.evaluate.with_:
         with at_work("dataset", recipe.data.use):
-            splits = load_splits(evaluator, recipe.data, evaluator.splits_read())
+            splits = load_splits(evaluator, recipe.data)
         trial.measured.update({split: len(prompts) for split, prompts in splits.found.items()})
         trial.absent.update(splits.absent)
     return trial

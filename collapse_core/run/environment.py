@@ -9,7 +9,6 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from collapse_core.contracts.component import Component
 from collapse_core.plugins.discovery import Plugin
 from collapse_core.recipe.recipe import Recipe
 from collapse_core.runtime import processes
@@ -40,16 +39,11 @@ def provenance(recipe: Recipe, plugins: Sequence[Plugin], command: Sequence[str]
         "baselines": {name: dict(other.provenance()) for name, other in recipe.evaluate.baselines.items()},
         "true_answers": {
             "loop": "read, since a part needs them" if recipe.needs_targets else "never loaded",
-            "model": _read(recipe.model, recipe),
-            "rewards": {reward.use: _read(reward, recipe) for reward in recipe.rewards},
-            "evaluators": {one.use: _read(one, recipe) for one in recipe.evaluate.with_},
+            "model": sorted(recipe.model.splits_read(recipe.data)),
+            "rewards": {reward.use: sorted(reward.splits_read(recipe.data)) for reward in recipe.rewards},
+            "evaluators": {one.use: sorted(one.splits_read(recipe.data)) for one in recipe.evaluate.with_},
         },
     }
-
-
-def _read(part: Component, recipe: Recipe) -> list[str]:
-    """Return the splits that a part, as it is set, reads of those that there are."""
-    return sorted(split for split in part.splits_read() if recipe.data.has(split))
 
 
 @cache

@@ -1,12 +1,12 @@
 """How to get a causal language model: from a package, a directory or the hub, taught if need be."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt
 from pydantic import field_validator
 
-from collapse_core import Dataset, Model, ModelLoader, Settings
+from collapse_core import Dataset, HasSplits, Model, ModelLoader, Settings
 
 
 class Teach(Settings):
@@ -94,7 +94,7 @@ class CausalLm(ModelLoader):
 
         return load_language_model(self, data, seed)
 
-    def splits_read(self) -> Sequence[str]:
+    def splits_read(self, data: HasSplits) -> list[str]:
         """Return what is taught."""
         return [self.teach.split] if self.teach else []
 
