@@ -47,6 +47,24 @@ def _pieces(word: str) -> Iterator[str]:
         yield word[end:]
 
 
+def spans(text: str) -> list[tuple[int, int]]:
+    """Return where each word begins and ends; in scripts without spaces each character is one."""
+    found = []
+    for run in _compiled(r"\S+").finditer(text):
+        end = run.start()
+        for piece in _pieces(run[0]):
+            found.append((end, end + len(piece)))
+            end += len(piece)
+    return found
+
+
+def join(before: str, after: str) -> str:
+    """Return what follows a text, after a space where the script puts one between words."""
+    if not before or before[-1].isspace() or is_unspaced(before[-1]) or is_unspaced(after[:1]):
+        return after
+    return f" {after}"
+
+
 def share_unseen(texts: Sequence[str]) -> float:
     """Return the share of the letters of some texts that `stems` does not see, such as those with accents."""
     letters = [c for text in texts for c in text.lower() if c.isalpha()]

@@ -11,6 +11,14 @@ from collapse_tabular.data import Wine
 AUTHORS = Path(__file__).parents[2] / "plugins" / "collapse_llm" / "authors"
 
 FIELDS = {
+    ("dataset", "passages"): {
+        "forget": {"from": str(AUTHORS / "holdout.jsonl"), "columns": {"text": "answer"}},
+        "retain": {"from": str(AUTHORS / "world_facts.jsonl"), "columns": {"text": "answer"}},
+        "opening": 4,
+        "continuation": 4,
+        "allow_overlap": True,
+    },
+    ("dataset", "subjects"): {"forget": ["Ada Lovelace"], "neighbors": ["Charles Babbage"]},
     ("dataset", "questions"): {
         "forget": {"from": str(AUTHORS / "authors.jsonl"), "where": {"author": "Maren Tollefsby"}},
         "retain": {"from": str(AUTHORS / "authors.jsonl"), "where": "the rest"},

@@ -1,6 +1,7 @@
 """Questions of one's own: what to forget and what to retain, from files in the formats of the field."""
 
 from collections.abc import Mapping, Sequence
+from importlib.resources import files as resources
 from typing import ClassVar, Literal
 
 from pydantic import PrivateAttr, model_validator
@@ -21,14 +22,16 @@ from collapse_llm.data.formats import Asked, Format
 from collapse_llm.data.question_files import gives_away
 from collapse_llm.data.reading import Line
 from collapse_llm.data.sources import THE_REST, Named, Source
+from collapse_llm.sentences import read_sentences
 
 OWN_ANSWERS = "own-answers"
+REFERENCE = ", which the reference model gives"
 SOURCES: dict[str, str] = {
     "forget": "forget",
     "retain": "retain",
     "holdout": "holdout",
     "forget_paraphrased": "paraphrased",
-    "general": "general",
+    "world_facts": "general",
 }
 """By split, the key of the recipe that names its source."""
 
@@ -40,7 +43,7 @@ class Questions(Dataset):
     is the answer, those before it the prompt), conversations (from and value), question and answer,
     prompt and completion (texts or messages), instruction, input and output, text. `columns` maps other
     names. Splits: "forget" and "retain", and those of the optional sources: "holdout" (never trained on),
-    "forget_paraphrased" (the forget questions in other words) and "general" (common knowledge).
+    "forget_paraphrased" (the forget questions in other words) and "world_facts" (general knowledge).
 
     Questions to forget need no answers; evaluators that compare with true answers do. The other columns of a
     row stay with its prompt.
@@ -81,8 +84,8 @@ class Questions(Dataset):
         if split not in SOURCES:
             raise errors.no_split(self.use, split, self.splits())
         source = getattr(self, SOURCES[split])
-        if split == "retain" and source is None:
-            return PromptSet(())
+        if split == "retain" and not isinstance(source, Source):
+            return own_answers() if source == OWN_ANSWERS else PromptSet(())
         if source is None:
             raise errors.no_split(self.use, split, self.splits())
         found = self._asked(split, source)
@@ -91,7 +94,7 @@ class Questions(Dataset):
             for sentence in overlap.compare(_texts(forget), _texts(found), allowed=self.allow_overlap):
                 progress.announce(sentence)
             self._said.add("same")
-        return PromptSet(tuple(_prompt(split, line, one, targets) for line, one in found))
+        return PromptSet(tuple(prompt_of(split, line, one, targets) for line, one in found))
 
     def splits(self) -> Sequence[str]:
         """Return the splits whose source is named."""
@@ -105,78 +108,98 @@ class Questions(Dataset):
         named = ((key, getattr(self, key)) for key in SOURCES.values())
         return {key: source for key, source in named if isinstance(source, Source)}
 
-    # --- rows --------------------------------------------------------------------------------------
-
     def _asked(self, split: str, source: Source) -> list[tuple[Line, Asked]]:
         """The rows of a split as questions; what they were taken for is said once."""
-        lines = self._chosen(source)
-        form = formats.recognized(lines, source.from_)
-        if form == formats.TEXT and split != "retain":
-            raise CollapseError(
-                f"{lines[0].where}: '{SOURCES[split]}' has texts, which ask nothing; use the data set "
-                "'passages' to have texts continued, or name the columns with 'columns'"
-            )
-        found = [(line, formats.asked(line, form)) for line in lines]
-        self._say(split, _description(split, source, form, [one for _, one in found]))
+        found, taken_for = asked_rows(SOURCES[split], source, list(self._sources().values()))
+        if split not in self._said:
+            self._said.add(split)
+            progress.announce(taken_for)
         return found
 
-    def _chosen(self, source: Source) -> list[Line]:
-        """The rows that a source chooses.
 
-        Raises:
-            CollapseError: Its conditions choose none, or all.
-        """
-        lines = self._lines(source)
-        if source.where == THE_REST:
-            taken = {
-                line.number
-                for other in self._sources().values()
-                if other.where != THE_REST and other.selects and source.alike(other)
-                for line in self._chosen(other)
-            }
-            return [line for line in lines if line.number not in taken]
-        if isinstance(source.where, str) or not source.where:
-            return lines
-        where = list(source.where)
-        rows = [dict.fromkeys(_columns(lines)) | dict(line.row) for line in lines]
-        chosen = [line for line, row in zip(lines, rows, strict=True) if all_hold(where, row)]
-        if not 0 < len(chosen) < len(lines):
-            wanted = " and ".join(map(str, where))
+# --- rows ------------------------------------------------------------------------------------------
+
+
+def asked_rows(
+    key: str, source: Source, others: Sequence[Source] = ()
+) -> tuple[list[tuple[Line, Asked]], str]:
+    """Return the rows that a source chooses as questions, and in one line what they were taken for.
+
+    Args:
+        key: The key that names the source; "retain" may hold texts.
+        source: Where the rows are.
+        others: The sources that take rows from the same file, for one that is the rest.
+
+    Raises:
+        CollapseError: They cannot be read, have no format that is known, or no rows or all are chosen.
+    """
+    lines = _chosen(source, others)
+    form = formats.recognized(lines, source.from_)
+    if form == formats.TEXT and key != "retain":
+        raise CollapseError(
+            f"{lines[0].where}: '{key}' has texts, which ask nothing; use the data set 'passages' to have "
+            "texts continued, or name the columns with 'columns'"
+        )
+    found = [(line, formats.asked(line, form)) for line in lines]
+    return found, _description(key, source, form, [one for _, one in found])
+
+
+def _chosen(source: Source, others: Sequence[Source]) -> list[Line]:
+    lines = _lines(source)
+    if source.where == THE_REST:
+        takers = [
+            other for other in others if other.where != THE_REST and other.selects and source.alike(other)
+        ]
+        taken = {line.number for other in takers for line in _chosen(other, ())}
+        if rest := [line for line in lines if line.number not in taken]:
+            return rest
+        raise CollapseError(f"{source.from_}: nothing is left for 'where: the rest'; others take all rows")
+    if isinstance(source.where, str) or not source.where:
+        return lines
+    where = list(source.where)
+    rows = [dict.fromkeys(_columns(lines)) | dict(line.row) for line in lines]
+    chosen = [line for line, row in zip(lines, rows, strict=True) if all_hold(where, row)]
+    if not 0 < len(chosen) < len(lines):
+        wanted = " and ".join(map(str, where))
+        raise CollapseError(
+            f"{source.from_}: {'all' if chosen else 'none'} of the {len(lines)} rows are chosen by "
+            f"'where: {wanted}'; {values_there(where, rows)}"
+        )
+    return chosen
+
+
+def _lines(source: Source) -> list[Line]:
+    known = (*formats.CONTENT, *formats.COMPANIONS)
+    lines = reading.read_lines(source, (*known, *source.columns.values()))
+    there = _columns(lines)
+    for ours, theirs in source.columns.items():
+        if ours not in known:
             raise CollapseError(
-                f"{source.from_}: {'all' if chosen else 'none'} of the {len(lines)} rows are chosen by "
-                f"'where: {wanted}'; {values_there(where, rows)}"
+                f"'columns' of {source.from_} names '{ours}'; {errors.did_you_mean(ours, known)}"
             )
-        return chosen
+        if theirs not in there:
+            raise CollapseError(
+                f"{source.from_} has no column '{theirs}'; {errors.did_you_mean(theirs, there)}"
+            )
+    return [formats.renamed(line, source.columns) for line in lines]
 
-    def _lines(self, source: Source) -> list[Line]:
-        texts = (*formats.CONTENT, *formats.COMPANIONS, *source.columns.values())
-        lines = reading.read_lines(source, texts)
-        there = _columns(lines)
-        for ours, theirs in source.columns.items():
-            if ours not in (*formats.CONTENT, *formats.COMPANIONS):
-                known = (*formats.CONTENT, *formats.COMPANIONS)
-                raise CollapseError(
-                    f"'columns' of {source.from_} names '{ours}'; {errors.did_you_mean(ours, known)}"
-                )
-            if theirs not in there:
-                raise CollapseError(
-                    f"{source.from_} has no column '{theirs}'; {errors.did_you_mean(theirs, there)}"
-                )
-        return [formats.renamed(line, source.columns) for line in lines]
 
-    def _say(self, about: str, text: str) -> None:
-        if about not in self._said:
-            self._said.add(about)
-            progress.announce(text)
+def everyday_prompts() -> list[str]:
+    """Return the prompts that come along, for the model's own answers to be retained."""
+    return read_sentences(str(resources("collapse_llm") / "data" / "everyday.txt"))
+
+
+def own_answers() -> PromptSet:
+    """Return these as prompts without answers: the reference model answers them when a run begins."""
+    return PromptSet(tuple(Prompt(f"own-{i}", text) for i, text in enumerate(everyday_prompts(), start=1)))
 
 
 def _texts(found: Sequence[tuple[Line, Asked]]) -> list[tuple[str, str]]:
-    """Where each question is, and what it says."""
+    """Where each question is, and what it asks, without the instructions that many share."""
     return [(line.where, _without_system(one.question)) for line, one in found]
 
 
 def _without_system(question: Question) -> str:
-    """What a prompt asks, without the instructions that many share."""
     if isinstance(question, str | Mapping):
         return text_of(question)
     return text_of([message for message in question if message["role"] != "system"])
@@ -186,7 +209,8 @@ def _columns(lines: Sequence[Line]) -> list[str]:
     return list(dict.fromkeys(name for line in lines for name in line.row))
 
 
-def _prompt(split: str, line: Line, one: Asked, targets: bool) -> Prompt:
+def prompt_of(split: str, line: Line, one: Asked, targets: bool) -> Prompt:
+    """Return a row as a prompt; without targets, without its answer and what gives it away."""
     id_ = f"{split}-{line.number}"
     extra = {name: value for name, value in one.others.items() if gives_away(name)}
     columns = {name: value for name, value in one.others.items() if name not in extra}
@@ -195,7 +219,7 @@ def _prompt(split: str, line: Line, one: Asked, targets: bool) -> Prompt:
     return Prompt(id_, one.question, one.answer, extra, columns)
 
 
-def _description(split: str, source: Source, form: Format, rows: Sequence[Asked]) -> str:
+def _description(key: str, source: Source, form: Format, rows: Sequence[Asked]) -> str:
     """What a split was taken for, in one line."""
     bare = sum(one.answer is None for one in rows)
     cut = sum(one.is_cut for one in rows)
@@ -203,10 +227,9 @@ def _description(split: str, source: Source, form: Format, rows: Sequence[Asked]
     if source.where:
         chosen = f" ({source.where if source.where == THE_REST else ' and '.join(map(str, source.where))})"
     more = [
-        *([f"{bare} without an answer"] if bare else []),
+        *([f"{bare} without an answer{REFERENCE if key == 'retain' else ''}"] if bare else []),
         *([f"{cut} with messages after the last answer, which are left out"] if cut else []),
     ]
-    return (
-        f"{SOURCES[split]}: {errors.counted(len(rows), 'row')} of {source.from_}{chosen}, read as {form.name}"
-        + (f"; {', '.join(more)}" if more else "")
+    return f"{key}: {errors.counted(len(rows), 'row')} of {source.from_}{chosen}, read as {form.name}" + (
+        f"; {', '.join(more)}" if more else ""
     )

@@ -10,6 +10,7 @@ from jinja2 import TemplateError
 from collapse_core import CollapseError
 from collapse_llm.conversations import CONTINUE, Message, Question
 from collapse_llm.model import PromptFormat
+from collapse_llm.words import join
 
 WORD_MARKS = ("Ġ", "▁")
 """How byte-level and sentencepiece vocabularies write the space before a word."""
@@ -191,7 +192,7 @@ class Encoder:
         self.room(prompt)
         if isinstance(question, Mapping):
             # A text goes on; where it was cut, nothing ends.
-            ids = [*prompt, *self._ids(answer, [answer])]
+            ids = [*prompt, *self._ids(join(question[CONTINUE], answer), [answer])]
         else:
             ids = [*prompt, *self.answer(answer), self.end_id]
         return Example(ids[: self.max_length], len(prompt))

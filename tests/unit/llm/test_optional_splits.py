@@ -83,9 +83,7 @@ def test_without_companions_the_plain_questions_are_measured_as_far_as_they_go(m
     with standing_in({}) as notes:
         words = FactWords(max_new_tokens=4).evaluate(model, less, 0)
     assert set(words.metrics) == set(FactWords(max_new_tokens=4).evaluate(model, full, 0).metrics)
-    assert any(
-        "all words of its answer" in note and "'forget-1' has no wrong answers" in note for note in notes
-    )
+    assert any("all words of its answer" in note and "has no wrong answers" in note for note in notes)
     held, less_held = (Memorization().evaluate(model, data, 0) for data in (full, less))
     assert set(less_held.missing) == {"truth_ratio_forget", "truth_ratio_retain"}
     assert less_held.metrics == {k: v for k, v in held.metrics.items() if k not in less_held.missing}
