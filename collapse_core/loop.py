@@ -23,8 +23,7 @@ def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Mo
     """
     run.observe(*recipe.track, *callbacks)
     run.enter("load")
-    forget = recipe.load_forget()
-    retain = recipe.load_retain()
+    forget, retain = recipe.load_forget(), recipe.load_retain()
     model = recipe.load_model()
     state = run.restore(model, forget) or begin(recipe.checked(), run, model, forget, retain)
     retain = retain.answered(state.references)
@@ -53,10 +52,7 @@ def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Mo
 
 
 def begin(recipe: Recipe, run: Run, model: Model, forget: PromptSet, retain: PromptSet) -> State:
-    """The state before the first iteration, with the reference answers, which are sampled once.
-
-    They answer the forget prompts, and retain prompts without an answer, which are to be answered as ever.
-    """
+    """The state before the first iteration, with an answer to all that is forgotten, or retained without."""
     run.enter("references")
     first = Iteration(0, recipe.iterations, recipe.seed)
     asked = [*forget, *retain.unanswered()]
