@@ -12,6 +12,7 @@ import click
 from collapse_core.errors import CollapseError, printable
 from collapse_core.plugins.discovery import draft
 from collapse_core.recipe.loading import load_recipe
+from collapse_core.recipe.overrides import yaml_value
 from collapse_core.recipe.shipped import copy_shipped
 from collapse_core.runtime.progress import listening
 from collapse_core.session.estimate import time_costs
@@ -28,7 +29,7 @@ def command() -> None:
 
 
 def _source(option: str, what: str) -> Callable[[Decorated], Decorated]:
-    return click.option(option, metavar="FILE", help=f"{what}: a file, a directory, or a name on the hub.")
+    return click.option(option, metavar="SOURCE", help=f"{what}.")
 
 
 @command.command(short_help="Write a recipe, with comments.")
@@ -46,13 +47,19 @@ def _source(option: str, what: str) -> Callable[[Decorated], Decorated]:
 def recipe(name: str, domain: str, model: str | None, no_estimate: bool, **given: str | None) -> None:
     """Write the recipe NAME.yaml, ready to run, with a comment on every choice.
 
-    With --model and --forget it looks at your model and your data first, and says what it found.
+    With --model and --forget it looks at your model and your data first, and says what it found. A SOURCE
+    is a file, a directory, a name on the hub, or a mapping of a recipe:
+    '{from: rows.csv, columns: {question: frage, answer: antwort}}'.
     """
     name = name.removesuffix(".yaml")
     _check(name, r"[a-z0-9][a-z0-9._-]*", "lower-case letters, digits, '.', '_' and '-'")
     path = Path(f"{name}.yaml")
     _refuse_to_overwrite(path)
-    sources = {key: source for key, source in given.items() if source}
+    sources = {
+        key: yaml_value(source, f"--{key} {source}") if source.startswith("{") else source
+        for key, source in given.items()
+        if source
+    }
     if model or sources:
         _draft(path, name, model, sources, estimate=not no_estimate)
     else:
@@ -61,7 +68,7 @@ def recipe(name: str, domain: str, model: str | None, no_estimate: bool, **given
     click.echo(f"collapse {'run' if model else 'validate'} {path}")
 
 
-def _draft(path: Path, name: str, model: str | None, sources: Mapping[str, str], *, estimate: bool) -> None:
+def _draft(path: Path, name: str, model: str | None, sources: Mapping[str, Any], *, estimate: bool) -> None:
     """Write the recipe that a plugin proposes, and say what it found and how long a run takes."""
     if not model or "forget" not in sources:
         raise click.UsageError("a recipe for your own model and data needs --model and --forget")

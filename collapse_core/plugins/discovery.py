@@ -10,7 +10,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import cast
+from typing import Any, cast
 
 import pluggy
 
@@ -77,7 +77,7 @@ def _owner(entry_point: EntryPoint) -> tuple[str, str]:
     return metadata["Name"] or "unknown", metadata["Version"] or "unknown"
 
 
-def draft(name: str, model: str, sources: Mapping[str, str]) -> Draft | None:
+def draft(name: str, model: str, sources: Mapping[str, Any]) -> Draft | None:
     """The recipe that an installed plugin proposes for a model and data; None where none knows them."""
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pluggy
 
@@ -34,14 +35,14 @@ class Draft:
 
 
 @hookspec
-def collapse_draft(name: str, model: str, sources: Mapping[str, str]) -> Draft | None:
+def collapse_draft(name: str, model: str, sources: Mapping[str, Any]) -> Draft | None:
     """A recipe for a model and data of a user's, by looking at both; None where they are of another domain.
 
     Args:
         name: What the recipe is called.
         model: A directory or a name, as the recipe's `model` takes it.
         sources: By what they are for ("forget", "retain", "holdout", "paraphrased", "general"): files,
-            directories or names, as the recipe's `data` takes them. "forget" is always there.
+            directories, names or mappings, as the recipe's `data` takes them. "forget" is always there.
     """
     raise AssertionError("a specification is not called")
 

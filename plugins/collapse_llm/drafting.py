@@ -1,6 +1,5 @@
 """A recipe for a language model and questions of a user's, from a look at both."""
 
-import itertools
 import json
 import math
 import os
@@ -58,7 +57,7 @@ class Seen:
         return self.num_parameters * FULL > SHARE * self.memory
 
 
-def draft_recipe(name: str, model: str, sources: Mapping[str, str]) -> Draft | None:
+def draft_recipe(name: str, model: str, sources: Mapping[str, Any]) -> Draft | None:
     """Look at a transformers model and at questions; None where the model is of another kind.
 
     Raises:
@@ -84,7 +83,7 @@ def _is_language_model(model: str) -> bool:
     return any(str(one).endswith(("CausalLM", "LMHeadModel")) for one in config.get("architectures") or ())
 
 
-def look(model: str, sources: Mapping[str, str]) -> Seen:
+def look(model: str, sources: Mapping[str, Any]) -> Seen:
     """Read the model's configuration and tokenizer, and ten rows of each side; weights are not loaded."""
     import transformers
 
@@ -158,7 +157,7 @@ def _rows(seen: Seen) -> str:
     return f"the first {min(LOOKED_AT, len(seen.forget)) + min(LOOKED_AT, len(seen.retain))} rows"
 
 
-def _written(name: str, model: str, sources: Mapping[str, str], seen: Seen) -> str:
+def _written(name: str, model: str, sources: Mapping[str, Any], seen: Seen) -> str:
     """The recipe, with what was chosen."""
     tokens = _rounded(seen.answer_tokens * 1.25 or 64, 8)
     prompts = min(len(seen.forget), MOST_PROMPTS)
@@ -183,7 +182,7 @@ def _written(name: str, model: str, sources: Mapping[str, str], seen: Seen) -> s
         batch=max(4, min(16, prompts // 4)),
         iterations=max(TURNS, math.ceil(TURNS * len(seen.forget) / prompts)),
         every=max(1, math.ceil(TURNS * len(seen.forget) / prompts) // 2),
-        evaluators=", ".join(_evaluators(sources, seen)),
+        evaluators=", ".join(_evaluators(sources)),
     )
 
 
@@ -194,14 +193,13 @@ def _why_trained(seen: Seen) -> str:
     return f"All weights are trained, which takes {gigabytes}; 'lora: {{rank: 16}}' would train adapters"
 
 
-def _evaluators(sources: Mapping[str, str], seen: Seen) -> list[str]:
+def _evaluators(sources: Mapping[str, Any]) -> list[str]:
     """Those of the usual evaluators whose splits there are."""
     there = {*sources, *(("forget_paraphrased",) if "paraphrased" in sources else ())}
-    answered = [p.target for p in itertools.chain(seen.forget, seen.retain)]
     found = []
     for name in ("unlearn-quality", "utility", "likelihood"):
         part: Any = Registry().find("evaluator", name)
-        if {*part.reads} - {*part.optional_splits} <= there and all(answered):
+        if {*part.reads} - {*part.optional_splits} <= there:
             found.append(name)
     return found
 

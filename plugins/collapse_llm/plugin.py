@@ -1,12 +1,13 @@
 """What this plugin contributes."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from collapse_core import Draft, Entry, hookimpl
 
 
 @hookimpl
-def collapse_draft(name: str, model: str, sources: Mapping[str, str]) -> Draft | None:
+def collapse_draft(name: str, model: str, sources: Mapping[str, Any]) -> Draft | None:
     """Propose a recipe for a causal language model and questions."""
     from collapse_llm.drafting import draft_recipe
 

@@ -85,3 +85,21 @@ def test_what_cannot_be_looked_at_writes_no_recipe(arguments, code, said, mine, 
     done = collapse_here("init", "recipe", "mine", *arguments)
     assert (done.code, said in done.err) == (code, True), done.err
     assert not (mine / "mine.yaml").exists()
+
+
+def test_a_source_may_be_a_mapping_and_rows_to_forget_need_no_answers(mine, collapse_here):
+    (mine / "all.csv").write_text(
+        "frage,antwort,kunde\n" + "".join(f"Who is {n}?,Number {n}.,{n}\n" for n in range(6))
+    )
+    (mine / "only.jsonl").write_text('{"question": "Who is Ada?"}\n')
+    named = "columns: {question: frage, answer: antwort}, where: {kunde: [1, 2, 3]}"
+    words = ("--forget", "only.jsonl", "--retain", f"{{from: all.csv, {named}}}", "--no-estimate")
+    done = collapse_here("init", "recipe", "mapped", "--model", "mychat", *words)
+    assert done.code == 0, done.err
+    assert "1 prompts to forget, 3 to retain" in done.err
+    recipe = load_recipe("mapped.yaml")
+    assert [p.target for p in recipe.load_retain()] == ["Number 1.", "Number 2.", "Number 3."]
+    assert [e.use for e in recipe.evaluate.with_] == ["unlearn-quality", "utility", "likelihood"]
+    wrong = collapse_here("init", "recipe", "wrong", "--model", "mychat", "--forget", "{from: [")
+    assert wrong.code == 2
+    assert "--forget {from: [" in wrong.err
