@@ -132,7 +132,7 @@ def _open(loader: CausalLm, directory: str | Path, lora: Lora | None) -> Languag
 
 def _pads_well(model: LanguageModel) -> bool:
     """Whether a row has the same likelihood alone and padded."""
-    examples = [Example([7] * 3, 1), Example([7] * 8, 1)]
+    examples = [Example(list(range(2, 2 + num)), 1) for num in (3, 8)]
     with model.for_inference() as module:
         try:
             together = token_losses(module, examples, model.device)
