@@ -54,7 +54,7 @@ def written(family: str, fields: dict, tokenizer, directory: Path) -> Path:
     """Write a random model of a family, whose likeliest tokens are clear."""
     name = family.removesuffix("Alibi")
     config = getattr(transformers, f"{name}Config")(
-        **{"vocab_size": 1024, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 1} | fields
+        **{"vocab_size": 1032, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 1} | fields
     )
     torch.manual_seed(0)
     module = transformers.AutoModelForCausalLM.from_config(config).float()
