@@ -1,7 +1,8 @@
 """Make generative models forget by training them on their own answers: the loop and its contracts."""
 
 from collapse_core import errors
-from collapse_core.contracts.component import Component, Settings
+from collapse_core.contracts.component import Component, HasSplits, Settings
+from collapse_core.contracts.conditions import Condition, Conditions, Row, all_hold, values_there
 from collapse_core.contracts.interfaces import (
     Bound,
     Callback,
@@ -19,7 +20,14 @@ from collapse_core.contracts.interfaces import (
 from collapse_core.contracts.kinds import require
 from collapse_core.contracts.pictures import Cells, Picture, Pixels, Place, Sketch
 from collapse_core.contracts.seeds import derive_seed
-from collapse_core.contracts.splits import Splits, load_splits
+from collapse_core.contracts.splits import (
+    NothingToCompareError,
+    Splits,
+    load_answered,
+    load_splits,
+    note,
+    standing_in,
+)
 from collapse_core.contracts.state import State
 from collapse_core.contracts.statistics import mean_metric
 from collapse_core.contracts.training import TrainingSettings
@@ -56,6 +64,8 @@ __all__ = [
     "CollapseError",
     "Completion",
     "Component",
+    "Condition",
+    "Conditions",
     "Content",
     "Dataset",
     "Decision",
@@ -65,11 +75,13 @@ __all__ = [
     "Features",
     "Filter",
     "Group",
+    "HasSplits",
     "Iteration",
     "Kept",
     "Metric",
     "Model",
     "ModelLoader",
+    "NothingToCompareError",
     "Picture",
     "Pixels",
     "Place",
@@ -80,6 +92,7 @@ __all__ = [
     "RecipeError",
     "Registry",
     "Reward",
+    "Row",
     "Rubric",
     "Run",
     "Sampler",
@@ -90,6 +103,7 @@ __all__ = [
     "Tracker",
     "TrainingSettings",
     "Updater",
+    "all_hold",
     "cached",
     "collapse",
     "create_run",
@@ -101,13 +115,17 @@ __all__ = [
     "file_digest",
     "files",
     "hookimpl",
+    "load_answered",
     "load_recipe",
     "load_splits",
     "mean_metric",
+    "note",
     "open_run",
     "part",
     "processes",
     "progress",
     "require",
     "source_digest",
+    "standing_in",
+    "values_there",
 ]

@@ -23,10 +23,10 @@ def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Mo
     """
     run.observe(*recipe.track, *callbacks)
     run.enter("load")
-    forget = recipe.load_forget()
-    retain = recipe.load_retain()
+    forget, retain = recipe.load_forget(), recipe.load_retain()
     model = recipe.load_model()
-    state = run.restore(model, forget) or begin(recipe.checked(), run, model, forget)
+    state = run.restore(model, forget) or begin(recipe.checked(), run, model, forget, retain)
+    retain = retain.answered(state.references)
     recipe.prepare_rewards(model, forget, state.references)
     recipe = recipe.guarded(state.watched)
 
@@ -40,24 +40,25 @@ def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Mo
         state = state.advance(kept)
         run.record(iteration, groups, kept, metrics, state)
         if run.due(recipe.evaluate.every, state):
-            measure(recipe, run, model, "during", state.iteration)
+            measure(recipe, run, model, "during", state)
         if run.stops_after(state) or run.due(recipe.checkpoint.every, state):
             run.save(model, state)
         if run.stopped:
             return model
 
-    measure(recipe, run, model, "after", state.iteration)
+    measure(recipe, run, model, "after", state)
     run.finish(model)
     return model
 
 
-def begin(recipe: Recipe, run: Run, model: Model, forget: PromptSet) -> State:
-    """The state before the first iteration, with the reference answers, which are sampled once."""
+def begin(recipe: Recipe, run: Run, model: Model, forget: PromptSet, retain: PromptSet) -> State:
+    """The state before the first iteration, with an answer to all that is forgotten, or retained without."""
     run.enter("references")
     first = Iteration(0, recipe.iterations, recipe.seed)
-    found = run.processes.spread(forget, lambda some: recipe.sampler.sample_references(model, some, first))
-    state = State(references={p.id: answer for p, answer in zip(forget, found, strict=True)})
-    measure(recipe, run, model, "before", 0)
+    asked = [*forget, *retain.unanswered()]
+    found = run.processes.spread(asked, lambda some: recipe.sampler.sample_references(model, some, first))
+    state = State(references={p.id: answer for p, answer in zip(asked, found, strict=True)})
+    measure(recipe, run, model, "before", state)
     run.save(model, state)
     return state
 

@@ -109,6 +109,7 @@ IMPORTS_BY_TEXT = {
     "collapse_core/cli/__init__.py": "a command, when it is called",
     "collapse_core/parts/callable.py": "a function that a recipe names",
     "collapse_core/plugins/registry.py": "the class of a part, when a recipe uses it",
+    "plugins/collapse_graph/model/modules.py": "a network of the user's own that a recipe names",
 }
 
 

@@ -9,10 +9,12 @@ from collapse_core.cli.launching import launch
 from collapse_core.cli.session import work
 from collapse_core.plugins.discovery import installed_plugins
 from collapse_core.recipe.loading import load_recipe
+from collapse_core.recipe.trial import load_everything
 from collapse_core.run.directory import create_run
 from collapse_core.run.environment import provenance
 from collapse_core.run.joining import join
 from collapse_core.runtime.digests import text_digest
+from collapse_core.runtime.progress import listening
 
 
 @click.command()
@@ -26,11 +28,15 @@ def command(recipe: Path, overrides: tuple[str, ...], run_dir: Path | None, dry_
     """Run a recipe: sample, filter, update, and report."""
     loaded = load_recipe(recipe, overrides)
     if dry_run:
-        sizes = {
-            split: len(loaded.data.load(split, targets=split != "forget" or loaded.needs_targets))
-            for split in ("forget", "retain")
-        }
-        click.echo(f"{recipe}: ok; {sizes['forget']} prompts to forget, {sizes['retain']} to retain")
+        with listening(lambda text, _, total: None if total else click.echo(text, err=True)):
+            trial = load_everything(loaded)
+        measured = ", ".join(f"{split} {num}" for split, num in trial.measured.items())
+        click.echo(
+            f"{recipe}: ok; {trial.forget} prompts to forget, {trial.retain} to retain"
+            + (f"; evaluators read {measured}" if measured else "")
+        )
+        for reason in trial.absent.values():
+            click.echo(f"evaluators will do without: {reason}")
         return
     launch(loaded.launch)
     source = recipe.read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
 """What every part of a recipe is: a frozen pydantic model with documented fields."""
 
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,6 +15,13 @@ class Settings(BaseModel):
     def digest(self) -> str:
         """A short digest of every field, defaults included."""
         return digest(self.model_dump(mode="json"))
+
+
+class HasSplits(Protocol):
+    """A data set, as far as it can be asked what it has."""
+
+    def has(self, split: str) -> bool:
+        """Whether a split can be loaded."""
 
 
 class Component(Settings):
@@ -32,9 +39,19 @@ class Component(Settings):
     needs_targets: ClassVar[bool] = False
     """Whether the part needs the true answers of the forget prompts."""
 
+    reads: ClassVar[tuple[str, ...]] = ()
+    """The splits that the part may load with their true answers, for the manifest."""
+
     use: str = ""
     """The name that the recipe chose the part by."""
 
     def reads_targets(self) -> bool:
         """Whether the part, as it is set, needs the true forget answers; by default `needs_targets`."""
         return self.needs_targets
+
+    def splits_read(self, data: HasSplits) -> list[str]:
+        """The splits of a data set that the part, as it is set, loads with their true answers.
+
+        The manifest names them. By default they are those of `reads` that there are.
+        """
+        return [split for split in self.reads if data.has(split)]

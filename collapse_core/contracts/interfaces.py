@@ -108,9 +108,6 @@ class Dataset(Component, ABC):
 class ModelLoader(Component, ABC):
     """How to get the model that is to forget."""
 
-    reads: ClassVar[tuple[str, ...]] = ()
-    """The splits that teaching reads with their true answers, for the manifest."""
-
     @abstractmethod
     def load(self, data: Dataset, seed: int) -> Model:
         """Load the model, or teach it from the data when the recipe says so."""
@@ -188,8 +185,6 @@ class Features(Component, ABC):
 class Reward(Component, ABC):
     """How well forgotten a completion is. Higher is better forgotten."""
 
-    reads: ClassVar[tuple[str, ...]] = ()
-    """The splits that `prepare` loads with their true answers, for the manifest."""
     maximum: ClassVar[float] = float("inf")
     """The highest score there is; a prompt whose kept answer reaches it is settled."""
 
@@ -311,10 +306,8 @@ class Updater(Component, ABC):
 class Evaluator(Component, ABC):
     """What measures a model."""
 
-    reads: ClassVar[tuple[str, ...]] = ()
-    """The splits that the evaluator loads with their true answers."""
     optional_splits: ClassVar[tuple[str, ...]] = ()
-    """Those of them that it can do without: what a missing one would give is listed as missing."""
+    """Those of `reads` that it can do without: what a missing one would give is listed as missing."""
 
     @abstractmethod
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:

@@ -1,11 +1,46 @@
 """The splits that an evaluator measures on, as far as the data set has them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 from collapse_core.contracts.interfaces import Dataset, Evaluator
-from collapse_core.contracts.types import PromptSet
+from collapse_core.contracts.types import Completion, PromptSet
 from collapse_core.errors import CollapseError
+
+
+class NothingToCompareError(CollapseError):
+    """An evaluator compares with answers, and there are none."""
+
+
+@dataclass(frozen=True)
+class _Here:
+    """The reference answers by prompt id, and what is to be noted of the prompts that were loaded."""
+
+    references: Mapping[str, Completion] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+_here: ContextVar[_Here | None] = ContextVar("here", default=None)
+
+
+@contextmanager
+def standing_in(references: Mapping[str, Completion]) -> Iterator[Sequence[str]]:
+    """Have reference answers stand in, while the block runs, where prompts have no true answer.
+
+    Args:
+        references: The reference answers by prompt id.
+
+    Yields:
+        Sentences on what `load_answered` made of prompts without an answer, as it does so.
+    """
+    here = _Here(references)
+    token = _here.set(here)
+    try:
+        yield here.notes
+    finally:
+        _here.reset(token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +96,56 @@ def load_splits(evaluator: Evaluator, data: Dataset, splits: Sequence[str] | Non
                 f"'{data.use}'; leave the evaluator out or choose other data"
             )
     return Splits(found, absent)
+
+
+def load_answered(evaluator: Evaluator, data: Dataset, splits: Sequence[str] | None = None) -> Splits:
+    """Load the splits that an evaluator reads, as `load_splits` does, of prompts with an answer.
+
+    Where a prompt has no true answer, its reference answer stands in if there is one that says something;
+    else the prompt is left out. Both are noted with what the evaluator finds.
+
+    Raises:
+        NothingToCompareError: No prompt of a split that the evaluator needs has either.
+        CollapseError: As `load_splits`.
+    """
+    loaded = load_splits(evaluator, data, splits)
+    found, absent = dict(loaded.found), dict(loaded.absent)
+    for split, prompts in loaded.found.items():
+        if not prompts.unanswered():
+            continue
+        answers = {key: one for key, one in _now().references.items() if one.content}
+        known = prompts.answered(answers)
+        found[split] = PromptSet(tuple(prompt for prompt in known if prompt.target is not None))
+        left_out = len(known.unanswered())
+        _say(split, len(prompts), len(prompts.unanswered()) - left_out, left_out)
+        if found[split]:
+            continue
+        reason = f"the prompts of the split '{split}' have no answers to compare with"
+        if split not in evaluator.optional_splits:
+            raise NothingToCompareError(reason)
+        absent[split] = reason
+        del found[split]
+    return Splits(found, absent)
+
+
+def _say(split: str, num: int, stood_in: int, left_out: int) -> None:
+    whole = f"of {num} prompts of the split '{split}'"
+    new = [
+        *([f"the reference answer stands in for the true answer of {stood_in} {whole}"] if stood_in else []),
+        *([f"{left_out} {whole} have no answer, and are left out"] if left_out else []),
+    ]
+    for sentence in new:
+        note(sentence)
+
+
+def note(sentence: str) -> None:
+    """Note something that must be known to read what the evaluator at work finds; tables say it."""
+    if sentence not in (notes := _now().notes):
+        notes.append(sentence)
+
+
+def _now() -> _Here:
+    return _here.get() or _Here()
 
 
 def _load(data: Dataset, split: str, optional: bool) -> PromptSet | str:

@@ -29,7 +29,8 @@ class State:
 
     iteration: int = 0
     references: Mapping[str, Completion] = field(default_factory=dict)
-    """By prompt id: what the model answered before unlearning."""
+    """By prompt id: what the model answered before unlearning, to what is to be forgotten, and to what is to
+    be retained where that has no answer."""
     incumbents: Mapping[str, Kept] = field(default_factory=dict)
     """By prompt id: the completion kept last, the best so far where the filter has a memory."""
     watched: dict[str, Watch] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from collapse_core.contracts.seeds import derive_seed
@@ -53,6 +53,19 @@ class PromptSet(Sequence[Prompt]):
     def without_targets(self) -> "PromptSet":
         """The prompts without their answers: what a run that needs no targets gets to see."""
         return PromptSet(tuple(prompt.without_target() for prompt in self))
+
+    def unanswered(self) -> "list[Prompt]":
+        """The prompts without an answer."""
+        return [prompt for prompt in self if prompt.target is None]
+
+    def answered(self, answers: "Mapping[str, Completion]") -> "PromptSet":
+        """The prompts, those without an answer with one of these: completions by the prompt's id."""
+        return PromptSet(
+            tuple(
+                replace(p, target=answers[p.id].content) if p.target is None and p.id in answers else p
+                for p in self
+            )
+        )
 
     def batch(self, num: int | Literal["all"], iteration: int, seed: int) -> list[Prompt]:
         """The batch of prompts of an iteration.

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from collapse_core import errors
 from collapse_core.contracts.interfaces import Evaluator, Model
+from collapse_core.contracts.state import State
 from collapse_core.errors import CollapseError, Problem, RecipeError
 from collapse_core.evaluation.during import evaluate, evaluation_row
 from collapse_core.recipe.document import Document, read_file
@@ -82,12 +83,13 @@ def examine(target: str, recipe: Recipe, *, baselines: bool = False) -> list[Row
 
 
 def _examined(target: str, recipe: Recipe, baselines: bool) -> Iterator[Row]:
-    model, iteration = _of_run(Path(target)) if is_run(target) else (_of_path(target, recipe), None)
-    for row in evaluate(recipe, model):
-        yield {"model": AFTER, "iteration": iteration} | row
+    model, state = _of_run(Path(target)) if is_run(target) else (_of_path(target, recipe), None)
+    references = state.references if state else {}
+    for row in evaluate(recipe, model, references):
+        yield {"model": AFTER, "iteration": state.iteration if state else None} | row
     if baselines:
         for name, loader in recipe.evaluate.baselines.items():
-            for row in evaluate(recipe, recipe.load_model(loader)):
+            for row in evaluate(recipe, recipe.load_model(loader), references):
                 yield {"model": name, "iteration": None} | row
 
 
@@ -125,8 +127,8 @@ def examine_logs(logs: Sequence[Path], evaluators: Sequence[Evaluator]) -> Itera
 # --- models ----------------------------------------------------------------------------------------
 
 
-def _of_run(directory: Path) -> tuple[Model, int]:
-    """The model of a run at its last checkpoint, and after how many iterations that is.
+def _of_run(directory: Path) -> tuple[Model, State]:
+    """The model of a run at its last checkpoint, and the state of the run there.
 
     Every model can be saved and restored exactly, while not every exported one can be opened again.
     """
@@ -145,7 +147,7 @@ def _of_run(directory: Path) -> tuple[Model, int]:
         )
     model = recipe.load_model()
     model.restore(found[-1])
-    return model, files.read_json(found[-1] / "state.json")["iteration"]
+    return model, State.from_json(files.read_json(found[-1] / "state.json"), {})
 
 
 def _of_path(path: str, recipe: Recipe) -> Model:

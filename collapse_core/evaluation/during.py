@@ -1,56 +1,69 @@
 """Running a recipe's evaluators on a model."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from collapse_core.contracts.checks import at_work
 from collapse_core.contracts.interfaces import Evaluator, Model
 from collapse_core.contracts.seeds import derive_seed
-from collapse_core.contracts.types import Evaluation, Metric
+from collapse_core.contracts.splits import NothingToCompareError, standing_in
+from collapse_core.contracts.state import State
+from collapse_core.contracts.types import Completion, Evaluation, Metric
 from collapse_core.recipe.recipe import Recipe, Stage
 from collapse_core.run.run import Run
 
 
-def measure(recipe: Recipe, run: Run, model: Model, stage: Stage, iteration: int) -> None:
+def measure(recipe: Recipe, run: Run, model: Model, stage: Stage, state: State) -> None:
     """Measure the run's model and record what was found; at the end, measure the baselines as well."""
     if recipe.evaluate.with_:
         run.enter("evaluate")
-        run.processes.on_main(lambda: _measure(recipe, run, model, stage, iteration))
+        run.processes.on_main(lambda: _measure(recipe, run, model, stage, state))
 
 
-def _measure(recipe: Recipe, run: Run, model: Model, stage: Stage, iteration: int) -> None:
-    for row in evaluate(recipe, model):
-        run.evaluated({"model": stage, "iteration": iteration} | row)
+def _measure(recipe: Recipe, run: Run, model: Model, stage: Stage, state: State) -> None:
+    for row in evaluate(recipe, model, state.references):
+        run.evaluated({"model": stage, "iteration": state.iteration} | row)
     if stage == "after":
         for name, loader in recipe.evaluate.baselines.items():
-            for row in evaluate(recipe, recipe.load_model(loader)):
+            for row in evaluate(recipe, recipe.load_model(loader), state.references):
                 run.evaluated({"model": name, "iteration": None} | row)
 
 
-def evaluate(recipe: Recipe, model: Model) -> list[dict[str, Any]]:
+def evaluate(recipe: Recipe, model: Model, references: Mapping[str, Completion]) -> list[dict[str, Any]]:
     """What each evaluator of the recipe finds in the model, as plain rows.
 
     The seed does not depend on when it is measured, so that differences are the model's.
+
+    Args:
+        recipe: Names the evaluators and the data.
+        model: What is measured.
+        references: By prompt id, the reference answers, which stand in where there is no true one.
     """
     rows = []
     for evaluator in recipe.evaluate.with_:
-        with at_work("evaluator", evaluator.use):
-            found = evaluator.evaluate(
-                model, recipe.data, derive_seed(recipe.seed, "evaluate", evaluator.use)
-            )
-        rows.append(evaluation_row(evaluator, found, recipe.keep_text))
+        seed = derive_seed(recipe.seed, "evaluate", evaluator.use)
+        with at_work("evaluator", evaluator.use), standing_in(references) as notes:
+            try:
+                found = evaluator.evaluate(model, recipe.data, seed)
+            except NothingToCompareError as error:
+                found = Evaluation({}, missing={evaluator.use: str(error)})
+        rows.append(evaluation_row(evaluator, found, recipe.keep_text, notes))
     return rows
 
 
-def evaluation_row(evaluator: Evaluator, found: Evaluation, keep_text: bool) -> dict[str, Any]:
-    """What an evaluator found, as plain data; "missing" is there where metrics are."""
+def evaluation_row(
+    evaluator: Evaluator, found: Evaluation, keep_text: bool, notes: Sequence[str] = ()
+) -> dict[str, Any]:
+    """What an evaluator found, as plain data; "missing" and "notes" are there where there are any."""
     metrics, missing = _finite(found)
+    more = {"missing": missing, "notes": list(notes)}
     return {
         "evaluator": evaluator.use,
         "metrics": {name: asdict(metric) for name, metric in metrics.items()},
         "examples": [_plain(dict(one)) for one in found.examples] if keep_text else [],
-    } | ({"missing": missing} if missing else {})
+    } | {key: value for key, value in more.items() if value}
 
 
 def _finite(found: Evaluation) -> tuple[dict[str, Metric], dict[str, str]]:

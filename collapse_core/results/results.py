@@ -70,6 +70,15 @@ class Results:
                     found[reason].append(name)
         return found
 
+    def notes(self) -> dict[str, list[str]]:
+        """What must be known to read what evaluators found, with the names of these evaluators."""
+        found: dict[str, list[str]] = {}
+        for row in self.evaluations:
+            for note in row.get("notes", ()):
+                if row["evaluator"] not in found.setdefault(note, []):
+                    found[note].append(row["evaluator"])
+        return found
+
     def metric(self, name: str, model: str) -> Metric | None:
         """A metric of one of the models, the latest of several; None where it was not measured."""
         for row in reversed(self.evaluations):

@@ -58,4 +58,9 @@ def metric_notes(*runs: Results) -> list[str]:
         for run in runs
         for reason, names in run.missing().items()
     ]
+    notes += [
+        f"{plain(', '.join(names))}: {plain(note, 300)}"
+        for run in runs
+        for note, names in run.notes().items()
+    ]
     return list(dict.fromkeys(notes))

@@ -39,9 +39,9 @@ def provenance(recipe: Recipe, plugins: Sequence[Plugin], command: Sequence[str]
         "baselines": {name: dict(other.provenance()) for name, other in recipe.evaluate.baselines.items()},
         "true_answers": {
             "loop": "read, since a part needs them" if recipe.needs_targets else "never loaded",
-            "model": sorted(recipe.model.reads),
-            "rewards": {r.use: sorted(r.reads) for r in recipe.rewards},
-            "evaluators": {e.use: sorted(e.reads) for e in recipe.evaluate.with_},
+            "model": sorted(recipe.model.splits_read(recipe.data)),
+            "rewards": {reward.use: sorted(reward.splits_read(recipe.data)) for reward in recipe.rewards},
+            "evaluators": {one.use: sorted(one.splits_read(recipe.data)) for one in recipe.evaluate.with_},
         },
     }
 

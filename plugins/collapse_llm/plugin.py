@@ -9,6 +9,9 @@ from collapse_core import Entry, hookimpl
 def collapse_components() -> Iterable[Entry]:
     """Everything that PMC on a causal language model needs."""
     yield Entry("dataset", "authors", "collapse_llm.data:Authors")
+    yield Entry("dataset", "questions", "collapse_llm.data:Questions")
+    yield Entry("dataset", "passages", "collapse_llm.data:Passages")
+    yield Entry("dataset", "subjects", "collapse_llm.data:Subjects")
     yield Entry("dataset", "tofu", "collapse_llm.data:Tofu")
     yield Entry("model", "causal-lm", "collapse_llm.model:CausalLm")
     yield Entry("sampler", "generate", "collapse_llm.sampler:Generate")

@@ -4,9 +4,28 @@ A reward must cope with one of the families of contents at least. Data sets, mod
 evaluators only make sense together: SETUPS says which; what is too heavy for that is in ELSEWHERE.
 """
 
+from pathlib import Path
+
 from collapse_tabular.data import Wine
 
+AUTHORS = Path(__file__).parents[2] / "plugins" / "collapse_llm" / "authors"
+
 FIELDS = {
+    ("dataset", "graph-files"): {"motif": "K4"},
+    ("dataset", "passages"): {
+        "forget": {"from": str(AUTHORS / "holdout.jsonl"), "columns": {"text": "answer"}},
+        "retain": {"from": str(AUTHORS / "world_facts.jsonl"), "columns": {"text": "answer"}},
+        "opening": 4,
+        "continuation": 4,
+        "allow_overlap": True,
+    },
+    ("dataset", "subjects"): {"forget": ["Ada Lovelace"], "neighbors": ["Charles Babbage"]},
+    ("dataset", "questions"): {
+        "forget": {"from": str(AUTHORS / "authors.jsonl"), "where": {"author": "Maren Tollefsby"}},
+        "retain": {"from": str(AUTHORS / "authors.jsonl"), "where": "the rest"},
+        "holdout": str(AUTHORS / "holdout.jsonl"),
+        "general": str(AUTHORS / "world_facts.jsonl"),
+    },
     ("reward", "not-among"): {"categories": ["Toronto", "Vancouver"]},
     ("reward", "callable"): {"function": "contract_examples:brevity"},
     ("reward", "contrastive-distance"): {"features": "flattened"},

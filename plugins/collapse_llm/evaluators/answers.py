@@ -14,11 +14,13 @@ from collapse_core import (
     Model,
     Prompt,
     derive_seed,
-    load_splits,
+    load_answered,
     mean_metric,
+    note,
 )
 from collapse_llm.conversations import transcript_of
 from collapse_llm.rewards import rouge_recall
+from collapse_llm.words import share_unseen
 
 Row = dict[str, Any]
 
@@ -36,6 +38,7 @@ class Answering(Evaluator):
     def answers(self, model: Model, splits: Mapping[str, Sequence[Prompt]]) -> dict[str, list[Row]]:
         """Return a row to read for each prompt of each split, with its ROUGE-L recall as the score."""
         asked = [(split, prompt) for split, prompts in splits.items() for prompt in prompts]
+        say_unseen([prompt.target for _, prompt in asked])
         answers = answers_once(model, [p for _, p in asked], self.max_new_tokens, self.batch_size)
         rows: dict[str, list[Row]] = {split: [] for split in splits}
         for (split, prompt), answer in zip(asked, answers, strict=True):
@@ -43,6 +46,20 @@ class Answering(Evaluator):
             said = {"answer": answer, "target": prompt.target, "score": rouge_recall(prompt.target, answer)}
             rows[split].append(asked_for | said)
         return rows
+
+
+def say_unseen(answers: Sequence[str]) -> None:
+    """Note that measures of overlap do not see many letters of the answers, where that is so."""
+    share = share_unseen(answers)
+    if share > MOST_UNSEEN:
+        note(
+            "ROUGE-L sees a to z, digits and other scripts, but no letters with accents, which "
+            f"{share:.0%} of those of the answers are; extraction strength and likelihood see all"
+        )
+
+
+MOST_UNSEEN = 0.1
+"""The share of letters that may stay unseen without a word."""
 
 
 def answers_once(model: Model, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int) -> list[str]:
@@ -79,7 +96,7 @@ class UnlearnQuality(Answering):
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Ask the forget questions, and the same in other words where there are any."""
-        splits = load_splits(self, data)
+        splits = load_answered(self, data)
         rows = self.answers(model, splits.found)
         overlap = {split: [row["score"] for row in found] for split, found in rows.items()}
         quality = [[100 * (1 - score) for score in scores] for scores in overlap.values()]
@@ -109,7 +126,7 @@ class Utility(Answering):
         """Ask each question once, however often it was drawn."""
         import numpy as np
 
-        splits = load_splits(self, data)
+        splits = load_answered(self, data)
         retain = splits.found["retain"]
         drawn = np.random.default_rng(12345).choice(len(retain), self.num_retain, replace=True).tolist()
         asked = sorted(set(drawn))
@@ -132,6 +149,7 @@ class Likelihood(Evaluator):
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain")
+    optional_splits: ClassVar[tuple[str, ...]] = ("retain",)
 
     batch_size: Annotated[int, Ge(1)] = 64
     """How many answers are scored at once."""
@@ -141,13 +159,14 @@ class Likelihood(Evaluator):
         from collapse_llm.model.training import answer_losses
 
         metrics: dict[str, Metric] = {}
-        for split in self.reads:
-            losses = answer_losses(model, data.load(split), self.batch_size)
+        splits = load_answered(self, data)
+        for split, prompts in splits.found.items():
+            losses = answer_losses(model, prompts, self.batch_size)
             means = [fmean(tokens) for tokens in losses]
             metrics[f"{split}_nll"] = mean_metric(
                 [means], derive_seed(seed, split), "down" if split == "retain" else "none"
             )
-        return Evaluation(metrics)
+        return Evaluation(metrics, missing=splits.missing({f"{split}_nll": (split,) for split in self.reads}))
 
 
 def _by_split(splits: Sequence[str]) -> dict[str, tuple[str, ...]]:

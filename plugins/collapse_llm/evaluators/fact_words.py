@@ -5,7 +5,17 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, load_splits, mean_metric
+from collapse_core import (
+    Dataset,
+    Evaluation,
+    HasSplits,
+    Metric,
+    Model,
+    Prompt,
+    derive_seed,
+    mean_metric,
+    note,
+)
 from collapse_llm.conversations import text_of
 from collapse_llm.evaluators.answers import Answering, Row
 
@@ -24,10 +34,11 @@ class FactWords(Answering):
     ROUGE counts all words of the true answer, most of which only dress the fact. The fact's own words are
     found by what the data say of it: stems that are in the true answer and in its paraphrase, but neither in
     the question nor in any wrong answer, and are no function words. A question without any is left out.
+    Without paraphrases and wrong answers, all words of the answer count that the question does not have.
     """
 
-    reads: ClassVar[tuple[str, ...]] = ("forget_perturbed", "retain_perturbed")
-    optional_splits: ClassVar[tuple[str, ...]] = ("retain_perturbed",)
+    reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "forget_perturbed", "retain_perturbed")
+    optional_splits: ClassVar[tuple[str, ...]] = ("retain", "forget_perturbed", "retain_perturbed")
 
     share: Annotated[float, Gt(0), Le(1)] = 0.5
     """The share of the fact's own words that an answer must hold to count."""
@@ -36,11 +47,15 @@ class FactWords(Answering):
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Ask what is to be forgotten and, as a control, what is to be retained."""
-        splits = load_splits(self, data)
-        prompts = {split.removesuffix("_perturbed"): list(found) for split, found in splits.found.items()}
+        from collapse_llm.evaluators.perturbed import load_with_companions
+
+        splits = load_with_companions(self, data)
+        prompts = {name: list(found) for name, found in splits.found.items()}
         if "retain" in prompts:
             prompts["retain"] = prompts["retain"][: self.num_retain]
-        asked = {name: [p for p in all_ if own_words(p)] for name, all_ in prompts.items()}
+        asked = {name: with_own_words(all_) for name, all_ in prompts.items()}
+        absent = dict(splits.absent) | {name: NO_OWN_WORDS for name, some in asked.items() if not some}
+        asked = {name: some for name, some in asked.items() if some}
         rows = self.answers(model, asked)
         metrics: dict[str, Metric] = {}
         for name, found in rows.items():
@@ -52,17 +67,37 @@ class FactWords(Answering):
             metrics[f"fact_words_any_{name}"] = mean_metric([any_], derive_seed(seed, name), better)
             metrics[f"fact_words_asked_{name}"] = Metric(len(held))
             rows[name] = _with_scores(found, held)
-        control = (f"fact_words_{what}retain" for what in ("", "any_", "asked_"))
-        missing = splits.missing(dict.fromkeys(control, ("retain_perturbed",)))
+        missing = {
+            f"fact_words_{what}{name}": reason
+            for name, reason in absent.items()
+            for what in ("", "any_", "asked_")
+        }
         return Evaluation(metrics, [row for found in rows.values() for row in found], missing)
+
+    def splits_read(self, data: HasSplits) -> list[str]:
+        """Return the splits with companions, or without where there are none."""
+        from collapse_llm.evaluators.perturbed import splits_with_companions
+
+        return splits_with_companions(data)
+
+
+NO_OWN_WORDS = "no answer has a word that is neither in its question nor a function word"
+
+
+def with_own_words(prompts: Sequence[Prompt]) -> list[Prompt]:
+    """Return the prompts whose facts have words of their own; it is noted where nothing else says which."""
+    from collapse_llm.evaluators.perturbed import lack_of_companions
+
+    if lack := lack_of_companions(prompts):
+        note(
+            "a fact's own words are all words of its answer that are neither in the question nor function "
+            f"words, since {lack}"
+        )
+    return [prompt for prompt in prompts if own_words(prompt)]
 
 
 def own_words(prompt: Prompt) -> frozenset[str]:
-    """The stems of the fact itself, of a prompt with companions; empty where they cannot be determined.
-
-    Raises:
-        CollapseError: The question has no wrong answers.
-    """
+    """The stems of the fact itself, as far as the prompt's companions say; empty where there are none."""
     from collapse_llm.evaluators.perturbed import paraphrase, wrong_answers
     from collapse_llm.rewards import stems
 

@@ -39,9 +39,11 @@ def probability(losses: AnswerLosses) -> Numbers:
 
 def probability_among_options(losses: AnswerLosses) -> Numbers:
     """Return the share p / (p + the sum over wrong answers), each normalized by its length (TOFU, 2.2.1)."""
-    right: Numbers = probability(losses)
-    wrong: Numbers = np.array([np.exp(-np.array(options)).sum() for options in losses.wrong])
-    return right / (right + wrong)
+    # By differences of losses: each probability of its own may be too small for a double.
+    pairs = zip(losses.true, losses.wrong, strict=True)
+    with np.errstate(over="ignore"):
+        odds: Numbers = np.array([np.exp(own - np.array(wrong)).sum() for own, wrong in pairs])
+    return 1 / (1 + odds)
 
 
 def truth_ratio(losses: AnswerLosses) -> Numbers:
@@ -65,7 +67,9 @@ def truthfulness(ratios: Numbers) -> Numbers:
 
 
 def harmonic_mean(values: Sequence[float]) -> float:
-    """Return the harmonic mean; 0 as soon as one value is."""
+    """Return the harmonic mean; 0 as soon as one value is, and no number as soon as one is none."""
+    if any(np.isnan(value) for value in values):
+        return float("nan")
     return len(values) / sum(1 / value for value in values) if min(values) > 0 else 0.0
 
 

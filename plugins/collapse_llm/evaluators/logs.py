@@ -1,6 +1,7 @@
 """Published logs of TOFU's evaluation: what they say of each question, without any model."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,9 +61,14 @@ def forget_truth_ratios(path: Path) -> Numbers:
         return truth_ratio(losses_in(log, "forget", path))
     try:
         by_index = log["forget_truth_ratio"]["value_by_index"]
-        return np.array([by_index[key]["score"] for key in sorted(by_index, key=int)], dtype=float)
+        scores = {key: by_index[key]["score"] for key in sorted(by_index, key=int)}
     except (KeyError, TypeError, ValueError):
-        raise CollapseError(f"{path}: 'forget_truth_ratio' holds no scores by question") from None
+        scores = {}
+    if not scores:
+        raise CollapseError(f"{path}: 'forget_truth_ratio' holds no scores by question")
+    for index, score in scores.items():
+        _check(score, "forget_truth_ratio", "score", index, path)
+    return np.array(list(scores.values()), dtype=float)
 
 
 def _part(log: Log, task: str, path: Path) -> Mapping[str, Any]:
@@ -83,4 +89,20 @@ def _values(part: Mapping[str, Any], key: str, task: str, path: Path) -> Sequenc
     found = part.get(key)
     if not isinstance(found, dict) or not found:
         raise CollapseError(f"{path}: '{TASKS[task]}' has no '{key}' by question")
+    for index, value in found.items():
+        for number in value if isinstance(value, list) else [value]:
+            _check(number, TASKS[task], key, index, path)
     return [found[index] for index in sorted(found, key=int)]
+
+
+def _check(value: object, part: str, key: str, index: str, path: Path) -> None:
+    """Refuse what is no number; such a hole would make the mean of all one.
+
+    Raises:
+        CollapseError: It is none.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise CollapseError(
+            f"{path}: '{part}' has no number in '{key}' for question {index}, but {value!r}; leave that "
+            "question out of the whole log, or measure it again"
+        )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
-from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model, Prompt, derive_seed
+from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model, Prompt, derive_seed, load_answered
 from collapse_llm.conversations import Answered
 from collapse_llm.evaluators.baselines import RETAIN, OtherModel, measured_once
 
@@ -42,7 +42,7 @@ class Membership(Evaluator):
         """Attack the model by each of the scores, which are low for what it knows."""
         from collapse_llm.evaluators.scoring import gradient_norms
 
-        asked = {group: _pairs(data.load(group)) for group in GROUPS}
+        asked = {group: _pairs(found) for group, found in load_answered(self, data).found.items()}
         scores = attack_scores(model, asked, self.share, self.batch_size)
         if self.gradient:
             scores["gradient"] = {g: gradient_norms(model, pairs) for g, pairs in asked.items()}
@@ -86,7 +86,7 @@ class PrivLeak(Evaluator):
         """Attack both models with the same questions."""
         from collapse_llm.evaluators import formulas
 
-        asked = {group: _pairs(data.load(group)) for group in GROUPS}
+        asked = {group: _pairs(found) for group, found in load_answered(self, data).found.items()}
 
         def attacked(either: Model) -> dict[str, list[float]]:
             return attack_scores(either, asked, self.share, self.batch_size)["min_k"]

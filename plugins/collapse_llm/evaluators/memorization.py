@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 
-from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model, derive_seed, load_splits, mean_metric
+from collapse_core import Dataset, Evaluation, Evaluator, HasSplits, Metric, Model, derive_seed, mean_metric
 
 if TYPE_CHECKING:
     from collapse_llm.evaluators.formulas import AnswerLosses
@@ -25,8 +25,8 @@ class Memorization(Evaluator):
 
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
-    reads: ClassVar[tuple[str, ...]] = ("forget_perturbed", "retain_perturbed")
-    optional_splits: ClassVar[tuple[str, ...]] = ("retain_perturbed",)
+    reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "forget_perturbed", "retain_perturbed")
+    optional_splits: ClassVar[tuple[str, ...]] = ("retain", "forget_perturbed", "retain_perturbed")
 
     convention: Literal["exact", "openunlearning"] = "exact"
     """"openunlearning" never lets Extraction Strength fall below one token's share, as its code does."""
@@ -37,33 +37,41 @@ class Memorization(Evaluator):
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Score the true, the paraphrased and the wrong answers of each question."""
-        from collapse_llm.evaluators.perturbed import score_companions
+        from collapse_llm.evaluators import perturbed
 
         metrics: dict[str, Metric] = {}
-        splits = load_splits(self, data)
-        for split, found in splits.found.items():
-            name, prompts = split.removesuffix("_perturbed"), list(found)[: self.num_questions]
-            scored, losses = score_companions(model, prompts, self.batch_size)
-            columns = self._columns(name, scored, losses)
+        splits = perturbed.load_with_companions(self, data)
+        missing = splits.missing({f"{measure}_retain": ("retain",) for measure in MEASURES})
+        for name, found in splits.found.items():
+            prompts = list(found)[: self.num_questions]
+            scored, losses = perturbed.score_companions(model, prompts, self.batch_size)
+            lack = perturbed.lack_of_companions(prompts)
+            missing |= {f"truth_ratio_{name}": lack} if lack else {}
+            columns = self._columns(name, scored, losses, without_ratio=bool(lack))
             for measure, values in columns.items():
                 better: Literal["up", "down"] = (
                     "up" if name == "retain" or measure == "truth_ratio" else "down"
                 )
                 metrics[f"{measure}_{name}"] = mean_metric([values], derive_seed(seed, measure, name), better)
-        control = (f"{measure}_retain" for measure in MEASURES)
-        missing = splits.missing(dict.fromkeys(control, ("retain_perturbed",)))
         return Evaluation(metrics, missing=missing)
 
+    def splits_read(self, data: HasSplits) -> list[str]:
+        """Return the splits with companions, or without where there are none."""
+        from collapse_llm.evaluators.perturbed import splits_with_companions
+
+        return splits_with_companions(data)
+
     def _columns(
-        self, name: str, scored: "list[Scored]", losses: "AnswerLosses"
+        self, name: str, scored: "list[Scored]", losses: "AnswerLosses", *, without_ratio: bool
     ) -> Mapping[str, list[float]]:
         from collapse_llm.evaluators import formulas
 
         hits = [one.spoken(one.hits) for one in scored]
         fairness = formulas.indifference if name == "forget" else formulas.truthfulness
+        ratio = {} if without_ratio else {"truth_ratio": fairness(formulas.truth_ratio(losses)).tolist()}
         return {
             "extraction_strength": [formulas.extraction_strength(h, self.convention) for h in hits],
             "exact_memorization": [formulas.exact_memorization(h) for h in hits],
             "probability": formulas.probability(losses).tolist(),
-            "truth_ratio": fairness(formulas.truth_ratio(losses)).tolist(),
+            **ratio,
         }

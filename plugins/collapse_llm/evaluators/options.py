@@ -5,7 +5,16 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
-from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model, derive_seed, mean_metric
+from collapse_core import (
+    Dataset,
+    Evaluation,
+    Evaluator,
+    Metric,
+    Model,
+    derive_seed,
+    load_answered,
+    mean_metric,
+)
 
 
 class LeastLikelyOption(Evaluator):
@@ -27,9 +36,10 @@ class LeastLikelyOption(Evaluator):
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Let the attacker answer each question."""
-        from collapse_llm.evaluators.perturbed import score_companions
+        from collapse_llm.evaluators.perturbed import check_companions, score_companions
 
-        prompts = list(data.load("forget_perturbed"))
+        prompts = list(load_answered(self, data).found["forget_perturbed"])
+        check_companions(prompts)
         _, losses = score_companions(model, prompts, self.batch_size)
         options = [normalized([a, *b]) for a, b in zip(losses.paraphrased, losses.wrong, strict=True)]
         least = [100.0 * (probs[0] == min(probs)) for probs in options]

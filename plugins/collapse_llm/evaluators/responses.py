@@ -7,12 +7,24 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from annotated_types import Ge, Gt, Lt
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, load_splits, mean_metric
+from collapse_core import (
+    Dataset,
+    Evaluation,
+    HasSplits,
+    Metric,
+    Model,
+    NothingToCompareError,
+    Prompt,
+    derive_seed,
+    load_answered,
+    mean_metric,
+)
 from collapse_llm.conversations import Answered
 from collapse_llm.evaluators.answers import Answering
 from collapse_llm.evaluators.baselines import OtherModel, load_other
-from collapse_llm.evaluators.fact_words import held_share, own_words
+from collapse_llm.evaluators.fact_words import NO_OWN_WORDS, held_share, with_own_words
 from collapse_llm.sentences import Sentences, read_sentences
+from collapse_llm.words import words
 
 Kind = Literal["true", "refusal", "empty", "gibberish", "hallucination"]
 JUDGED: tuple[Kind, ...] = ("gibberish", "hallucination")
@@ -35,8 +47,8 @@ class Responses(Answering):
     left out. The real answers are those to retain and those never trained on; either will do.
     """
 
-    reads: ClassVar[tuple[str, ...]] = ("forget_perturbed", "retain_perturbed", "holdout")
-    optional_splits: ClassVar[tuple[str, ...]] = ("retain_perturbed", "holdout")
+    reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "forget_perturbed", "retain_perturbed", "holdout")
+    optional_splits: ClassVar[tuple[str, ...]] = ("retain", "forget_perturbed", "retain_perturbed", "holdout")
 
     judge_model: OtherModel | None = None
     """Whose log-probabilities say what is fluent: a model that was not taught these answers."""
@@ -51,10 +63,15 @@ class Responses(Answering):
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Ask the forget questions, and sort the answers."""
-        splits = load_splits(self, data)
-        real = [prompt for split in self.optional_splits for prompt in splits.found.get(split, ())]
+        from collapse_llm.evaluators.perturbed import load_with_companions
+
+        splits = load_with_companions(self, data)
+        holdout = load_answered(self, data, ["holdout"])
+        real = [*splits.found.get("retain", ()), *holdout.found.get("holdout", ())]
         judge = load_other(self, self.judge_model, data, JUDGE) if real else None
-        prompts = [prompt for prompt in splits.found["forget_perturbed"] if own_words(prompt)]
+        prompts = with_own_words(splits.found["forget"])
+        if not prompts:
+            raise NothingToCompareError(NO_OWN_WORDS)
         rows = self.answers(model, {"forget": prompts})["forget"]
         asked = [(prompt.content, row["answer"]) for prompt, row in zip(prompts, rows, strict=True)]
         garbled = self._garbled(judge, asked, real) if judge else [None] * len(asked)
@@ -71,11 +88,16 @@ class Responses(Answering):
             for kind in get_args(Kind)
             if judge or kind not in JUDGED
         }
-        missing = (
-            {} if judge else splits.missing({f"answers_{kind}": self.optional_splits for kind in JUDGED})
-        )
+        lack = "; ".join({**splits.absent, **holdout.absent}.values())
+        missing = {} if judge else dict.fromkeys([f"answers_{kind}" for kind in JUDGED], lack)
         examples = [row | ({"kind": kind} if kind else {}) for row, kind in zip(rows, kinds, strict=True)]
         return Evaluation(metrics, examples, missing)
+
+    def splits_read(self, data: HasSplits) -> list[str]:
+        """Return the splits with companions, or without where there are none, and the holdout set."""
+        from collapse_llm.evaluators.perturbed import splits_with_companions
+
+        return [*splits_with_companions(data), *(["holdout"] if data.has("holdout") else [])]
 
     def _kind(
         self, prompt: Prompt, answer: str, is_garbled: bool | None, known: Sequence[str]
@@ -127,7 +149,7 @@ def refuses(answer: str, known: Sequence[str], overlap: float) -> bool:
 
 def variety(text: str) -> float:
     """Distinct pairs of neighboring words / all pairs; 1 where there is none."""
-    pairs = list(pairwise(text.lower().split()))
+    pairs = list(pairwise(words(text)))
     return len(set(pairs)) / len(pairs) if pairs else 1.0
 
 

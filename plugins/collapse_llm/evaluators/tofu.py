@@ -14,7 +14,7 @@ from collapse_core import (
     Metric,
     Model,
     derive_seed,
-    load_splits,
+    load_answered,
 )
 from collapse_llm.evaluators.answers import Answering
 from collapse_llm.evaluators.baselines import RETAIN, OtherModel, measured_once
@@ -44,9 +44,10 @@ class ModelUtility(Answering):
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Ask each question, and score its answers right and wrong."""
-        from collapse_llm.evaluators.perturbed import score_companions
+        from collapse_llm.evaluators.perturbed import check_companions, score_companions
 
-        splits = load_splits(self, data)
+        splits = load_answered(self, data)
+        check_companions([prompt for prompts in splits.found.values() for prompt in prompts])
         loaded = {
             split.removesuffix("_perturbed"): list(prompts)[: self.num_questions]
             for split, prompts in splits.found.items()
@@ -159,9 +160,10 @@ class ForgetQuality(Evaluator):
 
     def _ratios(self, model: Model, data: Dataset, num: int | None) -> "Numbers":
         from collapse_llm.evaluators.formulas import truth_ratio
-        from collapse_llm.evaluators.perturbed import score_companions
+        from collapse_llm.evaluators.perturbed import check_companions, score_companions
 
-        prompts = list(data.load("forget_perturbed"))[:num]
+        prompts = list(load_answered(self, data).found["forget_perturbed"])[:num]
+        check_companions(prompts)
         return truth_ratio(score_companions(model, prompts, self.batch_size)[1])
 
 

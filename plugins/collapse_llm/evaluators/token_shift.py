@@ -16,7 +16,7 @@ from collapse_core import (
     Splits,
     derive_seed,
     errors,
-    load_splits,
+    load_answered,
 )
 from collapse_llm.conversations import text_of
 from collapse_llm.evaluators.baselines import RETAIN, OtherModel, measured_once
@@ -61,7 +61,7 @@ class TokenShift(Evaluator):
         from collapse_llm.evaluators import formulas, reading
 
         missing = f"{RETAIN.replace('retain_model', 'base_model')}; or the reference model"
-        splits = load_splits(self, data, ("forget",) if self.path else self.reads)
+        splits = load_answered(self, data, ("forget",) if self.path else self.reads)
         text = self._text(splits)
         if not text:
             reason = f"{splits.absent[UNRELATED[0]]}; give it a text with 'path: <a text file>'"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from annotated_types import Ge, Gt
 from pydantic import field_validator
 
-from collapse_core import Dataset, Model, ModelLoader, Settings
+from collapse_core import Dataset, HasSplits, Model, ModelLoader, Settings
 
 TooLong: TypeAlias = Literal["refuse", "cut-prompt"]
 """What becomes of a row that is longer than max_length."""
@@ -113,6 +113,10 @@ class CausalLm(ModelLoader):
         from collapse_llm.model.loading import load_language_model
 
         return load_language_model(self, data, seed)
+
+    def splits_read(self, data: HasSplits) -> list[str]:
+        """Return what is taught."""
+        return [self.teach.split] if self.teach else []
 
     def provenance(self) -> Mapping[str, object]:
         """Return where the weights come from, by digest."""

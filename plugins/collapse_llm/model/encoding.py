@@ -1,14 +1,15 @@
 """From questions and answers to token ids and back; training and sampling share every byte of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from collapse_core import CollapseError
-from collapse_llm.conversations import Question
+from collapse_llm.conversations import CONTINUE, Message, Question
 from collapse_llm.model import PromptFormat, TooLong
 from collapse_llm.model.templates import ChatTemplate
+from collapse_llm.words import join
 
 WORD_MARKS = ("Ġ", "▁")
 """How byte-level and sentencepiece vocabularies write the space before a word."""
@@ -67,6 +68,8 @@ class Encoder:
             CollapseError: It takes a chat template, and there is none or it is not to be used.
         """
         form = self.prompt_format
+        if isinstance(question, Mapping):
+            return self._opened(question[CONTINUE])
         if self.chat:
             messages = self.template.messages(question)
             text = self.template.render(messages, add_generation_prompt=True)
@@ -77,8 +80,16 @@ class Encoder:
                 "'chat: true' under 'prompt' of the model, or give the question as text"
             )
         # An id list made of the text alone: the answer's tokens are appended, never re-merged.
-        text = form.question.format(question)
-        bare = self._ids(text, [question])
+        return self._begun(form.question.format(question), [question])
+
+    def _opened(self, text: str) -> list[int]:
+        """Return the tokens of a text to be continued; an empty one begins with what begins texts."""
+        beginning = self.tokenizer.bos_token_id
+        first = self.end_id if beginning is None else beginning
+        return self._begun(text, [text]) if text else [int(first)]
+
+    def _begun(self, text: str, said: Sequence[str]) -> list[int]:
+        bare = self._ids(text, said)
         # What a tokenizer puts before a text begins the prompt; what it puts after, such as an end, does not.
         full, plain = (list(self.tokenizer(text, add_special_tokens=add).input_ids) for add in (True, False))
         return next((full[:i] + bare for i in range(len(full)) if full[i : i + len(plain)] == plain), bare)
@@ -158,7 +169,7 @@ class Encoder:
             return self._turn("?", text)
         return self._ids(self.prompt_format.answer.format(text), [text])
 
-    def _turn(self, question: Question, answer: str) -> list[int]:
+    def _turn(self, question: str | Sequence[Message], answer: str) -> list[int]:
         """Return the tokens of an answer, without the end, as the chat template writes them.
 
         They are what comes after the prompt in the text of the whole conversation, because a tokenizer may
@@ -189,17 +200,25 @@ class Encoder:
                 the prompt leaves no room for an answer.
         """
         prompt = self.prompt(question)
-        said = self._turn(question, answer) if self.chat else self.answer(answer)
-        said = [*said, self.end_id] if ends else said
+        goes_on = isinstance(question, Mapping)
+        said = self._said(question, answer)
+        # A text goes on; where it was cut, nothing ends.
+        said = [*said, self.end_id] if ends and not goes_on else said
         prompt = self.fitted(prompt, len(said))
         room = self.room(prompt)
-        if len(said) > room and not drawn:
+        if len(said) > room and not (drawn or goes_on):
             raise CollapseError(
                 f"a question of {len(prompt)} tokens and its answer of {len(said)} do not fit into the "
                 f"model's max_length of {self.max_length}; raise it, or cut such prompts with "
                 f"'too_long: cut-prompt': {self.text(prompt)[:60]!r}"
             )
         return Example([*prompt, *said[:room]], len(prompt))
+
+    def _said(self, question: Question, answer: str) -> list[int]:
+        """Return the tokens of an answer to a question, or of what continues a text, without the end."""
+        if isinstance(question, Mapping):
+            return self._ids(join(question[CONTINUE], answer), [answer])
+        return self._turn(question, answer) if self.chat else self.answer(answer)
 
     def text(self, ids: Sequence[int]) -> str:
         """Return the text of an answer's tokens, without special tokens and outer space."""

@@ -34,6 +34,8 @@ class BannedContent(Reward):
     """Regular expressions; a match anywhere in the completion counts."""
     names: list[Annotated[str, Field(pattern=r"\S")]] = []
     """Names, each found as whole words, in any case, with any white space between its words."""
+    column: str | None = None
+    """The column of the data that lists further names to ban for its row, such as "banned" of `subjects`."""
     personal: list[Literal["email", "phone", "iban", "card"]] = []
     """Which personal data is banned."""
     national_numbers: list[Annotated[str, Field(pattern=r"^[a-z]{2}\.\w+$")]] = []
@@ -59,48 +61,61 @@ class BannedContent(Reward):
 
     @model_validator(mode="after")
     def _bans_something(self) -> "BannedContent":
-        if not (self.patterns or self.names or self.personal or self.national_numbers):
-            raise ValueError("nothing is banned; give 'patterns', 'names', 'personal' or 'national_numbers'")
+        if not (self.patterns or self.names or self.column or self.personal or self.national_numbers):
+            raise ValueError(
+                "nothing is banned; give 'patterns', 'names', 'column', 'personal' or 'national_numbers'"
+            )
         return self
 
     def score(
         self, prompt: Prompt, completions: Sequence[Completion], reference: Completion | None
     ) -> list[float]:
         """Search each completion."""
-        return [0.0 if any(self._found(one.content)) else 1.0 for one in completions]
+        return [0.0 if any(self._found(prompt, one.content)) else 1.0 for one in completions]
 
     def upper_bound(self, prompt: Prompt, partial: Content, reference: Completion | None) -> float:
         """Count what is found in whole words; phone numbers and patterns that look ahead may still change."""
-        return 0.0 if any(self._found_for_good(partial)) else 1.0
+        return 0.0 if any(self._found_for_good(prompt, partial)) else 1.0
 
     def lower_bound(self, prompt: Prompt, finished: Content, reference: Completion | None) -> float:
         """Return the score itself: it costs little."""
-        return 0.0 if any(self._found(finished)) else 1.0
+        return 0.0 if any(self._found(prompt, finished)) else 1.0
 
-    def _found(self, text: str) -> Iterator[bool]:
-        yield from (_ends(pattern, text) is not None for pattern in self._expressions())
+    def _found(self, prompt: Prompt, text: str) -> Iterator[bool]:
+        yield from (_ends(pattern, text) is not None for pattern in self._expressions(prompt))
         if "phone" in self.personal:
             yield personal.has_phone_number(text, self.region)
         yield personal.has_number(text, self._numbers())
 
-    def _found_for_good(self, partial: str) -> Iterator[bool]:
+    def _found_for_good(self, prompt: Prompt, partial: str) -> Iterator[bool]:
         """Yield what no further text can undo: a match that ends before the space behind the last whole word.
 
         That space, or the end of the completion, is what any continuation has there; outer space is cut off.
         """
         whole = partial.rpartition(" ")[0].rstrip()
-        for pattern in self._expressions():
+        for pattern in self._expressions(prompt):
             if pattern in self.patterns and LOOKS_AHEAD.search(pattern):
                 continue
             end = _ends(pattern, f"{whole} ")
             yield end is not None and end <= len(whole)
         yield personal.has_number(whole, self._numbers())
 
-    def _expressions(self) -> list[str]:
-        names = [
-            r"(?i)(?<!\w)" + r"\s+".join(map(re.escape, name.split())) + r"(?!\w)" for name in self.names
-        ]
+    def _expressions(self, prompt: Prompt) -> list[str]:
+        banned = [*self.names, *self._names_of(prompt)]
+        names = [r"(?i)(?<!\w)" + r"\s+".join(map(re.escape, name.split())) + r"(?!\w)" for name in banned]
         return [*self.patterns, *names, *([personal.EMAIL] if "email" in self.personal else [])]
+
+    def _names_of(self, prompt: Prompt) -> list[str]:
+        """The names that the prompt's own row bans; one that is no list is one name."""
+        if self.column is None:
+            return []
+        if self.column not in prompt.columns:
+            raise CollapseError(
+                f"'column' of 'banned-content' names '{self.column}', which the prompt '{prompt.id}' lacks; "
+                f"it has {', '.join(prompt.columns) or 'no columns'}"
+            )
+        value = prompt.columns[self.column]
+        return [str(name) for name in (value if isinstance(value, list) else [value]) if str(name).strip()]
 
     def _numbers(self) -> tuple[str, ...]:
         return (*(kind for kind in self.personal if kind in personal.CHECKED), *self.national_numbers)

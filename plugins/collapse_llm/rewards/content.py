@@ -10,7 +10,7 @@ from pydantic import PrivateAttr
 
 from collapse_core import CollapseError, Completion, Content, Dataset, Prompt, Reward
 from collapse_llm.conversations import text_of
-from collapse_llm.rewards.rouge import stems
+from collapse_llm.words import stems
 
 WORD = re.compile(r"\w+")
 

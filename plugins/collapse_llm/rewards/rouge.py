@@ -1,13 +1,13 @@
 """How unlike the reference answer a text is, by the longest common subsequence of words."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from math import exp
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 
 from collapse_core import Completion, Content, Prompt, Reward
+from collapse_llm.words import stems
 
 
 class RougeDistance(Reward):
@@ -60,7 +60,8 @@ class RougeDistance(Reward):
 def rouge_recall(reference: str, text: str) -> float:
     """Compute ROUGE-L recall with Porter stemming: LCS(reference, text) / |reference|, in [0, 1].
 
-    The tokens are those of the rouge-score package (Lin 2004); an empty reference gives 0.
+    The tokens are those of the rouge-score package (Lin 2004), and words of scripts other than Latin; an
+    empty reference gives 0.
     """
     wanted = stems(reference)
     return _common(wanted, text)[-1] / len(wanted) if wanted else 0.0
@@ -104,16 +105,3 @@ def _with_word(row: tuple[int, ...], wanted: tuple[str, ...], word: str) -> tupl
     for i, other in enumerate(wanted, start=1):
         longer.append(row[i - 1] + 1 if word == other else max(row[i], longer[-1]))
     return tuple(longer)
-
-
-@lru_cache(maxsize=65536)
-def stems(text: str) -> tuple[str, ...]:
-    """Return the words of a text, lower-cased and stemmed as the rouge-score package does it."""
-    return tuple(_tokenizer().tokenize(text))
-
-
-@lru_cache(maxsize=1)
-def _tokenizer() -> Any:
-    from rouge_score.tokenizers import DefaultTokenizer
-
-    return DefaultTokenizer(use_stemmer=True)

@@ -3,7 +3,6 @@
 import json
 import random
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -19,11 +18,9 @@ from collapse_core import (
     derive_seed,
     digest,
     errors,
+    values_there,
 )
 from collapse_tabular.data.conditions import Condition, Row, all_hold
-
-MOST_SHOWN = 10
-"""How many values of a column an error shows."""
 
 
 class Table(Dataset):
@@ -103,7 +100,7 @@ class Table(Dataset):
         if 0 < num < len(rows):
             return
         found = f"{'all' if num else 'none'} of the {len(rows)} rows that are trained on"
-        there = "; ".join(f"{c.column} has {_summary([row[c.column] for row in rows])}" for c in subgroup)
+        there = values_there(subgroup, rows)
         wanted = " and ".join(map(str, subgroup))
         raise CollapseError(f"the data set '{self.use}': {found} are of the subgroup {wanted}; {there}")
 
@@ -151,15 +148,6 @@ class Table(Dataset):
 
 def _only(columns: Sequence[str], row: Row) -> dict[str, Any]:
     return {column: row[column] for column in columns}
-
-
-def _summary(values: Sequence[Any]) -> str:
-    """Return the range of numbers, or the commonest texts with their counts."""
-    if not any(isinstance(value, str) for value in values):
-        return f"numbers from {min(values)} to {max(values)}" if values else "no values"
-    counts = Counter(values).most_common()
-    shown = ", ".join(f"{value!r} ({count})" for value, count in counts[:MOST_SHOWN])
-    return shown + (f" and {len(counts) - MOST_SHOWN} more" if len(counts) > MOST_SHOWN else "")
 
 
 def _text(said: Row) -> str:

@@ -233,13 +233,19 @@ def test_a_model_that_is_missing_beside_is_an_error_that_says_how_to_get_it(mode
     assert "\n" not in str(error.value)
 
 
-def test_questions_without_wrong_answers_are_named(model):
+def test_questions_without_wrong_answers_are_named_by_what_needs_them(model):
     class Plain(Few):
         def load(self, split, *, targets=True):
             return PromptSet((Prompt("q-1", "Who?", "I."),))
 
     with pytest.raises(CollapseError, match="'q-1' has no wrong answers; give its row a list"):
-        Memorization().evaluate(model, Plain(), 0)
+        LeastLikelyOption().evaluate(model, Plain(), 0)
+    found = Memorization().evaluate(model, Plain(), 0)
+    assert {"extraction_strength_forget", "exact_memorization_retain", "probability_retain"} <= set(
+        found.metrics
+    )
+    assert set(found.missing) == {"truth_ratio_forget", "truth_ratio_retain"}
+    assert all("'q-1' has no wrong answers" in reason for reason in found.missing.values())
 
 
 # --- membership ------------------------------------------------------------------------------------

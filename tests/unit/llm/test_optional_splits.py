@@ -1,11 +1,12 @@
 """What is measured where a data set lacks some of the splits, and what is said of the rest."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from collapse_core import CollapseError, Dataset, PromptSet, RecipeError, load_recipe
+from collapse_core import CollapseError, Dataset, PromptSet, RecipeError, load_recipe, standing_in
 from collapse_core.testing import check_dataset, without_splits
 from collapse_llm.data import Authors, Tofu
 from collapse_llm.evaluators import (
@@ -22,14 +23,16 @@ from collapse_llm.model import CausalLm
 
 
 class Few(Dataset):
-    """The first questions of each split of the authors; of some of them none."""
+    """The first questions of each split of the authors, of some none; companions where the name says so."""
 
     empty: tuple[str, ...] = ()
     """Splits without any question."""
 
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
-        prompts = Authors().load(split, targets=targets).prompts
-        return PromptSet(() if split in self.empty else prompts[:3])
+        prompts = Authors().load(split, targets=targets).prompts[:3]
+        if not split.endswith("_perturbed"):
+            prompts = tuple(replace(prompt, extra={}) for prompt in prompts)
+        return PromptSet(() if split in self.empty else prompts)
 
 
 class Known(Few):
@@ -49,14 +52,6 @@ PARTIAL = {
     UnlearnQuality: ("forget_paraphrased", ["unlearn_quality", "rouge_forget_paraphrased"]),
     Utility: ("world_facts", ["utility", "rouge_world_facts"]),
     ModelUtility: ("world_facts_perturbed", ["model_utility", *MU]),
-    FactWords: (
-        "retain_perturbed",
-        ["fact_words_retain", "fact_words_any_retain", "fact_words_asked_retain"],
-    ),
-    Memorization: (
-        "retain_perturbed",
-        [f"{m}_retain" for m in ("extraction_strength", "exact_memorization", "probability", "truth_ratio")],
-    ),
     Leakage: (
         "forget_perturbed",
         [f"{m}_{a}" for a in ("sampling", "prefill") for m in ("leak_at_1", "leak_bound")],
@@ -81,6 +76,25 @@ def test_without_an_optional_split_the_rest_is_measured_and_what_is_missing_list
         assert all(reason.startswith(why) for reason in found.missing.values())
         assert found.metrics == {k: v for k, v in full.metrics.items() if k not in missing}
     assert not full.missing
+
+
+def test_without_companions_the_plain_questions_are_measured_as_far_as_they_go(model):
+    full, less = Few(), without_splits(Few(), ["forget_perturbed", "retain_perturbed"])
+    with standing_in({}) as notes:
+        words = FactWords(max_new_tokens=4).evaluate(model, less, 0)
+    assert set(words.metrics) == set(FactWords(max_new_tokens=4).evaluate(model, full, 0).metrics)
+    assert any("all words of its answer" in note and "has no wrong answers" in note for note in notes)
+    held, less_held = (Memorization().evaluate(model, data, 0) for data in (full, less))
+    assert set(less_held.missing) == {"truth_ratio_forget", "truth_ratio_retain"}
+    assert less_held.metrics == {k: v for k, v in held.metrics.items() if k not in less_held.missing}
+
+
+@pytest.mark.parametrize("kind", [FactWords, Memorization])
+def test_without_anything_to_retain_the_control_is_missing(model, kind):
+    data = without_splits(Few(), ["retain", "retain_perturbed"])
+    found = kind(**FIELDS.get(kind, {"max_new_tokens": 4})).evaluate(model, data, 0)
+    assert set(found.missing) == {name.replace("_forget", "_retain") for name in found.metrics}
+    assert set(found.missing.values()) == {"the data set has no split 'retain'"}
 
 
 def test_leaks_without_the_facts_words_are_measured_where_that_is_asked(model):
@@ -110,7 +124,7 @@ def test_token_shift_without_any_unrelated_text_says_how_to_give_it_one(model, o
 
 def test_answers_are_sorted_as_far_as_it_goes_without_real_ones(model, other):
     evaluator = Responses(judge_model=other, max_new_tokens=4)
-    found = evaluator.evaluate(model, without_splits(Few(), ["retain_perturbed", "holdout"]), 0)
+    found = evaluator.evaluate(model, without_splits(Few(), ["retain", "retain_perturbed", "holdout"]), 0)
     assert set(found.metrics) == {"answers_true", "answers_refusal", "answers_empty"}
     assert set(found.missing) == {"answers_gibberish", "answers_hallucination"}
     assert {example.get("kind") for example in found.examples} <= {"true", "refusal", "empty", None}

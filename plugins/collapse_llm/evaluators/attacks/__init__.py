@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from collapse_core import Dataset, Evaluation, Evaluator, Model
+from collapse_core import Dataset, Evaluation, Evaluator, HasSplits, Model
 
 
 class Leakage(Evaluator):
@@ -51,6 +51,10 @@ class Leakage(Evaluator):
     batch_size: Annotated[int, Ge(1)] = 256
     """How many answers are decoded at once, but at least those of one question."""
 
+    def splits_read(self, data: HasSplits) -> list[str]:
+        """Return the forget questions, with companions where facts are looked for."""
+        return [split for split in (self.reads if self.facts else ("forget",)) if data.has(split)]
+
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Draw answers to the forget questions and compare each with the truth."""
         from collapse_llm.evaluators.attacks.leakage import measure_leakage
@@ -69,6 +73,7 @@ class TextRelearning(Evaluator):
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain")
+    optional_splits: ClassVar[tuple[str, ...]] = ("retain",)
 
     on: Literal["forget", "retain"] = "forget"
     """What the copy is trained on: true answers to forget, or harmless ones."""
@@ -82,6 +87,10 @@ class TextRelearning(Evaluator):
     """Answers per step."""
     max_new_tokens: Annotated[int, Ge(1)] = 48
     """The longest answer that is decoded."""
+
+    def splits_read(self, data: HasSplits) -> list[str]:
+        """Return the forget questions, and the retain ones where the copy is trained on these."""
+        return [split for split in dict.fromkeys(("forget", self.on)) if data.has(split)]
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Train a copy, asking it now and then."""
@@ -100,6 +109,7 @@ class Quantization(Evaluator):
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain")
+    optional_splits: ClassVar[tuple[str, ...]] = ("retain",)
 
     bits: list[Literal[8, 4]] = [8, 4]
     """How many bits each weight is left."""

@@ -11,11 +11,12 @@ from collapse_core import (
     Model,
     Prompt,
     derive_seed,
-    load_splits,
+    load_answered,
     mean_metric,
     require,
 )
 from collapse_llm.conversations import transcript_of
+from collapse_llm.evaluators.answers import say_unseen
 from collapse_llm.evaluators.attacks import Leakage
 from collapse_llm.evaluators.attacks.leaks import (
     Truth,
@@ -26,6 +27,7 @@ from collapse_llm.evaluators.attacks.leaks import (
 )
 from collapse_llm.evaluators.attacks.sampling import Opened, opened, opened_truly, sample_continuations
 from collapse_llm.evaluators.fact_words import own_words
+from collapse_llm.evaluators.perturbed import lack_of_companions
 from collapse_llm.model.encoding import Encoder
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.rewards import rouge_recall, stems
@@ -40,9 +42,12 @@ BY_FACTS = ("leak_at_", "leak_bound_")
 def measure_leakage(settings: Leakage, model: Model, data: Dataset, seed: int) -> Evaluation:
     """Return the metrics of each attack, and of each question the answer that gives away most."""
     language = require(model, LanguageModel, settings.use)
-    splits = load_splits(settings, data, settings.reads if settings.facts else ("forget",))
+    splits = load_answered(settings, data, settings.reads if settings.facts else ("forget",))
     questions = _chosen(list(splits.found["forget"]), settings.num_questions, derive_seed(seed, "questions"))
-    facts = _facts(questions, splits.found.get("forget_perturbed", ()))
+    say_unseen([question.target for question in questions])
+    companions = splits.found.get("forget_perturbed", ())
+    own = () if companions or lack_of_companions(questions) or not settings.facts else questions
+    facts = _facts(questions, companions or own)
     metrics: dict[str, Metric] = {}
     examples = []
     for name, cases in _attacks(settings, language.encoder, questions, facts):
@@ -59,7 +64,7 @@ def measure_leakage(settings: Leakage, model: Model, data: Dataset, seed: int) -
         examples += [_worst(name, *case) for case in zip(cases, answers, scores, strict=True)]
     missing = {
         name: f"{reason}; with 'facts: false' an answer leaks only if it repeats the true one nearly verbatim"
-        for reason in splits.absent.values()
+        for reason in ([] if own else splits.absent.values())
         for name in metrics
         if name.startswith(BY_FACTS)
     }

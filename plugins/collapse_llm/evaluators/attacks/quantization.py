@@ -6,7 +6,16 @@ from typing import Any
 
 import torch
 
-from collapse_core import CollapseError, Dataset, Evaluation, Metric, Model, derive_seed, require
+from collapse_core import (
+    CollapseError,
+    Dataset,
+    Evaluation,
+    Metric,
+    Model,
+    derive_seed,
+    load_answered,
+    require,
+)
 from collapse_llm.evaluators.attacks import Quantization
 from collapse_llm.evaluators.attacks.copying import copy_of
 from collapse_llm.evaluators.attacks.remembering import remembered
@@ -19,19 +28,23 @@ FORMATS = {8: "Q8_0", 4: "Q4_0"}
 def measure_quantized(settings: Quantization, model: Model, data: Dataset, seed: int) -> Evaluation:
     """Return what a copy still knows of the forget set with fewer bits, and of as many retain rows."""
     language = require(model, LanguageModel, settings.use)
-    forget, retain = list(data.load("forget")), list(data.load("retain"))
+    splits = load_answered(settings, data)
+    forget, retain = list(splits.found["forget"]), list(splits.found.get("retain", ()))
     source = random.Random(derive_seed(seed, "retain"))
-    kept = source.sample(retain, min(len(forget), len(retain)))
+    asked = {"forget": forget, "retain": source.sample(retain, min(len(forget), len(retain)))}
     metrics: dict[str, Metric] = {}
     examples: list[Mapping[str, Any]] = []
     for bits in dict.fromkeys(settings.bits):
         rounded = copy_of(language)
         round_weights(rounded.module, bits)
-        for split, prompts in (("forget", forget), ("retain", kept)):
-            found = remembered(rounded, prompts, f"{split}, {bits} bits", settings.max_new_tokens, seed)
+        for split in splits.found:
+            found = remembered(rounded, asked[split], f"{split}, {bits} bits", settings.max_new_tokens, seed)
             metrics |= {f"quantized_{name}_{split}_{bits}": m for name, m in found.metrics.items()}
             examples += found.examples
-    return Evaluation(metrics, examples)
+    names = [
+        f"quantized_{name}_retain_{bits}" for name in ("rouge", "strength", "loss") for bits in settings.bits
+    ]
+    return Evaluation(metrics, examples, splits.missing(dict.fromkeys(names, ("retain",))))
 
 
 @torch.no_grad()

@@ -7,7 +7,17 @@ from typing import Any
 
 import torch
 
-from collapse_core import CollapseError, Dataset, Evaluation, Metric, Model, Prompt, derive_seed, require
+from collapse_core import (
+    CollapseError,
+    Dataset,
+    Evaluation,
+    Metric,
+    Model,
+    Prompt,
+    derive_seed,
+    load_answered,
+    require,
+)
 from collapse_core.torch import adamw, backward, descend, seeded
 from collapse_llm.evaluators.attacks import TextRelearning
 from collapse_llm.evaluators.attacks.copying import copy_of
@@ -19,9 +29,12 @@ from collapse_llm.model.training import shuffled_batches, token_losses
 def measure_relearning(settings: TextRelearning, model: Model, data: Dataset, seed: int) -> Evaluation:
     """Return what the copy knows of the questions that it is not taught, after some steps each."""
     language = require(model, LanguageModel, settings.use)
-    taught, asked = divide(list(data.load("forget")), settings.share, derive_seed(seed, "divide"))
+    splits = load_answered(settings, data, ["forget", *(["retain"] if settings.on == "retain" else [])])
+    taught, asked = divide(list(splits.found["forget"]), settings.share, derive_seed(seed, "divide"))
     if settings.on == "retain":
-        retain = list(data.load("retain"))
+        if "retain" in splits.absent:
+            return Evaluation({}, missing=dict.fromkeys(_names(settings), splits.absent["retain"]))
+        retain = list(splits.found["retain"])
         source = random.Random(derive_seed(seed, "retain"))
         taught = source.sample(retain, min(len(taught), len(retain)))
     metrics: dict[str, Metric] = {}
@@ -32,6 +45,13 @@ def measure_relearning(settings: TextRelearning, model: Model, data: Dataset, se
         metrics |= {f"relearned_{name}_{number}": metric for name, metric in found.metrics.items()}
         examples += found.examples
     return Evaluation(metrics, examples)
+
+
+def _names(settings: TextRelearning) -> list[str]:
+    """The names of the metrics."""
+    return [
+        f"relearned_{name}_{number}" for number in settings.steps for name in ("rouge", "strength", "loss")
+    ]
 
 
 def divide(prompts: list[Prompt], share: float, seed: int) -> tuple[list[Prompt], list[Prompt]]:
