@@ -50,9 +50,15 @@ def hidden_states(module: Any, examples: Sequence[Example], layer: int) -> list[
 
 
 def _decoder_layers(module: Any) -> torch.nn.ModuleList:
-    """The longest list of modules in the model, which is that of its layers."""
-    lists = [one for one in module.modules() if isinstance(one, torch.nn.ModuleList)]
-    return max(lists, key=len)
+    """Return the outermost list of as many modules as the model has layers."""
+    num = module.config.num_hidden_layers
+    lists = (one for one in module.modules() if isinstance(one, torch.nn.ModuleList))
+    found = next((one for one in lists if len(one) == num), None)
+    if found is None:
+        raise CollapseError(
+            f"the updater 'rmu' does not find the layers of a model of the type '{module.config.model_type}'"
+        )
+    return found
 
 
 def _tensor_of(output: Any) -> torch.Tensor:

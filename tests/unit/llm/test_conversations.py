@@ -86,7 +86,7 @@ def test_the_recipes_system_message_yields_to_the_conversations_own(chatty):
 
 def test_a_conversation_is_refused_where_no_template_is_used(tokenizer, chatty):
     with pytest.raises(CollapseError, match=r"a prompt is a conversation.* set 'chat: true'"):
-        asked(chatty, TALK)
+        asked(chatty, TALK, chat=False)
     assert tokenizer.chat_template is None
     for question in (TALK, "Who?"):
         with pytest.raises(
