@@ -43,6 +43,9 @@ FURTHER = {
     "Mixtral": GROUPED | {"num_local_experts": 4, "num_experts_per_tok": 2},
     "Qwen3Moe": GROUPED | EXPERTS | {"num_experts": 4, "head_dim": 8},
     "Lfm2": GROUPED | {"layer_types": ["conv", "full_attention"]},
+    "Mamba2": {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4, "num_heads": 4, "head_dim": 16}
+    | {"n_groups": 2},
+    "Rwkv": {"hidden_size": 32, "num_hidden_layers": 2, "attention_hidden_size": 32},
 }
 REFUSED = {
     "T5": ({"d_model": 32, "num_layers": 1, "num_heads": 2, "d_kv": 8}, "encoder and a decoder"),

@@ -366,3 +366,15 @@ def test_hidden_states_do_not_depend_on_what_is_computed_beside_them(load):
             [alone] = hidden_states(module, [example], 1)
             assert states.shape == (example.num_labels, 96)
             torch.testing.assert_close(states, alone, atol=1e-5, rtol=1e-4)
+
+
+def test_the_last_layer_is_steered_before_the_norm_that_follows_it(load):
+    from collapse_llm.updater.steering import hidden_states
+
+    model = load()
+    example = model.encoder.example("Who?", "Basil Mahfouz.")
+    last = model.module.config.num_hidden_layers - 1
+    with model.for_inference() as module:
+        [states] = hidden_states(module, [example], last)
+        logits = module(torch.tensor([example.ids])).logits[0, example.answer_start - 1 : -1]
+        torch.testing.assert_close(module.lm_head(module.model.norm(states)), logits)
