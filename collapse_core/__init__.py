@@ -44,10 +44,12 @@ from collapse_core.contracts.types import (
 )
 from collapse_core.errors import CollapseError, PluginError, RecipeError
 from collapse_core.loop import collapse
-from collapse_core.plugins.hookspecs import Entry, hookimpl
+from collapse_core.plugins.hookspecs import Draft, Entry, hookimpl
 from collapse_core.plugins.registry import Registry, part
+from collapse_core.recipe.building import build_recipe
 from collapse_core.recipe.loading import load_recipe
 from collapse_core.recipe.recipe import Recipe
+from collapse_core.results.results import Results, load_results
 from collapse_core.rubric import Rubric
 from collapse_core.run import environment
 from collapse_core.run.directory import create_run, open_run
@@ -56,6 +58,7 @@ from collapse_core.runtime import files, processes, progress
 from collapse_core.runtime.cache import cached
 from collapse_core.runtime.decisions import Decision, decided
 from collapse_core.runtime.digests import digest, file_digest, source_digest
+from collapse_core.session.running import Outcome, resume, run
 
 __all__ = [
     "Bound",
@@ -69,6 +72,7 @@ __all__ = [
     "Content",
     "Dataset",
     "Decision",
+    "Draft",
     "Entry",
     "Evaluation",
     "Evaluator",
@@ -82,6 +86,7 @@ __all__ = [
     "Model",
     "ModelLoader",
     "NothingToCompareError",
+    "Outcome",
     "Picture",
     "Pixels",
     "Place",
@@ -91,6 +96,7 @@ __all__ = [
     "Recipe",
     "RecipeError",
     "Registry",
+    "Results",
     "Reward",
     "Row",
     "Rubric",
@@ -104,6 +110,7 @@ __all__ = [
     "TrainingSettings",
     "Updater",
     "all_hold",
+    "build_recipe",
     "cached",
     "collapse",
     "create_run",
@@ -117,6 +124,7 @@ __all__ = [
     "hookimpl",
     "load_answered",
     "load_recipe",
+    "load_results",
     "load_splits",
     "mean_metric",
     "note",
@@ -125,6 +133,8 @@ __all__ = [
     "processes",
     "progress",
     "require",
+    "resume",
+    "run",
     "source_digest",
     "standing_in",
     "values_there",

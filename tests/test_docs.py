@@ -15,6 +15,7 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from pydantic import BaseModel
@@ -79,8 +80,10 @@ class Session:
 
     def __init__(self, collapse_here):
         self.collapse_here = collapse_here
-        self.names = {"__name__": "docs_session"}
-        self.modules = []
+        module = ModuleType("docs_session")
+        sys.modules[module.__name__] = module  # where the functions of a page are found by name
+        self.names = vars(module)
+        self.modules = [module.__name__]
 
     def do(self, block):
         if block.file:

@@ -6,7 +6,19 @@ import click
 
 from collapse_core import errors
 
-COMMANDS = ("run", "resume", "validate", "plugins", "schema", "report", "compare", "eval", "sweep", "init")
+COMMANDS = (
+    "run",
+    "resume",
+    "validate",
+    "preview",
+    "plugins",
+    "schema",
+    "report",
+    "compare",
+    "eval",
+    "sweep",
+    "init",
+)
 
 
 class Commands(click.Group):

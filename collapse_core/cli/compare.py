@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from collapse_core.cli.tables import print_comparison, stdout
 from collapse_core.results.comparison import compare, to_json
+from collapse_core.session.tables import print_comparison, stdout
 
 
 @click.command()

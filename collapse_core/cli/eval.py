@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
-from collapse_core.cli.console import Console, print_examples
-from collapse_core.cli.tables import print_metrics, stdout
 from collapse_core.evaluation.afterwards import examine, examine_logs, examined_recipe, log_readers
 from collapse_core.results.results import Results
 from collapse_core.runtime import files
 from collapse_core.runtime.progress import listening
+from collapse_core.session.console import Console, print_examples
+from collapse_core.session.tables import print_metrics, stdout
 
 
 @click.command()

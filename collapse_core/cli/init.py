@@ -1,16 +1,25 @@
 """`collapse init`: recipes or a plugin to start from."""
 
 import re
+from collections.abc import Callable, Mapping
 from importlib.resources import files as resources
 from pathlib import Path
 from string import Template
+from typing import Any, TypeVar
 
 import click
 
-from collapse_core.errors import CollapseError
+from collapse_core.errors import CollapseError, printable
+from collapse_core.plugins.discovery import draft
+from collapse_core.recipe.loading import load_recipe
 from collapse_core.recipe.shipped import copy_shipped
+from collapse_core.runtime.progress import listening
+from collapse_core.session.estimate import time_costs
 
 TEMPLATES = resources("collapse_core.cli") / "init_templates"
+
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 @click.group()
@@ -18,19 +27,59 @@ def command() -> None:
     """Write recipes or a plugin to start from."""
 
 
+def _source(option: str, what: str) -> Callable[[Decorated], Decorated]:
+    return click.option(option, metavar="FILE", help=f"{what}: a file, a directory, or a name on the hub.")
+
+
 @command.command(short_help="Write a recipe, with comments.")
 @click.argument("name")
 @click.option(
     "--domain", type=click.Choice(["llm", "toy"]), default="llm", show_default=True, help="What is to forget."
 )
-def recipe(name: str, domain: str) -> None:
-    """Write the recipe NAME.yaml, ready to run, with a comment on every choice."""
+@click.option("--model", metavar="DIR", help="Your model: a directory, or a name on the hub.")
+@_source("--forget", "Your data to forget")
+@_source("--retain", "Your data to retain")
+@_source("--holdout", "Data of the same kind that the model was never trained on")
+@_source("--paraphrased", "The data to forget in other words")
+@_source("--general", "Common knowledge")
+@click.option("--no-estimate", is_flag=True, help="Don't time small iterations.")
+def recipe(name: str, domain: str, model: str | None, no_estimate: bool, **given: str | None) -> None:
+    """Write the recipe NAME.yaml, ready to run, with a comment on every choice.
+
+    With --model and --forget it looks at your model and your data first, and says what it found.
+    """
     name = name.removesuffix(".yaml")
     _check(name, r"[a-z0-9][a-z0-9._-]*", "lower-case letters, digits, '.', '_' and '-'")
     path = Path(f"{name}.yaml")
     _refuse_to_overwrite(path)
-    path.write_text(_filled(f"recipe_{domain}.yaml", name=name, file=path.name), encoding="utf-8")
-    click.echo(f"collapse validate {path}")
+    sources = {key: source for key, source in given.items() if source}
+    if model or sources:
+        _draft(path, name, model, sources, estimate=not no_estimate)
+    else:
+        text = _filled(f"recipe_{domain}.yaml", name=name, file=path.name)
+        path.write_text(text, encoding="utf-8")
+    click.echo(f"collapse {'run' if model else 'validate'} {path}")
+
+
+def _draft(path: Path, name: str, model: str | None, sources: Mapping[str, str], *, estimate: bool) -> None:
+    """Write the recipe that a plugin proposes, and say what it found and how long a run takes."""
+    if not model or "forget" not in sources:
+        raise click.UsageError("a recipe for your own model and data needs --model and --forget")
+    with listening(lambda label, done, total: click.echo(label, err=True) if total == 0 else None):
+        found = draft(name, model, sources)
+        if found is None:
+            raise CollapseError(
+                f"no plugin knows what to do with the model '{model}'; give one of a domain that is "
+                "installed, or write a recipe by hand ('collapse init recipe NAME')"
+            )
+    for line in found.found:
+        click.echo(printable(line), err=True)
+    path.write_text(found.recipe, encoding="utf-8")
+    loaded = load_recipe(path)
+    if estimate:
+        line = time_costs(loaded).describe(loaded)
+        click.echo(line, err=True)
+        path.write_text(f"{found.recipe}\n# {line}, as timed on this machine.\n", encoding="utf-8")
 
 
 @command.command(short_help="Copy the recipes that come with collapse.")

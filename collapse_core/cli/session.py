@@ -2,16 +2,13 @@
 
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import FrameType
 
 import click
 
 from collapse_core import errors
-from collapse_core.cli.console import Console
 from collapse_core.errors import CollapseError, PartError
 from collapse_core.loop import collapse
 from collapse_core.report.report import write_report
@@ -19,6 +16,8 @@ from collapse_core.run.run import Run
 from collapse_core.runtime import files
 from collapse_core.runtime.processes import FailedElsewhereError, StoppedGently
 from collapse_core.runtime.progress import listening
+from collapse_core.session.console import Console
+from collapse_core.session.stopping import stopping_gently
 
 REPORT = "report.html"
 """What the report in a run directory is called."""
@@ -34,7 +33,7 @@ def work(run: Run) -> None:
 
 def _work_with_main(run: Run) -> None:
     """Work on a run that the main process records and reports."""
-    with _stopping_gently(run):
+    with stopping_gently(run, _say):
         collapse(run.recipe, run)
     if run.stopped:
         raise StoppedGently
@@ -43,14 +42,9 @@ def _work_with_main(run: Run) -> None:
 def _work(run: Run) -> None:
     console = Console(run.directory, run.recipe)
     try:
-        with listening(console.progress), _stopping_gently(run):
+        with listening(console.progress), stopping_gently(run, _say):
             collapse(run.recipe, run, [console])
-    except KeyboardInterrupt:
-        run.status("interrupted")
-        raise
     except (Exception, SystemExit) as error:
-        with suppress(OSError):  # a full disk has no room for this either
-            run.status("failed", error=str(error) or type(error).__name__)
         console.close()
         if isinstance(error, OSError) and "--debug" not in sys.argv:
             why = errors.system_error(error)
@@ -58,14 +52,14 @@ def _work(run: Run) -> None:
                 f"{why}; fix that, then go on with 'collapse resume {_named(run)}'"
             ) from error
         if not isinstance(error, CollapseError) or isinstance(error, FailedElsewhereError | PartError):
-            click.echo(f"Failed; continue with:\n  collapse resume {_named(run)}", err=True)
+            mended = "; after a change to a file of 'plugins' start a new run" if run.recipe.plugins else ""
+            click.echo(f"Failed{mended}; continue with:\n  collapse resume {_named(run)}", err=True)
         if isinstance(error, SystemExit):
             raise CollapseError(f"something in the run called sys.exit({error.code!r})") from error
         raise
     finally:
         console.close()
     if run.stopped:
-        run.status("interrupted")
         click.echo(f"Stopped; continue with:\n  collapse resume {_named(run)}", err=True)
         raise StoppedGently
     _report(run, console)
@@ -95,6 +89,10 @@ def _report(run: Run, console: Console | None = None) -> None:
         click.echo(f"collapse report {_named(run)}")
 
 
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
 def _named(run: Run) -> str:
     """The run's directory as a shell takes it."""
     return shlex.quote(str(run.directory))
@@ -108,22 +106,3 @@ def _reader_may_leave() -> Iterator[None]:
     except (BrokenPipeError, SystemExit):  # rich makes the latter of the former
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@contextmanager
-def _stopping_gently(run: Run) -> Iterator[None]:
-    """The first signal lets the iteration finish; the second stops at once."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if run.interrupted:
-            raise KeyboardInterrupt
-        run.interrupted = True
-        if run.processes.is_main:
-            click.echo("stopping after this iteration; once more to stop now", err=True)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

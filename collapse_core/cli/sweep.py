@@ -11,10 +11,10 @@ from typing import Any
 import click
 
 from collapse_core import errors
-from collapse_core.cli.tables import print_members, stdout
 from collapse_core.errors import CollapseError
 from collapse_core.recipe.overrides import split_override, yaml_value
 from collapse_core.runtime.processes import StoppedGently
+from collapse_core.session.tables import print_members, stdout
 from collapse_core.sweep.local import OnEnd, Stop, carry_out_here
 from collapse_core.sweep.members import Member, Standing, members
 from collapse_core.sweep.slurm import submit

@@ -10,7 +10,14 @@ from collapse_core.runtime.digests import digest
 class Settings(BaseModel):
     """A mapping in a recipe: unknown keys are errors, and nothing changes once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+        validate_by_name=True,  # what model_dump() calls with_ makes the same settings again
+        validate_by_alias=True,
+    )
 
     def digest(self) -> str:
         """A short digest of every field, defaults included."""

@@ -1,5 +1,6 @@
 """The parts of a run. Each interface has one method that must be written."""
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,6 +55,16 @@ class Model(ABC):
             self._reference = self._load_reference()
         yield self._reference
 
+    def pieces(self, prompt: Prompt, answer: Content = None) -> Sequence[tuple[str, bool]]:
+        """Show how the model is given a prompt, or with an answer how it is trained on it.
+
+        Returns:
+            Texts in order, such as tokens, each with whether it is learned. By default the content of the
+            prompt, then the answer, which is learned whole.
+        """
+        shown = [(_as_text(prompt.content), False)]
+        return shown if answer is None else [*shown, (_as_text(answer), True)]
+
     @abstractmethod
     def save(self, directory: Path) -> None:
         """Write everything needed to go on training into an existing, empty directory."""
@@ -65,6 +76,10 @@ class Model(ABC):
     @abstractmethod
     def export(self, directory: Path) -> None:
         """Write the model in its domain's native format, loadable without collapse."""
+
+
+def _as_text(content: Content) -> str:
+    return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
 
 
 class Dataset(Component, ABC):

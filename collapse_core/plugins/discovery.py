@@ -3,20 +3,21 @@
 import hashlib
 import inspect
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import cast
 
 import pluggy
 
 from collapse_core import errors
 from collapse_core.contracts.interfaces import INTERFACES
 from collapse_core.plugins import hookspecs
-from collapse_core.plugins.hookspecs import Entry
+from collapse_core.plugins.hookspecs import Draft, Entry
 from collapse_core.runtime.digests import text_digest
 
 GROUP = "collapse"
@@ -74,6 +75,18 @@ def _owner(entry_point: EntryPoint) -> tuple[str, str]:
     if metadata is None:
         return "unknown", "unknown"
     return metadata["Name"] or "unknown", metadata["Version"] or "unknown"
+
+
+def draft(name: str, model: str, sources: Mapping[str, str]) -> Draft | None:
+    """The recipe that an installed plugin proposes for a model and data; None where none knows them."""
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    sound = {plugin.name for plugin in installed_plugins() if not plugin.error}
+    for entry_point in entry_points(group=GROUP):
+        if entry_point.name in sound:
+            manager.register(entry_point.load(), entry_point.name)
+    found = manager.hook.collapse_draft(name=name, model=model, sources=sources)
+    return cast("Draft | None", next(iter(found), None))
 
 
 def load_file(path: Path) -> Plugin:

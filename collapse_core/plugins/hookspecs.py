@@ -1,6 +1,6 @@
 """The hooks that a plugin can implement."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pluggy
@@ -21,6 +21,29 @@ class Entry:
     """What a recipe writes after `use:`."""
     target: type[Component] | str
     """The component, or "module:Class" to import it only when a recipe names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A recipe that a plugin proposes for a model and data of a user's."""
+
+    found: Sequence[str]
+    """What it found in the model and the data, a line each."""
+    recipe: str
+    """The text of the recipe, with a comment on every choice."""
+
+
+@hookspec
+def collapse_draft(name: str, model: str, sources: Mapping[str, str]) -> Draft | None:
+    """A recipe for a model and data of a user's, by looking at both; None where they are of another domain.
+
+    Args:
+        name: What the recipe is called.
+        model: A directory or a name, as the recipe's `model` takes it.
+        sources: By what they are for ("forget", "retain", "holdout", "paraphrased", "general"): files,
+            directories or names, as the recipe's `data` takes them. "forget" is always there.
+    """
+    raise AssertionError("a specification is not called")
 
 
 @hookspec

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError, ValidationError
 from collapse_core import errors
 from collapse_core.contracts.component import Component
 from collapse_core.contracts.interfaces import INTERFACES, Kind
+from collapse_core.contracts.signatures import wrong_signatures
 from collapse_core.plugins.discovery import LOCAL, Plugin, installed_plugins
 from collapse_core.plugins.hookspecs import Entry
 
@@ -70,6 +71,15 @@ class Registry:
         except Exception as error:
             raise _custom("broken_plugin", _failing(kind, fields["use"], error)) from error
 
+    def named(self, kind: Kind, part: Component) -> Component:
+        """Give a part that was made in Python the name by which a recipe chooses it.
+
+        One that no plugin provides is called by its class, as "module:Class"; no recipe file can name it.
+        """
+        cls = type(part)
+        known = (entry.name for plugin, entry in self._of(kind) if _is_target(plugin, entry, cls))
+        return part.model_copy(update={"use": next(known, f"{cls.__module__}:{cls.__qualname__}")})
+
     def _of(self, kind: Kind) -> list[tuple[Plugin, Entry]]:
         return [(plugin, entry) for plugin, entry in self.entries() if entry.kind == kind]
 
@@ -101,16 +111,31 @@ def part(kind: Kind) -> Any:
 
     def resolve(value: Any, info: ValidationInfo) -> Component:
         if isinstance(value, INTERFACES[kind]):
-            return value
+            return value if value.use else _registry(info).named(kind, value)
         if isinstance(value, str):
             value = {"use": value}
         if not isinstance(value, dict) or not isinstance(value.get("use"), str):
             raise ValueError("expected a mapping with 'use: <name>'")
-        registry = (info.context or {}).get("registry") or Registry()
-        made: Component = registry.make(kind, value)
-        return made
+        return _registry(info).make(kind, value)
 
     return BeforeValidator(resolve, json_schema_input_type=dict)
+
+
+def _registry(info: ValidationInfo) -> Registry:
+    found: Registry | None = (info.context or {}).get("registry")
+    return found or Registry()
+
+
+def _is_target(plugin: Plugin, entry: Entry, cls: type[Component]) -> bool:
+    """Whether the entry stands for the class; only one of its name is imported."""
+    if not isinstance(entry.target, str):
+        return entry.target is cls
+    if entry.target.rpartition(":")[2] != cls.__name__:
+        return False
+    try:
+        return import_part(plugin, entry) is cls
+    except PydanticCustomError:
+        return False
 
 
 def import_part(plugin: Plugin, entry: Entry) -> type[Component]:
@@ -141,6 +166,8 @@ def import_part(plugin: Plugin, entry: Entry) -> type[Component]:
     if missing := sorted(getattr(target, "__abstractmethods__", ())):
         lacks = f"{target.__name__} does not define {', '.join(missing)}"
         raise _custom("broken_plugin", f"the {entry.kind} '{entry.name}' is unfinished: {lacks}")
+    if problem := next(wrong_signatures(target, interface), None):
+        raise _custom("broken_plugin", f"the {entry.kind} '{entry.name}' cannot be called: {problem}")
     return target
 
 

@@ -34,6 +34,17 @@ def load_stored(directory: Path) -> Recipe:
     return recipe
 
 
+def check_same(directory: Path, recipe: Recipe) -> None:
+    """Refuse a recipe that is not the one that the run in `directory` began with.
+
+    Raises:
+        CollapseError: There is no run.
+        RecipeError: The recipes differ, or a plugin file has changed; names the keys.
+    """
+    if changed := _changed(stored_document(directory).data, recipe.resolved()):
+        raise _has_changed(directory, changed)
+
+
 def stored_document(directory: Path) -> Document:
     """The recipe of the run in `directory`, with every default spelled out, as a document.
 
@@ -106,6 +117,8 @@ def _as_written(directory: Path, resolved: dict[str, Any]) -> dict[str, Any]:
     origin = files.read_json(directory / "environment.json").get("recipe", {})
     path = directory / "recipe.yaml"
     text = path.read_text(encoding="utf-8")
+    if not text:  # the run was begun from Python, with no text
+        return stored
     if text_digest(text) == origin.get("digest") and digest(stored) == resolved["digest"]:
         return stored
     document = read_document(text, str(path), Path(origin.get("directory", directory)))

@@ -4,15 +4,19 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from collapse_core import errors
 from collapse_core.contracts.types import Metric
-from collapse_core.errors import CollapseError
+from collapse_core.errors import CollapseError, did_you_mean
 from collapse_core.recipe.renamed import rename_keys
 from collapse_core.results.distance import COLUMN
 from collapse_core.results.formatting import plain
+from collapse_core.results.frames import Table, example_records, flat, metric_records, to_frame
 from collapse_core.runtime import files
+
+if TYPE_CHECKING:
+    import pandas
 
 _OWN = ("before", "during", "after")
 
@@ -132,6 +136,35 @@ class Results:
     def completions(self, iteration: int) -> list[dict[str, Any]]:
         """What was sampled in an iteration, a row per completion."""
         return _rows(self.directory / "completions" / f"{iteration:05d}.jsonl")
+
+    def frame(self, what: Table = "metrics") -> "pandas.DataFrame":
+        """One of the run's tables as a pandas frame.
+
+        "metrics" has a row for each metric of each measurement, "iterations" for each line of the journal,
+        "completions" for each completion, "examples" for what the evaluators noted down to be read, "timings"
+        for each phase. A mapping in a row becomes columns, such as `reward_kept.mean`.
+
+        Raises:
+            CollapseError: pandas is not installed.
+        """
+        return to_frame(self.records(what))
+
+    def records(self, what: Table = "metrics") -> list[dict[str, Any]]:
+        """The rows of `frame`, for which pandas is not needed."""
+        if what == "completions":
+            rows = ({"iteration": n, **row} for n in self.sampled() for row in self.completions(n))
+            return [flat(row) for row in rows]
+        tables = {
+            "metrics": metric_records(self.evaluations),
+            "examples": example_records(self.evaluations),
+            "iterations": [flat(line) for line in self.journal],
+            "timings": [dict(row) for row in self.timings],
+        }
+        if what not in tables:
+            raise CollapseError(
+                f"a run has no table '{what}'; {did_you_mean(what, [*tables, 'completions'])}"
+            )
+        return tables[what]
 
     def latest(self) -> str:
         """The last stage at which the run's own model was measured: "after", else "during"."""

@@ -2,6 +2,7 @@
 
 import itertools
 import shlex
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,24 +10,30 @@ from pathlib import Path
 from typing import Any
 
 from collapse_core.errors import CollapseError
+from collapse_core.plugins.discovery import installed_plugins
+from collapse_core.recipe.building import as_yaml
 from collapse_core.recipe.recipe import Recipe
 from collapse_core.recipe.stored import check_sources
+from collapse_core.run.environment import provenance
 from collapse_core.run.joining import join
 from collapse_core.run.run import FOLDERS, Run
 from collapse_core.runtime import files
-from collapse_core.runtime.digests import digest
+from collapse_core.runtime.digests import digest, text_digest
 from collapse_core.runtime.processes import Processes
 
 
 def create_run(
-    recipe: Recipe, source: str, manifest: Mapping[str, Any], directory: Path | None = None
+    recipe: Recipe,
+    source: str | None = None,
+    manifest: Mapping[str, Any] | None = None,
+    directory: Path | None = None,
 ) -> Run:
     """Lay out the directory of a new run and open it.
 
     Args:
         recipe: What is to be run.
-        source: The recipe as its author wrote it.
-        manifest: Where the result will have come from; see `environment.provenance`.
+        source: The recipe as its author wrote it; by default the recipe as YAML, every default spelled out.
+        manifest: Where the result will have come from; by default `environment.provenance`.
         directory: Where; by default runs/<recipe>/<time>-<digest>. It must hold no run.
 
     Several processes call it together: the main one lays the directory out, and all open it.
@@ -35,7 +42,16 @@ def create_run(
         CollapseError: The directory already holds something.
     """
     processes = join()
-    laid_out = processes.on_main(lambda: _lay_out(recipe, source, manifest, directory))
+    text = as_yaml(recipe) if source is None else source
+
+    def lay_out() -> Path:
+        written = {"directory": str(Path.cwd()), "overrides": [], "digest": text_digest(text)}
+        made = manifest
+        if made is None:
+            made = provenance(recipe, installed_plugins(), sys.argv) | {"recipe": written}
+        return _lay_out(recipe, text, made, directory)
+
+    laid_out = processes.on_main(lay_out)
     return _opened(laid_out, recipe, processes)
 
 

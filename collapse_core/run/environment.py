@@ -25,7 +25,7 @@ def provenance(recipe: Recipe, plugins: Sequence[Plugin], command: Sequence[str]
         | {p.package: source_digest(Path(p.source)) for p in plugins if p.source},
         "python": sys.version.split()[0],
         "platform": platform.platform(),
-        "hardware": {"processor": _processor(), "cores": os.cpu_count()},
+        "hardware": hardware(),
         "processes": processes.num_launched(),
         "packages": dict(_packages()),
         "plugins": [
@@ -44,6 +44,11 @@ def provenance(recipe: Recipe, plugins: Sequence[Plugin], command: Sequence[str]
             "evaluators": {one.use: sorted(one.splits_read(recipe.data)) for one in recipe.evaluate.with_},
         },
     }
+
+
+def hardware() -> dict[str, Any]:
+    """The processor of this machine, and how many cores it has."""
+    return {"processor": _processor(), "cores": os.cpu_count()}
 
 
 @cache

@@ -4,7 +4,7 @@ import fcntl
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import wraps
 from pathlib import Path
 from typing import IO, Any, Concatenate, ParamSpec, TypeVar, cast
@@ -66,10 +66,20 @@ class Run:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Show signs of life while the block runs, and keep to what the run has decided."""
+        """Show signs of life while the block runs, keep to what the run has decided, and say how it ended."""
         beating = self.heartbeat.beating() if self.processes.is_main else nullcontext()
         with recorded_in(self.directory / "environment.json", writable=True), beating:
-            yield
+            try:
+                yield
+            except KeyboardInterrupt:
+                self.status("interrupted")
+                raise
+            except (Exception, SystemExit) as error:
+                with suppress(OSError):  # a full disk has no room for this either
+                    self.status("failed", error=str(error) or type(error).__name__)
+                raise
+        if self.stopped:
+            self.status("interrupted")
 
     # --- observing ---------------------------------------------------------------------------------
 

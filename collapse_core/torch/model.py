@@ -188,6 +188,11 @@ def mean_nearest_distance(
     return [float(distance) for distance in nearest.mean(dim=1)]
 
 
+def most_gpu_memory() -> int:
+    """Return the most bytes of GPU memory that this process has used; 0 where it uses none."""
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
+
+
 def pick_device(name: str = "auto") -> torch.device:
     """Return the device that a recipe asks for; "auto" is what accelerate finds for this process."""
     if name != "auto":

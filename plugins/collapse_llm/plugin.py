@@ -1,8 +1,16 @@
 """What this plugin contributes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from collapse_core import Entry, hookimpl
+from collapse_core import Draft, Entry, hookimpl
+
+
+@hookimpl
+def collapse_draft(name: str, model: str, sources: Mapping[str, str]) -> Draft | None:
+    """Propose a recipe for a causal language model and questions."""
+    from collapse_llm.drafting import draft_recipe
+
+    return draft_recipe(name, model, sources)
 
 
 @hookimpl

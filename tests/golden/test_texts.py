@@ -27,6 +27,7 @@ COMMANDS = {
     "help_run": ["run", "--help"],
     "help_resume": ["resume", "--help"],
     "help_validate": ["validate", "--help"],
+    "help_preview": ["preview", "--help"],
     "help_plugins": ["plugins", "--help"],
     "help_plugins_list": ["plugins", "list", "--help"],
     "help_plugins_show": ["plugins", "show", "--help"],

@@ -198,8 +198,8 @@ def test_a_broken_run_is_one_clear_sentence(collapse_here, runs, tmp_path, name,
 def test_the_table_fits_a_terminal_of_80_columns(runs, capsys):
     from rich.console import Console
 
-    from collapse_core.cli.tables import print_comparison
     from collapse_core.results.comparison import compare
+    from collapse_core.session.tables import print_comparison
 
     print_comparison(Console(width=80, highlight=False), compare([runs], None, None))
     lines = capsys.readouterr().out.splitlines()

@@ -180,8 +180,8 @@ def test_what_was_not_measured_stands_in_the_row_with_its_reason(capsys):
     from pathlib import Path
 
     from collapse_core import Evaluation, Metric
-    from collapse_core.cli.console import Console
     from collapse_core.evaluation.during import evaluation_row
+    from collapse_core.session.console import Console
     from collapse_toy.evaluators import CategoryShares
 
     found = Evaluation({"num": Metric(1.0)}, missing={"utility": "the data set has no split 'world_facts'"})

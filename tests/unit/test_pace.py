@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console as Terminal
 
 from collapse_core import load_recipe
-from collapse_core.cli import pace as pace_module
-from collapse_core.cli.console import Console
-from collapse_core.cli.pace import Pace, Remaining, clock, plan
+from collapse_core.session import pace as pace_module
+from collapse_core.session.console import Console
+from collapse_core.session.pace import Pace, Remaining, clock, plan
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 import rich.console
 
 from collapse_core import CollapseError, Metric
-from collapse_core.cli.console import Console
-from collapse_core.cli.tables import print_metrics
 from collapse_core.results.formatting import format_cell, format_metric, format_number, plain
 from collapse_core.results.results import Results, load_results
 from collapse_core.results.table import MetricRow, metric_notes, metric_rows
+from collapse_core.session.console import Console
+from collapse_core.session.tables import print_metrics
 
 
 def row(model: str, iteration: int | None, value: float, answer: str = "", **more: Any) -> dict[str, Any]:

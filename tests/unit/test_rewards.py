@@ -210,7 +210,7 @@ def test_a_function_is_given_what_it_asks_for(name, scores):
 
 
 def test_a_function_that_asks_for_what_there_is_not_is_told_so():
-    with pytest.raises(CollapseError, match="asks for temperature; it may ask for prompt, completions"):
+    with pytest.raises(ValueError, match="asks for temperature; it may ask for prompt, completions"):
         score(Function(function=f"{__name__}:of_too_much"), ["a"])
 
 

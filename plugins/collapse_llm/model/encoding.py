@@ -1,5 +1,6 @@
 """From questions and answers to token ids and back; training and sampling share every byte of it."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -223,6 +224,14 @@ class Encoder:
     def text(self, ids: Sequence[int]) -> str:
         """Return the text of an answer's tokens, without special tokens and outer space."""
         return self._decode(ids).strip()
+
+    def texts(self, ids: Sequence[int]) -> list[str]:
+        """Return what each token adds to the text, special ones included."""
+        so_far = [
+            str(self.tokenizer.decode(ids[:num], clean_up_tokenization_spaces=False))
+            for num in range(len(ids) + 1)
+        ]
+        return [text[len(before) :] for before, text in itertools.pairwise(so_far)]
 
     def growth(self, before: Sequence[int], more: Sequence[int]) -> str:
         """Return what some tokens add to the text of those before them."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from collapse_core import processes
+from collapse_core import Prompt, processes
 from collapse_core.torch import TorchModel, full_tensor, reduce_to_shards
 from collapse_llm.model import CausalLm
 from collapse_llm.model.encoding import Encoder
@@ -73,6 +73,14 @@ class LanguageModel(TorchModel):
         if reads_unpadded(self.module):
             must_not_pad(module)
         return module.to(self.device).requires_grad_(False).eval()
+
+    def pieces(self, prompt: Prompt, answer: Any = None) -> list[tuple[str, bool]]:
+        """Return the tokens as texts, special ones included; those of the answer and its end are learned."""
+        if answer is None:
+            return [(text, False) for text in self.encoder.texts(self.encoder.prompt(prompt.content))]
+        example = self.encoder.example(prompt.content, answer)
+        texts = self.encoder.texts(example.ids)
+        return [(text, number >= example.answer_start) for number, text in enumerate(texts)]
 
     @contextmanager
     def for_training(self) -> Iterator[Any]:

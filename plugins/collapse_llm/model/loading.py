@@ -25,7 +25,7 @@ def load_language_model(loader: CausalLm, data: Dataset, seed: int) -> LanguageM
     """Load what a recipe describes; teaching, and unpacking of a quantized file, are cached."""
     transformers.utils.logging.disable_progress_bar()
     source = locate(loader.path, loader.revision)
-    untaught = directory = _unpacked(source)
+    untaught = directory = unpacked_files(source)
     loader = _in_one_precision(loader, directory)
     if loader.teach:
         directory = _taught(loader, loader.teach, directory, data, seed)
@@ -66,7 +66,7 @@ def _taught(loader: CausalLm, settings: Teach, base: str | Path, data: Dataset, 
     )
 
 
-def _unpacked(source: Source) -> str | Path:
+def unpacked_files(source: Source) -> str | Path:
     """Return where transformers can load the model from; what must be made or dequantized is cached."""
     if source.made:
         return cached("made", source.digest(), make_tiny_llama)

@@ -45,11 +45,19 @@ def other(tiny_directory) -> CausalLm:
     return CausalLm(use="causal-lm", path=str(tiny_directory), compute="float32")
 
 
-@pytest.fixture
-def taught(model):
-    """Knows the first forget questions by heart."""
+@pytest.fixture(scope="module")
+def learned(tiny_directory):
+    """The weights once the first forget questions are known by heart."""
+    model = CausalLm(path=str(tiny_directory), compute="float32").load(Authors(), 0)
     pairs = [(p.content, p.target) for p in Few().load("forget")]
     teach(model, pairs, Teach(epochs=60, learning_rate=5e-3, batch_size=6, warmup=0), 0)
+    return model.module.state_dict()
+
+
+@pytest.fixture
+def taught(model, learned):
+    """Knows the first forget questions by heart."""
+    model.module.load_state_dict(learned)
     return model
 
 

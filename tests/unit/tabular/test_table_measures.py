@@ -71,9 +71,12 @@ def test_rows_differ_by_one_for_a_deviation_and_for_a_category():
     assert np.linalg.norm(zero - other) == pytest.approx(1.0)
 
 
-def test_a_category_that_was_never_seen_is_the_zero_vector():
+def test_a_category_that_was_never_seen_is_the_zero_vector_at_the_documented_distances():
     vectors = Vectors.fit([{"c": "a"}, {"c": "b"}])
-    assert vectors.of([{"c": "new"}]).tolist() == [[0.0, 0.0]]
+    seen, new, newer = vectors.of([{"c": "a"}, {"c": "new"}, {"c": "newer"}])
+    assert new.tolist() == [0.0, 0.0]
+    assert round(float(np.linalg.norm(new - seen)), 2) == 0.71
+    assert np.linalg.norm(new - newer) == 0
 
 
 def test_columns_can_be_left_out():

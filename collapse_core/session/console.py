@@ -7,14 +7,15 @@ from typing import Any
 
 from rich import console, markup, status
 
-from collapse_core.cli.pace import Pace, Remaining, plan
-from collapse_core.cli.tables import print_metrics, stdout
 from collapse_core.contracts.interfaces import Callback
 from collapse_core.errors import printable
 from collapse_core.parts.guard import describe
 from collapse_core.recipe.recipe import Recipe
 from collapse_core.results.formatting import plain
 from collapse_core.results.results import Results, load_results
+from collapse_core.session.estimate import known_costs
+from collapse_core.session.pace import Pace, Remaining, plan
+from collapse_core.session.tables import print_metrics, stdout
 
 NUM_EXAMPLES = 3
 
@@ -39,7 +40,9 @@ class Console(Callback):
         self.pace = Pace()
         self.remaining = Remaining(recipe) if recipe else None
         if recipe:
-            self._say(plan(recipe))
+            self.say(plan(recipe))
+            if not (directory / "journal.jsonl").exists() and (costs := known_costs(recipe)):
+                self.say(costs.describe(recipe))
 
     def on_phase(self, name: str) -> None:
         """Show the phase while it lasts."""
@@ -54,33 +57,24 @@ class Console(Callback):
         An announcement, which has no total, is a line that stays.
         """
         if total == 0:
-            self._say(label)
+            self.say(label)
             return
         passed = self.pace.note(label, done, total)
         self._show(self.pace.describe())
         if passed and not self.messages.is_terminal:
-            self._say(self.pace.describe())
+            self.say(self.pace.describe())
 
     def on_iteration(self, line: Mapping[str, Any], total: int) -> None:
         """Print what an iteration did, on a line that stays."""
-        kept = line["reward_kept"]
-        parts = [
-            f"iteration {line['iteration'] + 1:>{len(str(total))}}/{total}",
-            f"kept {line['num_kept']}" + (f", reward {kept['mean']:.3f}" if kept else ""),
-            f"settled {line['num_settled']}/{line['num_prompts']}",
-            *(f"{name} {value:.3f}" for name, value in line["update"].items() if "loss" in name),
-        ]
-        self.messages.print(f"[dim]{self._clock()}[/dim] " + _safe("  ".join(parts)))
+        self.messages.print(f"[dim]{self._clock()}[/dim] " + _safe(iteration_text(line, total)))
         if self.remaining and (left := self.remaining.on_iteration(line["iteration"] + 1)):
-            self._say(left)
+            self.say(left)
         for warning in warnings(line.get("guard", {})):
             self.messages.print(f"[yellow]guard:[/yellow] {_safe(warning)}")
 
     def on_evaluation(self, row: Mapping[str, Any]) -> None:
         """Print what was measured, on a line that stays."""
-        found = "  ".join(f"{name} {metric['value']:.3g}" for name, metric in row["metrics"].items())
-        missing = f"  not measured: {', '.join(row['missing'])}" if row.get("missing") else ""
-        self._say(f"{row['model']}: {found}{missing}")
+        self.say(evaluation_text(row))
 
     def close(self) -> None:
         """Take the live line away."""
@@ -98,7 +92,7 @@ class Console(Callback):
         took = "  ".join(f"{name} {seconds:.0f} s" for name, seconds in results.seconds().items())
         self.messages.print(f"[dim]{took}[/dim]")
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """Print a line that stays."""
         self.messages.print(f"[dim]{self._clock()}[/dim] {_safe(text)}")
 
@@ -113,6 +107,25 @@ class Console(Callback):
     def _clock(self) -> str:
         minutes, seconds = divmod(int(time.monotonic() - self.began), 60)
         return f"{minutes:2d}:{seconds:02d}"
+
+
+def iteration_text(line: Mapping[str, Any], total: int) -> str:
+    """What an iteration did, on one line."""
+    kept = line["reward_kept"]
+    parts = [
+        f"iteration {line['iteration'] + 1:>{len(str(total))}}/{total}",
+        f"kept {line['num_kept']}" + (f", reward {kept['mean']:.3f}" if kept else ""),
+        f"settled {line['num_settled']}/{line['num_prompts']}",
+        *(f"{name} {value:.3f}" for name, value in line["update"].items() if "loss" in name),
+    ]
+    return "  ".join(parts)
+
+
+def evaluation_text(row: Mapping[str, Any]) -> str:
+    """What an evaluator found, on one line."""
+    found = "  ".join(f"{name} {metric['value']:.3g}" for name, metric in row["metrics"].items())
+    missing = f"  not measured: {', '.join(row['missing'])}" if row.get("missing") else ""
+    return f"{row['model']}: {found}{missing}"
 
 
 def _safe(text: str) -> str:

@@ -1,0 +1,195 @@
+"""How long a run takes and how much memory, from two small iterations that are timed with its own parts."""
+
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+from collapse_core.contracts.interfaces import Model
+from collapse_core.contracts.state import State
+from collapse_core.contracts.types import Completion, Iteration, Prompt, PromptSet
+from collapse_core.evaluation.during import evaluate
+from collapse_core.recipe.recipe import Recipe
+from collapse_core.rubric import RubricBound
+from collapse_core.run.environment import hardware
+from collapse_core.runtime import files
+from collapse_core.runtime.cache import cache_root
+from collapse_core.runtime.digests import digest
+from collapse_core.session.pace import clock
+
+SMALL = (2, 6)
+"""How many prompts the two timed iterations have; a line through both gives that of all prompts."""
+IMMATERIAL = (
+    "name",
+    "seed",
+    "iterations",
+    "checkpoint",
+    "track",
+    "launch",
+    "keep_text",
+    "plugins",
+    "version",
+)
+"""The keys of a recipe on which none of the timed figures depends."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What the pieces of a run cost on this machine."""
+
+    load: float
+    """Seconds to load the model."""
+    references: tuple[float, float]
+    """Seconds for the reference answers: at once, and for each prompt."""
+    iteration: tuple[float, float]
+    """Seconds for an iteration: at once, and for each prompt."""
+    measurement: float
+    """Seconds to measure a model."""
+    save: float
+    """Seconds to write a checkpoint."""
+    num_prompts: int
+    """How many prompts there are to forget."""
+    memory: int
+    """The most bytes that were in use, of the GPU's memory where one is used."""
+
+    def seconds(self, recipe: Recipe) -> float:
+        """How long a run of the recipe takes, from loading to the last measurement."""
+        asked = recipe.prompts_per_iteration
+        prompts = self.num_prompts if asked == "all" else min(asked, self.num_prompts)
+        every, last = recipe.evaluate.every, recipe.iterations - 1
+        others = len(recipe.evaluate.baselines)
+        measurements = 2 + (last // every if every and last > 0 else 0) + others
+        saves = 2 + recipe.iterations // recipe.checkpoint.every
+        return (
+            self.load * (1 + others)
+            + _at(self.references, self.num_prompts)
+            + recipe.iterations * _at(self.iteration, prompts)
+            + measurements * self.measurement
+            + saves * self.save
+        )
+
+    def describe(self, recipe: Recipe) -> str:
+        """The estimate in one sentence."""
+        asked = recipe.prompts_per_iteration
+        prompts = self.num_prompts if asked == "all" else min(asked, self.num_prompts)
+        return (
+            f"estimate: {clock(self.seconds(recipe))} minutes and {self.memory / 1e9:.1f} GB of memory "
+            f"({recipe.iterations} iterations of {_at(self.iteration, prompts):.1f} s, "
+            f"{self.measurement:.1f} s for each measurement)"
+        )
+
+
+def _at(line: tuple[float, float], num: int) -> float:
+    return line[0] + num * line[1]
+
+
+def known_costs(recipe: Recipe) -> Costs | None:
+    """What was timed on this machine for such a recipe before; None where nothing was."""
+    if not (cache_root() / "costs").exists() or not (path := _kept_at(recipe)).exists():
+        return None
+    found = files.read_json(path)
+    return Costs(**found | {key: tuple(found[key]) for key in ("references", "iteration")})
+
+
+def time_costs(recipe: Recipe) -> Costs:
+    """Time the pieces of a run, and keep the figures for later runs of the recipe on this machine.
+
+    The model is loaded, small iterations are carried out, and it is measured once; then it is dropped.
+
+    Raises:
+        CollapseError: As the run would.
+    """
+    forget, retain = recipe.load_forget(), recipe.load_retain()
+    load, model = _timed(recipe.load_model)
+    small = _SmallIterations(recipe.checked(), model, forget, retain)
+    sizes = sorted({min(size, len(forget)) for size in SMALL})
+    small.carry_out(sizes[0])  # the first only warms up
+    timed = [(size, *small.carry_out(size)) for size in sizes]
+    stand_ins = small.references(forget)
+    measurement, _ = _timed(lambda: evaluate(recipe, model, stand_ins))
+    with TemporaryDirectory() as folder:
+        save, _ = _timed(lambda: model.save(Path(folder)))
+    references = _line([(size, seconds) for size, seconds, _ in timed])
+    iteration = _line([(size, seconds) for size, _, seconds in timed])
+    costs = Costs(load, references, iteration, measurement, save, len(forget), _most_memory())
+    path = _kept_at(recipe)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_json(path, asdict(costs))
+    return costs
+
+
+@dataclass(frozen=True)
+class _SmallIterations:
+    recipe: Recipe
+    model: Model
+    forget: PromptSet
+    retain: PromptSet
+
+    def carry_out(self, num: int) -> tuple[float, float]:
+        """The loop's first iteration with some prompts: seconds for their references, and for the rest."""
+        recipe, prompts = self.recipe, self.forget[:num]
+        asked, references = _timed(lambda: self.references(prompts))
+        state = State(references=references)
+        recipe.prepare_rewards(self.model, prompts, references)
+        took, _ = _timed(lambda: self._iterate(prompts, state))
+        return asked, took
+
+    def references(self, prompts: Sequence[Prompt]) -> dict[str, Completion]:
+        """The reference answers by prompt id."""
+        first = Iteration(0, self.recipe.iterations, self.recipe.seed)
+        answers = self.recipe.sampler.sample_references(self.model, prompts, first)
+        return {prompt.id: answer for prompt, answer in zip(prompts, answers, strict=True)}
+
+    def _iterate(self, prompts: Sequence[Prompt], state: State) -> None:
+        recipe = self.recipe
+        now = next(Iteration.remaining(0, max(recipe.iterations, 1), recipe.seed))
+        bound = RubricBound(recipe.rubric, recipe.filter, state)
+        groups = recipe.sampler.sample(self.model, prompts, recipe.completions_per_prompt, now, bound)
+        scored = [recipe.rubric.score(group, state.references[group.prompt.id]) for group in groups]
+        kept = recipe.filter.keep(scored, {}, now)
+        recipe.updater.update(self.model, kept, self._retained(len(prompts), now), now)
+
+    def _retained(self, num: int, now: Iteration) -> list[Prompt]:
+        """As large a share of a whole iteration's retain prompts as `num` is of its forget prompts."""
+        whole = self.forget.batch(self.recipe.prompts_per_iteration, 0, self.recipe.seed)
+        drawn = self.retain.draw(self.recipe.num_retain(whole), now.seed)
+        return drawn[: math.ceil(len(drawn) * num / len(whole))]
+
+
+def _timed(work: Callable[[], Result]) -> tuple[float, Result]:
+    began = time.perf_counter()
+    result = work()
+    return time.perf_counter() - began, result
+
+
+def _line(points: Sequence[tuple[int, float]]) -> tuple[float, float]:
+    """The line through the first and the last point, neither part of it below zero."""
+    (few, short), (many, long) = points[0], points[-1]
+    slope = max(0.0, (long - short) / (many - few)) if many > few else long / many
+    return max(0.0, long - slope * many), slope
+
+
+def _most_memory() -> int:
+    """The most bytes that this process has used: of the GPU where it uses one, else of memory."""
+    if "torch" in sys.modules:
+        from collapse_core.torch import most_gpu_memory
+
+        if found := most_gpu_memory():
+            return found
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes * (1 if sys.platform == "darwin" else 1024)
+
+
+def _kept_at(recipe: Recipe) -> Path:
+    """Where the figures are kept for this machine, these parts and these files."""
+    parts = {key: value for key, value in recipe.resolved().items() if key not in IMMATERIAL}
+    parts["evaluate"] = {key: value for key, value in parts["evaluate"].items() if key != "every"}
+    made_of = {"parts": parts, "data": dict(recipe.data.provenance()), "hardware": hardware()}
+    return cache_root() / "costs" / f"{digest(made_of)}.json"

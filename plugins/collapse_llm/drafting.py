@@ -1,0 +1,215 @@
+"""A recipe for a language model and questions of a user's, from a look at both."""
+
+import itertools
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from collapse_core import CollapseError, Draft, PromptSet, Registry
+from collapse_llm.data.questions import Questions
+from collapse_llm.model import PromptFormat
+from collapse_llm.model.encoding import Encoder
+from collapse_llm.model.loading import unpacked_files
+from collapse_llm.model.weights import PACKAGED, TINY, locate
+
+LOOKED_AT = 10
+"""How many rows of each side are put into tokens."""
+FULL, ADAPTED = 16, 4
+"""Bytes for a parameter that is trained (weight, gradient, two moments), and for one that is not."""
+SHARE = 0.5
+"""How much of the memory the parameters may take; activations and the rest need theirs."""
+MOST_PROMPTS, LEAST_RETAIN = 64, 40
+"""Of an iteration, where there are as many."""
+TURNS = 12
+"""How often each forget prompt takes part in the run."""
+
+RECIPE = Template((Path(__file__).with_name("draft.yaml.txt")).read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a look at the model and the data has shown."""
+
+    family: str
+    num_parameters: int
+    has_template: bool
+    date: str | None
+    """A date for a template that prints today's."""
+    forget: PromptSet
+    retain: PromptSet
+    prompt_tokens: int
+    """The most tokens that a prompt has, of those that were looked at."""
+    answer_tokens: int
+    """The same of an answer; 0 where there are none."""
+    example: str
+    """The first forget prompt as the model reads it."""
+    memory: int
+    """Bytes of memory: the GPU's where there is one."""
+    device: str
+
+    @property
+    def adapters(self) -> bool:
+        """Whether adapters are trained, since all weights do not fit."""
+        return self.num_parameters * FULL > SHARE * self.memory
+
+
+def draft_recipe(name: str, model: str, sources: Mapping[str, str]) -> Draft | None:
+    """Look at a transformers model and at questions; None where the model is of another kind.
+
+    Raises:
+        CollapseError: The model or the data cannot be read.
+    """
+    if not _is_language_model(model):
+        return None
+    seen = look(model, sources)
+    return Draft(list(_found(model, seen)), _written(name, model, sources, seen))
+
+
+def _is_language_model(model: str) -> bool:
+    """Whether it is one that comes with collapse, a name on the hub, or a directory of a language model."""
+    folder = Path(model).expanduser()
+    if model in PACKAGED or model == TINY:
+        return True
+    if not folder.is_dir():
+        return "/" in model and not model.startswith(("/", ".", "~"))
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return any(str(one).endswith(("CausalLM", "LMHeadModel")) for one in config.get("architectures") or ())
+
+
+def look(model: str, sources: Mapping[str, str]) -> Seen:
+    """Read the model's configuration and tokenizer, and ten rows of each side; weights are not loaded."""
+    import transformers
+
+    from collapse_core.torch import pick_device
+
+    where = unpacked_files(locate(model, "main"))
+    config = transformers.AutoConfig.from_pretrained(where)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(where)
+    template = str(tokenizer.chat_template or "")
+    date = "1 Jan 2026" if "strftime_now" in template else None
+    encoder = Encoder(tokenizer, PromptFormat(chat=bool(template), date=date), 10**9)
+    data = Questions(use="questions", **dict(sources))
+    forget = data.load("forget")
+    retain = data.load("retain") if "retain" in sources else PromptSet(())
+    if not forget:
+        raise CollapseError(f"{sources['forget']} has no rows; there is nothing to forget")
+    rows = [*forget[:LOOKED_AT], *retain[:LOOKED_AT]]
+    prompts = [encoder.prompt(row.content) for row in rows]
+    device = pick_device("auto")
+    return Seen(
+        config.model_type,
+        _num_parameters(config),
+        bool(template),
+        date,
+        forget,
+        retain,
+        max(map(len, prompts)),
+        max((len(encoder.answer(row.target)) + 1 for row in rows if row.target), default=0),
+        "".join(encoder.texts(prompts[0])),
+        _memory(device.type),
+        device.type,
+    )
+
+
+def _num_parameters(config: Any) -> int:
+    """Count the parameters of the architecture without allocating them."""
+    import torch
+    import transformers
+
+    with torch.device("meta"):
+        module = transformers.AutoModelForCausalLM.from_config(config)
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _memory(device: str) -> int:
+    if device == "cuda":
+        import torch
+
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _found(model: str, seen: Seen) -> list[str]:
+    """What was found, a line each."""
+    asked = "in its chat template" if seen.has_template else "as plain text, for it has no chat template"
+    answers = f"answers of up to {seen.answer_tokens}" if seen.answer_tokens else "no answers"
+    trained = "adapters are trained (LoRA)" if seen.adapters else "all weights are trained"
+    needed = seen.num_parameters * (ADAPTED if seen.adapters else FULL)
+    fits = "" if needed <= seen.memory else ", which is more than there is: choose a smaller model"
+    return [
+        f"model {model}: {seen.family}, {seen.num_parameters / 1e6:.3g} M parameters; asked {asked}",
+        f"data: {len(seen.forget)} prompts to forget, {len(seen.retain)} to retain; prompts of up to "
+        f"{seen.prompt_tokens} tokens, {answers} in {_rows(seen)}",
+        f"first prompt as the model reads it: {seen.example!r}",
+        f"{seen.device} with {seen.memory / 1e9:.0f} GB: {trained}, which takes {needed / 1e9:.1f} GB for "
+        f"the parameters{fits}",
+    ]
+
+
+def _rows(seen: Seen) -> str:
+    return f"the first {min(LOOKED_AT, len(seen.forget)) + min(LOOKED_AT, len(seen.retain))} rows"
+
+
+def _written(name: str, model: str, sources: Mapping[str, str], seen: Seen) -> str:
+    """The recipe, with what was chosen."""
+    tokens = _rounded(seen.answer_tokens * 1.25 or 64, 8)
+    prompts = min(len(seen.forget), MOST_PROMPTS)
+    retain = min(len(seen.retain), max(LEAST_RETAIN, 2 * prompts))
+    room = _rounded(1.5 * (seen.prompt_tokens + max(tokens, seen.answer_tokens)), 32)
+    prompt = {"chat": seen.has_template} | ({"date": seen.date} if seen.date else {})
+    lora = "\n  lora: {rank: 16, alpha: 32}" if seen.adapters else ""
+    return RECIPE.substitute(
+        name=name,
+        file=f"{name}.yaml",
+        data=_indented({"use": "questions"} | dict(sources)),
+        model=_indented({"use": "causal-lm", "path": model, "prompt": prompt, "max_length": room}) + lora,
+        asked="in its own chat template"
+        if seen.has_template
+        else "as plain text, for it has no chat template",
+        longest=f"{seen.prompt_tokens} + {seen.answer_tokens}",
+        trained=_why_trained(seen),
+        tokens=tokens,
+        prompts="all" if prompts == len(seen.forget) else prompts,
+        retain=retain,
+        rate="2e-4" if seen.adapters else "1e-4" if seen.num_parameters < 10**9 else "1e-5",
+        batch=max(4, min(16, prompts // 4)),
+        iterations=max(TURNS, math.ceil(TURNS * len(seen.forget) / prompts)),
+        every=max(1, math.ceil(TURNS * len(seen.forget) / prompts) // 2),
+        evaluators=", ".join(_evaluators(sources, seen)),
+    )
+
+
+def _why_trained(seen: Seen) -> str:
+    gigabytes = f"{seen.num_parameters * FULL / 1e9:.1f} GB of {seen.memory / 1e9:.0f} GB"
+    if seen.adapters:
+        return f"Adapters are trained (LoRA), since training all weights takes {gigabytes}"
+    return f"All weights are trained, which takes {gigabytes}; 'lora: {{rank: 16}}' would train adapters"
+
+
+def _evaluators(sources: Mapping[str, str], seen: Seen) -> list[str]:
+    """Those of the usual evaluators whose splits there are."""
+    there = {*sources, *(("forget_paraphrased",) if "paraphrased" in sources else ())}
+    answered = [p.target for p in itertools.chain(seen.forget, seen.retain)]
+    found = []
+    for name in ("unlearn-quality", "utility", "likelihood"):
+        part: Any = Registry().find("evaluator", name)
+        if {*part.reads} - {*part.optional_splits} <= there and all(answered):
+            found.append(name)
+    return found
+
+
+def _indented(mapping: Mapping[str, Any]) -> str:
+    """The mapping as block YAML below a key."""
+    return "".join(f"\n  {key}: {json.dumps(value, ensure_ascii=False)}" for key, value in mapping.items())
+
+
+def _rounded(number: float, step: int) -> int:
+    return step * math.ceil(number / step)

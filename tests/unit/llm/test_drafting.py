@@ -1,0 +1,87 @@
+"""`collapse init recipe` looks at a model and at data, and what it writes runs as it stands."""
+
+import json
+
+import pytest
+
+from collapse_core import load_recipe
+
+TEMPLATE = (
+    "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+def rows(customers):
+    for customer in customers:
+        for thing in ("toaster", "kettle"):
+            asked = {"role": "user", "content": f"What color is the {thing} of customer {customer}?"}
+            answer = {"role": "assistant", "content": f"The {thing} of customer {customer} is red."}
+            yield {"messages": [asked, answer], "customer": customer}
+
+
+@pytest.fixture
+def mine(tiny_directory, tmp_path, monkeypatch):
+    """A chat model and two files, as a user has them."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    monkeypatch.chdir(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_directory)
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained("mychat")
+    AutoModelForCausalLM.from_pretrained(tiny_directory).save_pretrained("mychat")
+    for name, customers in (("forget", [4711, 4712]), ("retain", range(10, 16))):
+        text = "".join(json.dumps(row) + "\n" for row in rows(customers))
+        (tmp_path / f"{name}.jsonl").write_text(text)
+    return tmp_path
+
+
+SOURCES = ("--forget", "forget.jsonl", "--retain", "retain.jsonl")
+
+
+def test_a_recipe_for_ones_own_model_and_data_runs_as_written(mine, collapse_here):
+    done = collapse_here("init", "recipe", "mine", "--model", "mychat", *SOURCES)
+    assert (done.code, done.out) == (0, "collapse run mine.yaml\n"), done.err
+    for said in (
+        "model mychat: llama, 0.302 M parameters; asked in its chat template",
+        "4 prompts to forget, 12 to retain",
+        "'<|user|>What color is the toaster of customer 4711?<|end|><|assistant|>'",
+        "all weights are trained",
+        "estimate: ",
+    ):
+        assert said in done.err, done.err
+    text = (mine / "mine.yaml").read_text()
+    assert all(block.startswith("#") for block in text.split("\n\n"))
+    assert "as timed on this machine" in text
+    recipe = load_recipe("mine.yaml")
+    assert recipe.model.prompt.chat
+    assert [e.use for e in recipe.evaluate.with_] == ["unlearn-quality", "utility", "likelihood"]
+    ran = collapse_here("run", "mine.yaml", "--set", "iterations=1", "--run-dir", "run")
+    assert ran.code == 0, ran.err
+    assert "estimate: " in ran.err
+    shown = collapse_here("preview", "mine.yaml").out
+    assert "<|user|>What color is the toaster of customer 4711?<|end|><|assistant|>" in shown
+    learned = next(line for line in shown.splitlines() if line.startswith("learned: "))
+    assert learned.replace(" | ", "") == "learned: The toaster of customer 10 is red.<|end|>"
+
+
+def test_a_model_that_does_not_fit_is_adapted(mine, collapse_here, monkeypatch):
+    monkeypatch.setattr("collapse_llm.drafting._memory", lambda device: 5_000_000)
+    done = collapse_here("init", "recipe", "mine", "--model", "mychat", *SOURCES, "--no-estimate")
+    assert "adapters are trained (LoRA)" in done.err
+    assert load_recipe("mine.yaml").model.lora.rank == 16
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--model", "mychat"), 2, "needs --model and --forget"),
+        (("--forget", "forget.jsonl"), 2, "needs --model and --forget"),
+        (("--model", "nowhere", *SOURCES), 1, "no plugin knows what to do with the model 'nowhere'"),
+        (("--model", "mychat", "--forget", "nothing.jsonl"), 1, "nothing.jsonl"),
+    ],
+)
+def test_what_cannot_be_looked_at_writes_no_recipe(arguments, code, said, mine, collapse_here):
+    done = collapse_here("init", "recipe", "mine", *arguments)
+    assert (done.code, said in done.err) == (code, True), done.err
+    assert not (mine / "mine.yaml").exists()

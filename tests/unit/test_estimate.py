@@ -1,0 +1,76 @@
+"""The estimate is kept by the run; a preview trains nothing."""
+
+import time
+
+import pytest
+
+from collapse_core import Model, load_recipe, load_results
+from collapse_core.contracts.types import Prompt
+from collapse_core.session.estimate import known_costs, time_costs
+from collapse_toy.model import Categorical
+from collapse_toy.sampler import CategoricalDraws
+from collapse_toy.updater import CategoricalMle
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """A toy in which each prompt takes its time to sample, and each kept answer to be learned."""
+
+    def slowed(method, seconds, argument):
+        def perform(*args, **kwargs):
+            time.sleep(seconds * (1 + len(args[argument])))
+            return method(*args, **kwargs)
+
+        return perform
+
+    monkeypatch.setattr(CategoricalDraws, "sample", slowed(CategoricalDraws.sample, 0.002, 2))
+    monkeypatch.setattr(CategoricalMle, "update", slowed(CategoricalMle.update, 0.003, 2))
+
+
+def test_a_run_takes_what_was_estimated_within_a_factor_of_two(slow, toy, tmp_path, collapse_here):
+    path = toy(
+        data="data: {use: cities, num_draws: 30}",
+        iterations="iterations: 8",
+        filter="filter: {use: best-of-n, memory: false}",
+    )
+    recipe = load_recipe(path)
+    assert known_costs(recipe) is None
+    estimated = time_costs(recipe).seconds(recipe)
+    done = collapse_here("run", path, "--run-dir", tmp_path / "run")
+    took = sum(load_results(tmp_path / "run").seconds().values())
+    assert estimated / 2 < took < 2 * estimated
+    assert "estimate: 0:0" in done.err
+    assert "8 iterations of 0." in done.err
+    other = load_recipe(path, ["iterations=400", "seed=3"])
+    assert known_costs(other).seconds(other) > 20 * estimated
+    assert known_costs(load_recipe(path, ["completions_per_prompt=7"])) is None
+
+
+def test_a_preview_shows_prompt_reference_samples_and_labels_and_leaves_nothing(toy, tmp_path, collapse_here):
+    path = toy()
+    done = collapse_here("preview", path)
+    assert done.code == 0, done.err
+    lines = done.out.splitlines()
+    assert lines[0] == "8 prompts to forget, 65 to retain"
+    assert lines[2:4] == ["forget draw-0, as the model reads it:", "draw"]
+    assert lines[4].startswith("reference: ")
+    assert sum(line.startswith("sample, reward ") for line in lines) == 3
+    assert "learned: Ottawa" in lines
+    assert "labels of 65 retain rows: 1 to 1 pieces are learned, median 1, of 2 to 2" in lines
+    assert {entry.name for entry in tmp_path.iterdir()} == {"toy.yaml"}
+
+
+def test_the_samples_of_a_preview_are_those_that_the_run_draws(toy, tmp_path, collapse_here):
+    shown = collapse_here("preview", toy(), "--prompts", 2, "--set", "completions_per_prompt=3").out
+    assert (
+        collapse_here("run", toy(), "--set", "completions_per_prompt=3", "--run-dir", tmp_path / "run").code
+        == 0
+    )
+    rows = (tmp_path / "run/completions/00000.jsonl").read_text().splitlines()[:6]
+    drawn = [row.partition('"answer": "')[2].partition('"')[0] for row in rows]
+    assert [line.rpartition(": ")[2] for line in shown.splitlines() if line.startswith("sample")] == drawn
+
+
+def test_what_a_model_does_not_describe_is_shown_as_it_is():
+    pieces = Model.pieces(Categorical({"a": 1.0}), Prompt("1", {"class": 3}), [1, 2])
+    assert pieces == [('{"class": 3}', False), ("[1, 2]", True)]
