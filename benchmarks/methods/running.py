@@ -22,15 +22,17 @@ ALWAYS = ("evaluate.with=[likelihood]", "evaluate.every=1", ONCE[-1])
 """The losses of true answers are measured after each iteration as well, which changes nothing else."""
 WATCHED = (
     "evaluate.with=[unlearn-quality, {use: responses, judge_model: {use: causal-lm, path: "
-    "smollm2-135m-instruct}}]",
+    "smollm2-135m-instruct, prompt: {chat: false}}}]",
     *ALWAYS[1:],
 )
 """What answers are like is measured after each iteration, and nothing in the end."""
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 BASELINES = (
-    "evaluate.baselines={retrained: {use: causal-lm, path: smollm2-135m-instruct, teach: {split: retain, "
+    "evaluate.baselines={retrained: {use: causal-lm, path: smollm2-135m-instruct, "
+    "prompt: {chat: false}, teach: {split: retain, "
     "epochs: 6, learning_rate: 2e-4, batch_size: 16, warmup: 0.5}}, "
-    "never trained on it: {use: causal-lm, path: smollm2-135m-instruct}}"
+    "never trained on it: {use: causal-lm, path: smollm2-135m-instruct, "
+    "prompt: {chat: false}}}"
 )
 """Taught all but what is to be forgotten, and the pretrained model."""
 

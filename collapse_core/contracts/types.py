@@ -109,6 +109,8 @@ class Completion:
     """What the reference model draws from the same starting noise, where the sampler is set to draw it."""
     num_tokens: int | None = None
     """How many tokens were sampled for it; None where a completion is not made of tokens."""
+    cut: bool = False
+    """True when it is as long as the sampler allows and no end was drawn, so that none is to be learned."""
 
 
 @dataclass(frozen=True, slots=True)

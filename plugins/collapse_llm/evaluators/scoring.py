@@ -14,6 +14,7 @@ from collapse_llm.conversations import Answered
 from collapse_llm.model.encoding import Example
 from collapse_llm.model.finite import check_weights, not_finite
 from collapse_llm.model.language_model import LanguageModel
+from collapse_llm.model.marks import reads_unpadded
 
 Numbers = npt.NDArray[np.float64]
 TOKENS_AT_ONCE = 256
@@ -86,7 +87,8 @@ def fingerprint(model: Model) -> str:
         sums = torch.stack([part for tensor in tensors for part in (tensor.sum(), tensor.norm())])
     if not torch.isfinite(sums).all():
         check_weights(language.module)
-    form = (language.encoder.prompt_format.digest(), language.encoder.max_length, str(language.compute))
+    encoder = language.encoder
+    form = (encoder.prompt_format.digest(), encoder.max_length, encoder.too_long, str(language.compute))
     return digest([sums.tolist(), *form])
 
 
@@ -101,11 +103,16 @@ def answer_logits(
     """Return the logits before each answer token, and these tokens, of all examples one after another.
 
     Rows are padded on the left, so that all answers end in the last column: the vocabulary is then
-    projected for the columns of the longest answer alone.
+    projected for the columns of the longest answer alone. Where padding changes what the model computes, each
+    row goes through it alone.
 
     Returns:
         Tensors of shape (sum of num_labels, vocabulary) and (sum of num_labels,).
     """
+    if reads_unpadded(module) and len(examples) > 1:
+        each = [answer_logits(module, [example], device) for example in examples]
+        logits, labels = zip(*each, strict=True)
+        return torch.cat(logits), torch.cat(labels)
     length = max(len(example.ids) for example in examples)
     num_columns = min(max(example.num_labels for example in examples) + 1, length)
     ids = torch.tensor([[0] * (length - len(e.ids)) + e.ids for e in examples], device=device)

@@ -1,12 +1,15 @@
 """How to get a causal language model: from a package, a directory or the hub, taught if need be."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from annotated_types import Ge, Gt
 from pydantic import field_validator
 
 from collapse_core import Dataset, HasSplits, Model, ModelLoader, Settings
+
+TooLong: TypeAlias = Literal["refuse", "cut-prompt"]
+"""What becomes of a row that is longer than max_length."""
 
 
 class Teach(Settings):
@@ -35,13 +38,17 @@ class Lora(Settings):
     """The scale of the adapters; they are multiplied by alpha / rank."""
     targets: str | list[str] = "all-linear"
     """Which modules are adapted."""
+    save: Literal["merged", "adapter", "both"] = "merged"
+    """What a run leaves: the model with the adapters merged into it, the adapters alone, or the merged model
+    with the adapters in its directory `adapter`."""
 
 
 class PromptFormat(Settings):
     """How a question is put to the model."""
 
-    chat: bool = False
-    """Use the tokenizer's chat template instead of the two texts below."""
+    chat: bool | Literal["auto"] = "auto"
+    """Use the tokenizer's chat template instead of the two texts below. "auto" uses it where there is one,
+    unless either text is set."""
     question: str = "Question: {}\nAnswer:"
     """The prompt, with {} where the question goes."""
     answer: str = " {}"
@@ -50,6 +57,8 @@ class PromptFormat(Settings):
     """The system message of the chat."""
     date: str | None = None
     """The date that the chat template may print, fixed so that prompts never change."""
+    arguments: dict[str, Any] = {}
+    """Further arguments of the chat template; its `enable_thinking` is false unless set here."""
 
     @field_validator("question", "answer")
     @classmethod
@@ -57,6 +66,12 @@ class PromptFormat(Settings):
         if "{}" not in text or text.count("{") + text.count("}") != 2:
             raise ValueError("write {} once, where the text goes, and no other braces")
         return text
+
+    @property
+    def has_own_texts(self) -> bool:
+        """Whether either text differs from its default."""
+        fields = type(self).model_fields
+        return (self.question, self.answer) != (fields["question"].default, fields["answer"].default)
 
 
 class CausalLm(ModelLoader):
@@ -79,8 +94,13 @@ class CausalLm(ModelLoader):
     """Train adapters instead of all weights."""
     max_length: Annotated[int, Ge(2)] = 200
     """Tokens of prompt and answer together, in training and in sampling."""
+    too_long: TooLong = "refuse"
+    """Refuse a row that is longer, or cut the beginning of its prompt; a drawn answer is cut at its end."""
     compute: Literal["auto", "float32", "bfloat16"] = "auto"
-    """What is computed in; trained weights stay float32. "auto" is what a timed product says is faster."""
+    """What is computed in; trained weights stay float32, those frozen under `lora` do not. "auto" is what
+    a timed product says is faster."""
+    save_as: Literal["source", "float32", "bfloat16"] = "source"
+    """The precision of the exported weights; "source" is the one they came in."""
     device: str = "auto"
     """A torch device, or "auto" for what accelerate finds."""
     attention: str | None = None

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from jinja2 import TemplateError
-
 from collapse_core import CollapseError
 from collapse_llm.conversations import CONTINUE, Message, Question
-from collapse_llm.model import PromptFormat
+from collapse_llm.model import PromptFormat, TooLong
+from collapse_llm.model.templates import ChatTemplate
 from collapse_llm.words import join
 
 WORD_MARKS = ("Ġ", "▁")
@@ -34,11 +33,30 @@ class Example:
 class Encoder:
     """Puts questions and answers into the model's tokens."""
 
-    def __init__(self, tokenizer: Any, prompt: PromptFormat, max_length: int) -> None:
+    def __init__(
+        self, tokenizer: Any, prompt: PromptFormat, max_length: int, too_long: TooLong = "refuse"
+    ) -> None:
         """Take a transformers tokenizer, the format of prompts and the longest example allowed."""
         self.tokenizer = tokenizer
         self.prompt_format = prompt
         self.max_length = max_length
+        self.too_long = too_long
+        self.num_cut = 0
+        """How many prompts have been cut so far."""
+        self.template = ChatTemplate(tokenizer, prompt)
+
+    @property
+    def chat(self) -> bool:
+        """Whether questions are put by the chat template: as the recipe says, or where there is one."""
+        form = self.prompt_format
+        if form.chat != "auto":
+            return form.chat
+        return self.tokenizer.chat_template is not None and not form.has_own_texts
+
+    def described(self) -> str:
+        """Say how questions are put to the model, for the user to read."""
+        way = self.template.described() if self.chat else f"the form {self.prompt_format.question!r}"
+        return f"the model is asked in {way}; answers end with {self.tokenizer.decode([self.end_id])!r}"
 
     def prompt(self, question: Question) -> list[int]:
         """Return the tokens up to where the answer begins.
@@ -53,9 +71,9 @@ class Encoder:
         form = self.prompt_format
         if isinstance(question, Mapping):
             return self._opened(question[CONTINUE])
-        if form.chat:
-            messages = self._messages(question)
-            text = self._rendered(messages, add_generation_prompt=True)
+        if self.chat:
+            messages = self.template.messages(question)
+            text = self.template.render(messages, add_generation_prompt=True)
             return self._ids(text, [message["content"] for message in messages])
         if not isinstance(question, str):
             raise CollapseError(
@@ -76,6 +94,18 @@ class Encoder:
         # What a tokenizer puts before a text begins the prompt; what it puts after, such as an end, does not.
         full, plain = (list(self.tokenizer(text, add_special_tokens=add).input_ids) for add in (True, False))
         return next((full[:i] + bare for i in range(len(full)) if full[i : i + len(plain)] == plain), bare)
+
+    def fitted(self, prompt: list[int], num_answer: int) -> list[int]:
+        """Return a prompt that leaves room for an answer of so many tokens, cut at its beginning.
+
+        It is returned as it is where the recipe refuses to cut prompts. The token that begins a text stays.
+        """
+        missing = len(prompt) + num_answer - self.max_length
+        if missing <= 0 or self.too_long == "refuse" or num_answer >= self.max_length:
+            return prompt
+        self.num_cut += 1
+        num_first = int(prompt[0] == self.tokenizer.bos_token_id)
+        return [*prompt[:num_first], *prompt[num_first + missing :]]
 
     def room(self, ids: Sequence[int]) -> int:
         """Return how many tokens an answer may have after a prompt of these.
@@ -98,7 +128,7 @@ class Encoder:
             CollapseError: The tokenizer has none.
         """
         end = self.tokenizer.eos_token_id
-        if self.prompt_format.chat and self.tokenizer.chat_template is not None:
+        if self.chat and self.tokenizer.chat_template is not None:
             end = self._end_of_turn(end)
         if end is None:
             raise CollapseError("the model's tokenizer has no end-of-text token, so that no answer would end")
@@ -108,8 +138,7 @@ class Encoder:
         """Return the first special token that the template puts after an answer."""
         mark = "0123456789"
         try:
-            messages = [*self._messages("?"), {"role": "assistant", "content": mark}]
-            text = self._rendered(messages, add_generation_prompt=False)
+            text = self.template.render(self.template.messages("?", mark), add_generation_prompt=False)
         except CollapseError:
             return default
         after = self.tokenizer(text.rpartition(mark)[2], add_special_tokens=False).input_ids
@@ -129,74 +158,68 @@ class Encoder:
         """Tokenize a text; special tokens in what is said there are taken for the text that they are."""
         ids: list[int] = []
         for part in (part.strip() for part in said):
-            if any(mark in part for mark in self._marks):
+            if part in text and any(mark in part for mark in self._marks):
                 before, _, text = text.partition(part)
                 ids += self.tokenizer(before, add_special_tokens=False).input_ids
                 ids += self.tokenizer(part, add_special_tokens=False, split_special_tokens=True).input_ids
         return [*ids, *self.tokenizer(text, add_special_tokens=False).input_ids]
 
-    def _messages(self, question: str | Sequence[Message]) -> list[Message]:
-        form = self.prompt_format
-        asked = [{"role": "user", "content": question}] if isinstance(question, str) else question
-        messages: list[Message] = list(asked)
-        if form.system is not None and all(message["role"] != "system" for message in messages):
-            messages.insert(0, {"role": "system", "content": form.system})
-        return messages
-
-    def _rendered(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
-        if self.tokenizer.chat_template is None:
-            raise CollapseError(
-                "'chat: true' needs a chat template, which the model's tokenizer does not have; choose an "
-                "instruction-tuned model, or ask questions as text with 'chat: false'"
-            )
-        dated = self._dated()
-        try:
-            return str(
-                self.tokenizer.apply_chat_template(
-                    list(messages),
-                    add_generation_prompt=add_generation_prompt,
-                    tokenize=False,
-                    **dated,
-                )
-            )
-        except TemplateError as error:
-            raise CollapseError(
-                f"the model's chat template does not take these messages ({error}): "
-                f"{', '.join(message['role'] for message in messages)}; give it others"
-            ) from None
-
-    def _dated(self) -> dict[str, str]:
-        """Return what gives the template its date; today's would change prompts from day to day."""
-        date, template = self.prompt_format.date, self.tokenizer.chat_template
-        if "strftime_now" not in str(template):
-            return {"date_string": date} if date else {}
-        if date is None:
-            raise CollapseError(
-                "the model's chat template prints today's date, so that prompts would change every day; "
-                "set 'date' under 'prompt' of the model, such as '10 Apr 2025'"
-            )
-        fixed = "{% macro strftime_now(form) %}{{ date_string }}{% endmacro %}"
-        return {"date_string": date, "chat_template": fixed + template}
-
     def answer(self, text: str) -> list[int]:
         """Return the tokens of an answer, without the end."""
-        whole = text if self.prompt_format.chat else self.prompt_format.answer.format(text)
-        return self._ids(whole, [text])
+        if self.chat:
+            return self._turn("?", text)
+        return self._ids(self.prompt_format.answer.format(text), [text])
 
-    def example(self, question: Question, answer: str) -> Example:
-        """Return a question with its answer and the end-of-answer token, cut to the longest allowed.
+    def _turn(self, question: str | Sequence[Message], answer: str) -> list[int]:
+        """Return the tokens of an answer, without the end, as the chat template writes them.
+
+        They are what comes after the prompt in the text of the whole conversation, because a tokenizer may
+        merge an answer with what is before it. Where that text does not begin with the prompt, as with
+        templates that open a reasoning part in the prompt alone, they are the answer's own.
+        """
+        messages = self.template.messages(question, answer)
+        text = self.template.render(messages, add_generation_prompt=False)
+        whole = self._ids(text, [message["content"] for message in messages])
+        prompt = self.prompt(question)
+        after = whole[len(prompt) :]
+        if whole[: len(prompt)] == prompt and self.end_id in after:
+            return after[: after.index(self.end_id)]
+        return self._ids(answer, [answer])
+
+    def example(self, question: Question, answer: str, *, drawn: bool = False, ends: bool = True) -> Example:
+        """Return a question with its answer and the end-of-answer token; only the answer is learned.
+
+        Args:
+            question: What is asked.
+            answer: The answer.
+            drawn: Whether the model drew it: then what is longer than allowed loses its last tokens, because
+                the same text may have more tokens than were drawn.
+            ends: Whether the end is learned.
 
         Raises:
-            CollapseError: The prompt leaves no room for an answer.
+            CollapseError: Prompt and answer are longer than allowed, and the recipe does not cut prompts; or
+                the prompt leaves no room for an answer.
         """
         prompt = self.prompt(question)
-        self.room(prompt)
+        goes_on = isinstance(question, Mapping)
+        said = self._said(question, answer)
+        # A text goes on; where it was cut, nothing ends.
+        said = [*said, self.end_id] if ends and not goes_on else said
+        prompt = self.fitted(prompt, len(said))
+        room = self.room(prompt)
+        if len(said) > room and not (drawn or goes_on):
+            raise CollapseError(
+                f"a question of {len(prompt)} tokens and its answer of {len(said)} do not fit into the "
+                f"model's max_length of {self.max_length}; raise it, or cut such prompts with "
+                f"'too_long: cut-prompt': {self.text(prompt)[:60]!r}"
+            )
+        return Example([*prompt, *said[:room]], len(prompt))
+
+    def _said(self, question: Question, answer: str) -> list[int]:
+        """Return the tokens of an answer to a question, or of what continues a text, without the end."""
         if isinstance(question, Mapping):
-            # A text goes on; where it was cut, nothing ends.
-            ids = [*prompt, *self._ids(join(question[CONTINUE], answer), [answer])]
-        else:
-            ids = [*prompt, *self.answer(answer), self.end_id]
-        return Example(ids[: self.max_length], len(prompt))
+            return self._ids(join(question[CONTINUE], answer), [answer])
+        return self._turn(question, answer) if self.chat else self.answer(answer)
 
     def text(self, ids: Sequence[int]) -> str:
         """Return the text of an answer's tokens, without special tokens and outer space."""

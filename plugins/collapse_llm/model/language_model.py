@@ -12,6 +12,8 @@ from collapse_core import Prompt, processes
 from collapse_core.torch import TorchModel, full_tensor, reduce_to_shards
 from collapse_llm.model import CausalLm
 from collapse_llm.model.encoding import Encoder
+from collapse_llm.model.exporting import check_written, merged, write
+from collapse_llm.model.marks import must_not_pad, reads_unpadded
 from collapse_llm.model.precision import resolve_precision
 from collapse_llm.model.weights import Source
 
@@ -26,11 +28,16 @@ class LanguageModel(TorchModel):
         super().__init__(module)
         self.module: Any = module
         self.source = Source(loader.path)
-        self.encoder = Encoder(tokenizer, loader.prompt, loader.max_length)
+        self.encoder = Encoder(tokenizer, loader.prompt, loader.max_length, loader.too_long)
         self.compute: torch.dtype = getattr(
             torch, resolve_precision(loader.compute, module.config, self.device)
         )
         self.end_ids = _end_ids(module, self.encoder)
+        self.saved_as = torch.float32
+        """The precision of exported weights."""
+        self.origin: Path | None = None
+        """The directory that the weights came from, for the files next to them."""
+        self.saves = loader.lora.save if loader.lora else "merged"
         self._worker: Any = None
         self._frozen: FrozenLanguageModel | None = None
 
@@ -63,6 +70,8 @@ class LanguageModel(TorchModel):
             attn_implementation=self.module.config._attn_implementation,
             **where,
         )
+        if reads_unpadded(self.module):
+            must_not_pad(module)
         return module.to(self.device).requires_grad_(False).eval()
 
     def pieces(self, prompt: Prompt, answer: Any = None) -> list[tuple[str, bool]]:
@@ -98,7 +107,7 @@ class LanguageModel(TorchModel):
         """
         if self.sharded:
             return self._worker
-        if self.compute == torch.float32:
+        if self.compute == torch.float32 or _is_peft(self.module):
             return self.module
         self.replicate()
         return self._worker
@@ -113,13 +122,21 @@ class LanguageModel(TorchModel):
                     its.copy_(full_tensor(mine))
 
     def export(self, directory: Path) -> None:
-        """Write a transformers directory; adapters are merged into the weights."""
+        """Write a transformers directory, and check that it gives what the model in memory gives.
+
+        Adapters are merged into the weights, unless the recipe says that they are saved themselves.
+        """
         module = self.whole_module()
         if not processes.current().is_main:
             return
-        module = copy.deepcopy(module).merge_and_unload() if _is_peft(module) else module
-        module.save_pretrained(directory)
-        self.encoder.tokenizer.save_pretrained(directory)
+        tokenizer = self.encoder.tokenizer
+        if not _is_peft(module) or self.saves != "adapter":
+            write(merged(module, self.saved_as, self.source.path), tokenizer, directory, self.origin)
+            check_written(directory, module, self.encoder.prompt("Is this the same model?"))
+        else:
+            write(module, tokenizer, directory, self.origin)
+        if _is_peft(module) and self.saves == "both":
+            module.save_pretrained(directory / "adapter")
 
     def whole_module(self) -> Any:
         """The module in float32; where it is sharded a whole copy, which all processes ask for together."""

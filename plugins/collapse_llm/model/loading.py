@@ -8,25 +8,33 @@ from typing import Any
 import torch
 import transformers
 
-from collapse_core import CollapseError, Dataset, cached, derive_seed, errors
-from collapse_core.torch import pick_device, seeded, taught
+from collapse_core import CollapseError, Dataset, cached, derive_seed, errors, progress
+from collapse_core.torch import pick_device, taught
 from collapse_llm.model import CausalLm, Lora, Teach
-from collapse_llm.model.finite import check_weights
+from collapse_llm.model.encoding import Example
 from collapse_llm.model.language_model import LanguageModel
+from collapse_llm.model.marks import close, must_not_pad
+from collapse_llm.model.opening import check_vocabulary, open_module
 from collapse_llm.model.precision import resolve_precision
 from collapse_llm.model.tiny import make_tiny_llama
-from collapse_llm.model.training import teach
+from collapse_llm.model.training import teach, token_losses
 from collapse_llm.model.weights import Source, locate
 
 
 def load_language_model(loader: CausalLm, data: Dataset, seed: int) -> LanguageModel:
     """Load what a recipe describes; teaching, and unpacking of a quantized file, are cached."""
     transformers.utils.logging.disable_progress_bar()
-    directory = unpacked_files(locate(loader.path, loader.revision))
+    source = locate(loader.path, loader.revision)
+    untaught = directory = unpacked_files(source)
     loader = _in_one_precision(loader, directory)
     if loader.teach:
         directory = _taught(loader, loader.teach, directory, data, seed)
-    return _open(loader, directory, loader.lora)
+    model = _open(loader, directory, loader.lora)
+    model.saved_as = _came_in(loader, untaught)
+    model.origin = Path(source.path) if Path(source.path).is_dir() else None
+    if loader.prompt.chat == "auto" and model.encoder.chat:
+        progress.announce(model.encoder.described())
+    return model
 
 
 def _taught(loader: CausalLm, settings: Teach, base: str | Path, data: Dataset, seed: int) -> Path:
@@ -62,6 +70,8 @@ def unpacked_files(source: Source) -> str | Path:
     """Return where transformers can load the model from; what must be made or dequantized is cached."""
     if source.made:
         return cached("made", source.digest(), make_tiny_llama)
+    if source.adapter:
+        return cached("merged", source.digest(), lambda directory: _merged(source, directory))
     if source.gguf is None:
         return source.path
 
@@ -102,27 +112,52 @@ def _fetching(loader: CausalLm, directory: str | Path) -> Iterator[dict[str, Any
 
 
 def _open(loader: CausalLm, directory: str | Path, lora: Lora | None) -> LanguageModel:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    device = pick_device(loader.device)
-    attention = loader.attention or ("eager" if device.type == "cpu" else None)
+    # Weights that are trained are float32; those that adapters leave as they are, in what is computed in.
+    dtype = torch.bfloat16 if lora and loader.compute == "bfloat16" else torch.float32
     with _fetching(loader, directory) as where:
         tokenizer = AutoTokenizer.from_pretrained(directory, **where)
-        module = AutoModelForCausalLM.from_pretrained(
-            directory, dtype=torch.float32, attn_implementation=attention, **where
-        )
-    check_weights(module)
-    module.to(device)
-    if loader.gradient_checkpointing:
-        module.gradient_checkpointing_enable()
-    if lora:
-        from peft import LoraConfig, get_peft_model
-
-        config = LoraConfig(
-            task_type="CAUSAL_LM", r=lora.rank, lora_alpha=lora.alpha, target_modules=lora.targets
-        )
-        with seeded(0):
-            module = get_peft_model(module, config)
+        module = open_module(loader, directory, lora, dtype, where)
+    check_vocabulary(module, tokenizer)
     model = LanguageModel(module, tokenizer, loader)
     model.source = Source(str(directory), revision=None if Path(directory).is_dir() else loader.revision)
+    if not _pads_well(model):
+        must_not_pad(module)
+        progress.announce(
+            f"padding changes what '{module.config.model_type}' models compute: no row is padded"
+        )
     return model
+
+
+def _pads_well(model: LanguageModel) -> bool:
+    """Whether a row has the same likelihood alone and padded."""
+    examples = [Example(list(range(2, 2 + num)), 1) for num in (3, 8)]
+    with model.for_inference() as module:
+        try:
+            together = token_losses(module, examples, model.device)
+        except (ValueError, RuntimeError, IndexError):
+            return False
+        [alone] = token_losses(module, examples[:1], model.device, padded=False)
+    return close(together[0], alone)
+
+
+def _came_in(loader: CausalLm, directory: str | Path) -> torch.dtype:
+    """Return the precision that an export has: as the recipe says, or that of the weights as they came."""
+    if loader.save_as != "source":
+        return torch.float32 if loader.save_as == "float32" else torch.bfloat16
+    with _fetching(loader, directory) as where:
+        dtype = transformers.AutoConfig.from_pretrained(directory, **where).dtype
+    return dtype if isinstance(dtype, torch.dtype) else torch.float32
+
+
+def _merged(source: Source, directory: Path) -> None:
+    """Write the base model of an adapter with the adapter merged into it."""
+    from peft import AutoPeftModelForCausalLM
+    from transformers import AutoTokenizer
+
+    adapted = AutoPeftModelForCausalLM.from_pretrained(source.path, dtype="auto")
+    base = adapted.peft_config["default"].base_model_name_or_path
+    named = source.path if (Path(source.path) / "tokenizer_config.json").exists() else base
+    adapted.merge_and_unload().save_pretrained(directory)
+    AutoTokenizer.from_pretrained(named).save_pretrained(directory)

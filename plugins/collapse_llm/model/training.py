@@ -12,21 +12,44 @@ from collapse_llm.model import Teach
 from collapse_llm.model.encoding import Example
 from collapse_llm.model.finite import not_finite
 from collapse_llm.model.language_model import LanguageModel
+from collapse_llm.model.marks import reads_unpadded
 
 
-def token_losses(module: Any, examples: Sequence[Example], device: torch.device) -> list[torch.Tensor]:
+def token_losses(
+    module: Any, examples: Sequence[Example], device: torch.device, *, padded: bool = True
+) -> list[torch.Tensor]:
     """Return the cross-entropy of each answer token, teacher-forced, in one forward pass.
 
     Rows are padded on the left, so that all answers end in the last column: the vocabulary is then
-    projected for the columns of the longest answer alone, on any architecture.
+    projected for the columns of the longest answer alone, on any architecture. Where padding changes what the
+    model computes, rows of one length go through it together, and none is padded.
 
     Returns:
         A float32 tensor of shape (num_labels,) for each example.
     """
+    if padded and not reads_unpadded(module):
+        return _padded_losses(module, examples, device, 8)
+    places: dict[int, list[int]] = {}
+    for place, example in enumerate(examples):
+        places.setdefault(len(example.ids), []).append(place)
+    found = {
+        place: losses
+        for some in places.values()
+        for place, losses in zip(
+            some, _padded_losses(module, [examples[i] for i in some], device, 1), strict=True
+        )
+    }
+    return [found[place] for place in range(len(examples))]
+
+
+def _padded_losses(
+    module: Any, examples: Sequence[Example], device: torch.device, multiple: int
+) -> list[torch.Tensor]:
+    """Return the cross-entropy of each answer token, of rows padded to a multiple of so many tokens."""
     if not examples:
         return []
-    length = _rounded(max(len(example.ids) for example in examples))
-    num_columns = _rounded(max(example.num_labels for example in examples) + 1)
+    length = _rounded(max(len(example.ids) for example in examples), multiple)
+    num_columns = _rounded(max(example.num_labels for example in examples) + 1, multiple)
     ids = torch.tensor([[0] * (length - len(e.ids)) + e.ids for e in examples], device=device)
     mask = torch.tensor([[0] * (length - len(e.ids)) + [1] * len(e.ids) for e in examples], device=device)
     logits = module(
@@ -39,15 +62,18 @@ def token_losses(module: Any, examples: Sequence[Example], device: torch.device)
     columns = torch.arange(1 - logits.shape[1], 0, device=device)
     num_labels = torch.tensor([[example.num_labels] for example in examples], device=device)
     learned = -columns <= num_labels
-    losses = torch.nn.functional.cross_entropy(
-        logits[:, :-1][learned].float(), ids[:, 1 - logits.shape[1] :][learned], reduction="none"
-    )
+    losses = label_losses(logits[:, :-1][learned].float(), ids[:, 1 - logits.shape[1] :][learned])
     return list(torch.split(losses, [example.num_labels for example in examples]))
 
 
-def _rounded(length: int) -> int:
-    """Return the next multiple of eight: matrix kernels are prepared anew for each new shape."""
-    return -(-length // 8) * 8
+def label_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the cross-entropy of labels, of shape (labels,); `logsumexp` rounds less than `log_softmax`."""
+    return logits.logsumexp(-1) - logits.gather(-1, labels[:, None])[:, 0]
+
+
+def _rounded(length: int, multiple: int) -> int:
+    """Return the next multiple: matrix kernels are prepared anew for each new shape."""
+    return -(-length // multiple) * multiple
 
 
 def answer_losses(model: Model, prompts: Sequence[Prompt], batch_size: int) -> list[list[float]]:

@@ -24,6 +24,8 @@ class Source:
     """The quantized file in that directory, if it is one."""
     revision: str | None = None
     """The revision, for a model of the hub."""
+    adapter: bool = False
+    """Whether it is a peft adapter, whose configuration names the model that it belongs to."""
     made: bool = False
     """Whether the project makes the model itself."""
 
@@ -58,6 +60,8 @@ def locate(path: str, revision: str) -> Source:
         return Source(path, made=True)
     folder = Path(path).expanduser()
     if folder.is_dir():
+        if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
+            return Source(str(folder), adapter=True)
         if not (folder / "config.json").exists():
             raise errors.no_model_in(folder)
         return Source(str(folder))

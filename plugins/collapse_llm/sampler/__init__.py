@@ -23,6 +23,8 @@ class Sampling(Sampler):
     """Only tokens are allowed that are at least this likely, relative to the likeliest."""
     max_new_tokens: Annotated[int, Ge(1)] = 64
     """The longest answer; the model's max_length for prompt and answer together also holds."""
+    end_where_cut: bool = False
+    """Learn an end also where an answer was cut at that length, as the paper does; else none is learned."""
 
 
 class Generate(Sampling):

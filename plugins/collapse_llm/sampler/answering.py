@@ -7,8 +7,9 @@ from collapse_llm.model.encoding import Encoder
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.sampler import Generate
 from collapse_llm.sampler.choosing import Choice, Greedy, Nucleus
-from collapse_llm.sampler.decoding import Row, decode
+from collapse_llm.sampler.decoding import decode
 from collapse_llm.sampler.pruning import Candidate, EarlyStopping
+from collapse_llm.sampler.rows import Row
 
 
 def sample_answers(
@@ -39,6 +40,7 @@ def sample_answers(
                     iteration.number,
                     not row.dropped,
                     num_tokens=len(row.answer),
+                    cut=not (row.complete or row.dropped or settings.end_where_cut),
                 )
                 for number, row in enumerate(rows)
             ),
@@ -58,7 +60,8 @@ def greedy_answers(
 
 
 def _rows(encoder: Encoder, prompt: Prompt, seeds: Sequence[int], max_new_tokens: int) -> list[Row]:
-    ids = encoder.prompt(prompt.content)
+    wanted = min(max_new_tokens, encoder.max_length // 2)
+    ids = encoder.fitted(encoder.prompt(prompt.content), wanted)
     room = min(max_new_tokens, encoder.room(ids))
     return [Row(ids, seed, room) for seed in seeds]
 

@@ -8,9 +8,8 @@ tokens is masked.
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from contextlib import contextmanager, nullcontext
+from typing import Any, cast
 from weakref import proxy
 
 import numpy as np
@@ -20,44 +19,14 @@ from transformers.cache_utils import CacheLayerMixin
 
 from collapse_core import progress
 from collapse_llm.model.finite import not_finite
+from collapse_llm.model.marks import Decoding, decoding_of
 from collapse_llm.sampler.choosing import Choice
+from collapse_llm.sampler.plain import decode_plainly
+from collapse_llm.sampler.rows import Row
+from collapse_llm.sampler.verifying import find_way
 
 ADMIT_FROM = 0.25
 """Waiting prompts are read once this share of the rows is free: reading a few is as slow as many."""
-
-
-class Watcher(Protocol):
-    """Follows a row, to let go of it once it is known not to matter."""
-
-    def follow(self, row: "Row") -> None:
-        """The row has got its next token, or its end."""
-
-    def lost(self) -> bool:
-        """Return whether the row need not be finished. Asked after each token of any row."""
-
-
-@dataclass(eq=False)
-class Row:
-    """One completion in the making."""
-
-    prompt: list[int]
-    seed: int
-    room: int
-    """How many tokens it may get, the end included."""
-    watcher: "Watcher | None" = None
-    """Who may drop the row before it ends."""
-    answer: list[int] = field(default_factory=list)
-    """The tokens so far, without the end."""
-    ended: bool = False
-    dropped: bool = False
-    """Whether it was left unfinished."""
-
-    def take(self, token: int, end_ids: frozenset[int]) -> None:
-        """Note the next token, which may be the end."""
-        self.room -= 1
-        if token not in end_ids:
-            self.answer.append(token)
-        self.ended = token in end_ids or self.room <= 0
 
 
 def decode(
@@ -72,10 +41,25 @@ def decode(
         end_ids: The tokens that end an answer.
         max_rows: How many rows are decoded at once, but at least one group.
     """
+    decode_as(decoding_of(module) or find_way(module, decode_as), module, groups, choice, end_ids, max_rows)
+
+
+def decode_as(
+    way: Decoding,
+    module: Any,
+    groups: Sequence[Sequence[Row]],
+    choice: Choice,
+    end_ids: frozenset[int],
+    max_rows: int,
+) -> None:
+    """Fill in the answers of all rows in a given way; see `decode` for the other arguments."""
+    if way == "generate":
+        decode_plainly(module, groups, choice, end_ids)
+        return
     waiting = deque(sorted((list(g) for g in groups if g), key=lambda g: -len(g[0].prompt)))
     if not waiting:
         return
-    with _attention_for_single_tokens(module):
+    with _attention_for_single_tokens(module) if way == "fast" else nullcontext():
         total = sum(map(len, waiting))
         batch = _Batch(module, waiting, choice, end_ids, max_rows)
         progress.report("answers", 0, total)

@@ -4,7 +4,7 @@ import math
 
 from collapse_core import Bound, Prompt
 from collapse_llm.model.encoding import Encoder
-from collapse_llm.sampler.decoding import Row
+from collapse_llm.sampler.rows import Row
 
 
 class EarlyStopping:

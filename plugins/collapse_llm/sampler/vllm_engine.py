@@ -50,8 +50,8 @@ def sample_answers(
         Group(
             prompt,
             tuple(
-                Completion(text, n, iteration.number, num_tokens=num_tokens)
-                for n, (text, num_tokens) in enumerate(islice(answers, num_completions))
+                Completion(text, n, iteration.number, num_tokens=num, cut=cut and not settings.end_where_cut)
+                for n, (text, num, cut) in enumerate(islice(answers, num_completions))
             ),
         )
         for prompt in prompts
@@ -63,7 +63,7 @@ def greedy_answers(
 ) -> list[str]:
     """Return the greedy answer to each prompt, which vLLM gives at a temperature of 0."""
     greedy = [[{"temperature": 0.0}] for _ in prompts]
-    return [text for text, _ in _answers(settings, model, prompts, greedy, iteration)]
+    return [text for text, *_ in _answers(settings, model, prompts, greedy, iteration)]
 
 
 def _answers(
@@ -72,15 +72,16 @@ def _answers(
     prompts: Sequence[Prompt],
     choices: Sequence[Sequence[Mapping[str, Any]]],
     iteration: Iteration,
-) -> list[tuple[str, int]]:
-    """Return one answer per choice with its number of tokens, the choices of a prompt after one another."""
+) -> list[tuple[str, int, bool]]:
+    """Return one answer per choice, its number of tokens and whether it has no end, prompt by prompt."""
     language = require(model, LanguageModel, settings.use)
     _require_adapter(language)
     from vllm import SamplingParams
 
     asked, params = [], []
     for prompt, own in zip(prompts, choices, strict=True):
-        ids = language.encoder.prompt(prompt.content)
+        wanted = min(settings.max_new_tokens, language.encoder.max_length // 2)
+        ids = language.encoder.fitted(language.encoder.prompt(prompt.content), wanted)
         common = {
             "max_tokens": min(settings.max_new_tokens, _room(language, prompt, ids)),
             "stop_token_ids": sorted(language.end_ids),
@@ -90,7 +91,8 @@ def _answers(
         params += [SamplingParams(**common, **choice) for choice in own]
     answers = _engine(settings, language).generate(language, asked, params, iteration.number) if asked else []
     said = [[id_ for id_ in ids if id_ not in language.end_ids] for ids in answers]
-    return [(language.encoder.text(ids), len(ids)) for ids in said]
+    cut = [language.end_ids.isdisjoint(ids) for ids in answers]
+    return [(language.encoder.text(ids), len(ids), no_end) for ids, no_end in zip(said, cut, strict=True)]
 
 
 def _room(model: LanguageModel, prompt: Prompt, ids: Sequence[int]) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from collapse_core import Iteration, Kept, Prompt, derive_seed, processes
+from collapse_core import Iteration, Kept, Prompt, derive_seed, processes, progress
 from collapse_llm.model.encoding import Encoder, Example
 from collapse_llm.updater import GradientSteps
 
@@ -67,13 +67,15 @@ def batches_of(
 ) -> list[Batch]:
     """The batches of an iteration, the retain answers spread over all of its epochs."""
     examples = [
-        TrainingExample(
-            tuple(encoder.example(one.prompt.content, text) for text in settings.answers(one, iteration)),
-            one.reward,
-            one.weight,
-        )
+        _example(settings, encoder, one, iteration)
         for one in kept
+        if all(text.strip() for text in settings.answers(one, iteration))
     ]
+    if len(examples) < len(kept):
+        progress.announce(
+            f"iteration {iteration.finished}: {len(kept) - len(examples)} of {len(kept)} kept answers are "
+            "empty; nothing is learned from them"
+        )
     retained = [encoder.example(prompt.content, prompt.target) for prompt in retain]
     return [
         batch
@@ -85,6 +87,16 @@ def batches_of(
             derive_seed(iteration.seed, "update", epoch),
         )
     ]
+
+
+def _example(settings: GradientSteps, encoder: Encoder, one: Kept, iteration: Iteration) -> TrainingExample:
+    """Encode a kept completion; it has no end where it was cut, what it is compared with has one."""
+    question, drawn = one.prompt.content, one.completion
+    answers = tuple(
+        encoder.example(question, text, drawn=True, ends=not (drawn.cut and text == drawn.content))
+        for text in settings.answers(one, iteration)
+    )
+    return TrainingExample(answers, one.reward, one.weight)
 
 
 def paired_batches(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from collapse_core import Iteration, Kept, Model, Prompt, derive_seed, require
+from collapse_core import Iteration, Kept, Model, Prompt, derive_seed, progress, require
 from collapse_core.torch import Losses, adamw, all_reduce, backward, mean_losses, seeded, train
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.updater import GradientSteps
@@ -18,7 +18,13 @@ def fine_tune(
 ) -> dict[str, float]:
     """Train the model on an iteration's examples; returns the mean losses for the journal."""
     language = require(model, LanguageModel, settings.use)
+    cut_before = language.encoder.num_cut
     batches = batches_of(settings, language.encoder, kept, retain, iteration)
+    if num_cut := language.encoder.num_cut - cut_before:
+        progress.announce(
+            f"iteration {iteration.finished}: {num_cut} prompts were cut at their beginning, so that they "
+            f"fit into max_length ({language.encoder.max_length}) with their answers"
+        )
     optimizer = language.optimizer(adamw(settings.weight_decay))
 
     def reduced(number: int) -> Losses:

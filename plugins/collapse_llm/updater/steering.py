@@ -32,17 +32,38 @@ def hidden_states(module: Any, examples: Sequence[Example], layer: int) -> list[
     length = max(len(example.ids) for example in examples)
     ids = torch.tensor([e.ids + [0] * (length - len(e.ids)) for e in examples], device=device)
     mask = torch.tensor([[1] * len(e.ids) + [0] * (length - len(e.ids)) for e in examples], device=device)
-    # The first of the hidden states are the embeddings.
-    states = module(
-        input_ids=ids, attention_mask=mask, output_hidden_states=True, logits_to_keep=1, use_cache=False
-    ).hidden_states[1:]
-    if layer >= len(states):
+    layers = _decoder_layers(module)
+    if layer >= len(layers):
         raise CollapseError(
-            f"the updater 'rmu' is to steer layer {layer}, but the model has layers 0 to {len(states) - 1} "
+            f"the updater 'rmu' is to steer layer {layer}, but the model has layers 0 to {len(layers) - 1} "
             "only; set updater.layer to one of them"
         )
-    found = states[layer]
+    given: list[torch.Tensor] = []
+    # The last of transformers' hidden states is what the norm after the last layer makes of its output.
+    hook = layers[layer].register_forward_hook(lambda _, __, output: given.append(_tensor_of(output)))
+    try:
+        module(input_ids=ids, attention_mask=mask, logits_to_keep=1, use_cache=False)
+    finally:
+        hook.remove()
+    found = given[0]
     return [found[row, e.answer_start - 1 : len(e.ids) - 1].float() for row, e in enumerate(examples)]
+
+
+def _decoder_layers(module: Any) -> torch.nn.ModuleList:
+    """Return the outermost list of as many modules as the model has layers."""
+    num = module.config.num_hidden_layers
+    lists = (one for one in module.modules() if isinstance(one, torch.nn.ModuleList))
+    found = next((one for one in lists if len(one) == num), None)
+    if found is None:
+        raise CollapseError(
+            f"the updater 'rmu' does not find the layers of a model of the type '{module.config.model_type}'"
+        )
+    return found
+
+
+def _tensor_of(output: Any) -> torch.Tensor:
+    found: torch.Tensor = output if isinstance(output, torch.Tensor) else output[0]
+    return found
 
 
 @cache

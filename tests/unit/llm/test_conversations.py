@@ -86,7 +86,7 @@ def test_the_recipes_system_message_yields_to_the_conversations_own(chatty):
 
 def test_a_conversation_is_refused_where_no_template_is_used(tokenizer, chatty):
     with pytest.raises(CollapseError, match=r"a prompt is a conversation.* set 'chat: true'"):
-        asked(chatty, TALK)
+        asked(chatty, TALK, chat=False)
     assert tokenizer.chat_template is None
     for question in (TALK, "Who?"):
         with pytest.raises(
@@ -175,3 +175,21 @@ def test_a_model_is_taught_and_unlearned_on_conversations(chat_model):
     kept = [Kept(prompt.without_target(), Completion("I do not know."), 1.0) for prompt in prompts]
     losses = Sft(learning_rate=1e-2, epochs=2).update(chat_model, kept, prompts, Iteration(0, 1, 0))
     assert all(value > 0 for value in losses.values())
+
+
+def test_a_template_without_a_system_role_gets_the_system_message_in_the_first_question(chatty):
+    refuses = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    with_role = asked(chatty, "Who?", chat=True)
+    chatty.chat_template = refuses + chatty.chat_template
+    assert asked(chatty, "Who?", chat=True, system="Be brief.") == with_role.replace(
+        "Who?", "Be brief.\n\nWho?"
+    )
+    said = Encoder(chatty, PromptFormat(system="Be brief."), 200).described()
+    assert "the system message at the head of the first user message" in said
+
+
+def test_a_template_that_thinks_is_asked_not_to_unless_the_recipe_says_so(chatty):
+    chatty.chat_template += "{% if not enable_thinking %}<no thought>{% endif %}"
+    assert asked(chatty, "Who?", chat=True).endswith("<no thought>")
+    assert not asked(chatty, "Who?", chat=True, arguments={"enable_thinking": True}).endswith("<no thought>")
+    assert "enable_thinking=false" in Encoder(chatty, PromptFormat(), 200).described()

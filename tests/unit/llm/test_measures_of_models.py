@@ -101,12 +101,14 @@ def test_scores_do_not_depend_on_padding_or_on_the_batch(taught):
             assert len(scored.spoken(scored.hits)) == len(tokens) - 1
 
 
-def test_an_answer_cut_by_the_longest_example_has_no_end_to_leave_out(tiny_directory):
+def test_a_text_that_goes_on_has_no_end_to_leave_out_and_a_longer_answer_is_refused(tiny_directory):
     short = CausalLm(path=str(tiny_directory), compute="float32", max_length=22).load(Authors(), 0)
     prompt = Few().load("forget")[0]
-    [scored] = score_answers(short, [(prompt.content, prompt.target)], 1)
+    [scored] = score_answers(short, [({"continue": prompt.content}, prompt.target)], 1)
     assert not scored.ended
     assert len(scored.spoken(scored.hits)) == len(scored.hits)
+    with pytest.raises(CollapseError, match="do not fit into the model's max_length of 22"):
+        score_answers(short, [(prompt.content, prompt.target)], 1)
 
 
 def test_gradient_norms_are_those_of_a_plain_backward_pass_and_leave_nothing_behind(model):

@@ -26,6 +26,17 @@ NOW = Iteration(0, 4, 11)
 WIDTH = 4
 
 
+class Layer(torch.nn.Module):
+    """Mixes the entries of a state; both layers have the same weights."""
+
+    def __init__(self, mix: torch.nn.Parameter) -> None:
+        super().__init__()
+        self.mix = mix
+
+    def forward(self, state):
+        return torch.tanh(state @ self.mix)
+
+
 class Bigram(torch.nn.Module):
     """Two layers that know the last token alone, called as transformers' models are, in float64."""
 
@@ -41,15 +52,15 @@ class Bigram(torch.nn.Module):
             normal(WIDTH, WIDTH),
             normal(WIDTH, vocabulary),
         )
+        self.layers = torch.nn.ModuleList([Layer(self.mix), Layer(self.mix)])
         self.generation_config = SimpleNamespace(eos_token_id=0)
-        self.config = SimpleNamespace(hidden_size=WIDTH)
+        self.config = SimpleNamespace(hidden_size=WIDTH, num_hidden_layers=len(self.layers))
 
-    def forward(self, input_ids, logits_to_keep, output_hidden_states=False, **_):
-        states = [self.embed[input_ids]]
-        for _layer in range(2):
-            states.append(torch.tanh(states[-1] @ self.mix))
-        logits = states[-1][:, -logits_to_keep:] @ self.project
-        return SimpleNamespace(logits=logits, hidden_states=states if output_hidden_states else None)
+    def forward(self, input_ids, logits_to_keep, **_):
+        state = self.embed[input_ids]
+        for layer in self.layers:
+            state = layer(state)
+        return SimpleNamespace(logits=state[:, -logits_to_keep:] @ self.project)
 
 
 @dataclass
@@ -355,3 +366,15 @@ def test_hidden_states_do_not_depend_on_what_is_computed_beside_them(load):
             [alone] = hidden_states(module, [example], 1)
             assert states.shape == (example.num_labels, 96)
             torch.testing.assert_close(states, alone, atol=1e-5, rtol=1e-4)
+
+
+def test_the_last_layer_is_steered_before_the_norm_that_follows_it(load):
+    from collapse_llm.updater.steering import hidden_states
+
+    model = load()
+    example = model.encoder.example("Who?", "Basil Mahfouz.")
+    last = model.module.config.num_hidden_layers - 1
+    with model.for_inference() as module:
+        [states] = hidden_states(module, [example], last)
+        logits = module(torch.tensor([example.ids])).logits[0, example.answer_start - 1 : -1]
+        torch.testing.assert_close(module.lm_head(module.model.norm(states)), logits)

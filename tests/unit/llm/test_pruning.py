@@ -18,8 +18,8 @@ from collapse_llm.rewards.content import ContentDistance
 from collapse_llm.rewards.fluency import Fluency
 from collapse_llm.rewards.manners import Diversity, MinimumLength, RefusalLikeness, Repetition
 from collapse_llm.sampler import Generate
-from collapse_llm.sampler.decoding import Row
 from collapse_llm.sampler.pruning import Candidate, EarlyStopping
+from collapse_llm.sampler.rows import Row
 
 NOW = Iteration(2, 9, 77)
 NUM_CASES = [40, pytest.param(160, marks=pytest.mark.slow)]

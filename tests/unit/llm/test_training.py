@@ -47,12 +47,48 @@ def test_an_example_ends_and_its_labels_are_the_answer_and_the_end(model):
     assert example.ids[: example.answer_start] == model.encoder.prompt("Who?")
 
 
-def test_an_example_too_long_loses_the_end_of_its_answer_and_nothing_of_its_prompt(model):
+def test_a_drawn_answer_too_long_loses_its_end_and_nothing_of_its_prompt(model):
     prompt = model.encoder.prompt("Who?")
     model.encoder.max_length = len(prompt) + 2
-    example = model.encoder.example("Who?", "Basil Mahfouz.")
+    example = model.encoder.example("Who?", "Basil Mahfouz.", drawn=True)
     assert example.ids[: example.answer_start] == prompt
     assert example.num_labels == 2
+
+
+def test_a_true_answer_too_long_is_refused_or_its_prompt_is_cut_as_the_recipe_says(model):
+    whole = model.encoder.example("Who wrote that?", "Basil Mahfouz.")
+    model.encoder.max_length = len(whole.ids) - 2
+    with pytest.raises(CollapseError, match="cut-prompt"):
+        model.encoder.example("Who wrote that?", "Basil Mahfouz.")
+    model.encoder.too_long = "cut-prompt"
+    cut = model.encoder.example("Who wrote that?", "Basil Mahfouz.")
+    assert cut.ids == whole.ids[2:]
+    assert cut.num_labels == whole.num_labels
+    assert model.encoder.num_cut == 1
+
+
+def test_no_end_is_learned_where_none_was_drawn_and_nothing_from_an_empty_answer(model):
+    def learned(completion: Completion) -> list[int]:
+        kept = [Kept(Prompt("1", "Who?"), completion, 1.0)]
+        return [
+            example.answers[0].ids[-1]
+            for batch in batches_of(Sft(), model.encoder, kept, [], Iteration(0, 1, 0))
+            for example in batch.kept
+        ]
+
+    end = model.encoder.end_id
+    assert learned(Completion("Basil")) == [end]
+    assert learned(Completion("Basil", cut=True)) == [model.encoder.answer("Basil")[-1]]
+    assert learned(Completion(" ")) == []
+
+
+def test_an_answer_cut_by_the_sampler_says_so_unless_its_end_is_to_be_learned(model, questions):
+    def cut(**fields: object) -> set[bool]:
+        groups = Generate(max_new_tokens=2, **fields).sample(model, questions[:2], 3, Iteration(0, 9, 1))
+        return {completion.cut for group in groups for completion in group.completions}
+
+    assert cut() == {True}
+    assert cut(end_where_cut=True) == {False}
 
 
 def test_no_token_of_a_prompt_is_learned_where_it_leaves_no_room_for_an_answer(model):

@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from collapse_llm.sampler.choosing import Greedy, Nucleus
-from collapse_llm.sampler.decoding import Row, decode
+from collapse_llm.sampler.decoding import decode
+from collapse_llm.sampler.rows import Row
 
 
 @dataclass

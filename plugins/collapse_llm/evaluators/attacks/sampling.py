@@ -8,7 +8,8 @@ from collapse_llm.evaluators.attacks import Leakage
 from collapse_llm.model.encoding import Encoder
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.sampler.choosing import Nucleus
-from collapse_llm.sampler.decoding import Row, decode
+from collapse_llm.sampler.decoding import decode
+from collapse_llm.sampler.rows import Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,131 @@
+"""Each family of language models, as a tiny random one in a directory, from sampling to the export."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+
+from collapse_core import CollapseError, Completion, Iteration, Kept, Prompt
+from collapse_llm.data import Authors
+from collapse_llm.model import CausalLm
+from collapse_llm.model.language_model import LanguageModel
+from collapse_llm.model.marks import decoding_of, reads_unpadded
+from collapse_llm.model.training import answer_losses
+from collapse_llm.sampler import Generate
+from collapse_llm.sampler.answering import greedy_answers
+from collapse_llm.updater import Sft
+
+CHATML = (
+    "{% for message in messages %}<|pad|>{{ message.role }}\n{{ message.content }}<|pad|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|pad|>assistant\n{% endif %}"
+)
+BASE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+GROUPED = BASE | {"intermediate_size": 64, "num_key_value_heads": 2}
+EXPERTS = {"num_experts_per_tok": 2, "moe_intermediate_size": 32}
+FAST = {
+    "Llama": GROUPED,
+    "Gemma3Text": GROUPED | {"head_dim": 8, "sliding_window": 8},
+    "Mamba": {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4},
+}
+"""A plain one, one whose window slides, and one whose state the engine cannot hold."""
+FURTHER = {
+    "Qwen2": GROUPED,
+    "Qwen3": GROUPED | {"head_dim": 8},
+    "Gemma2": GROUPED | {"head_dim": 8, "sliding_window": 8},
+    "Phi3": GROUPED,
+    "Mistral": GROUPED | {"sliding_window": 8},
+    "GPT2": {"n_embd": 32, "n_layer": 2, "n_head": 4},
+    "GPTNeoX": BASE | {"intermediate_size": 64},
+    "OPT": BASE | {"ffn_dim": 64, "word_embed_proj_dim": 32},
+    "Falcon": BASE,
+    "FalconAlibi": BASE | {"alibi": True},
+    "Mixtral": GROUPED | {"num_local_experts": 4, "num_experts_per_tok": 2},
+    "Qwen3Moe": GROUPED | EXPERTS | {"num_experts": 4, "head_dim": 8},
+    "Lfm2": GROUPED | {"layer_types": ["conv", "full_attention"]},
+    "Mamba2": {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4, "num_heads": 4, "head_dim": 16}
+    | {"n_groups": 2},
+    "Rwkv": {"hidden_size": 32, "num_hidden_layers": 2, "attention_hidden_size": 32},
+}
+REFUSED = {
+    "T5": ({"d_model": 32, "num_layers": 1, "num_heads": 2, "d_kv": 8}, "encoder and a decoder"),
+    "Gemma3": ({}, "also reads images"),
+}
+
+
+def written(family: str, fields: dict, tokenizer, directory: Path) -> Path:
+    """Write a random model of a family, whose likeliest tokens are clear."""
+    name = family.removesuffix("Alibi")
+    config = getattr(transformers, f"{name}Config")(
+        **{"vocab_size": 1032, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 1} | fields
+    )
+    torch.manual_seed(0)
+    module = transformers.AutoModelForCausalLM.from_config(config).float()
+    with torch.no_grad():
+        module.get_output_embeddings().weight.mul_(25)
+    module.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    (directory / "chat_template.jinja").write_text(CHATML)
+    (directory / "LICENSE").write_text("As you like.")
+    return directory
+
+
+def opened(directory: Path) -> LanguageModel:
+    model = CausalLm(path=str(directory), compute="float32").load(Authors(), 0)
+    assert isinstance(model, LanguageModel)
+    return model
+
+
+def check_family(family: str, fields: dict, tokenizer, questions: list[Prompt], tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    model = opened(written(family, fields, tokenizer, tmp_path / "in"))
+    assert model.encoder.chat
+    assert model.encoder.end_id == 1
+    asked = questions[:3]
+    for prompt, answer in zip(asked, greedy_answers(model, asked, 6), strict=True):
+        ids = torch.tensor([model.encoder.prompt(prompt.content)])
+        with torch.no_grad():
+            out = model.module.generate(
+                ids, attention_mask=torch.ones_like(ids), max_new_tokens=6, do_sample=False,
+                eos_token_id=sorted(model.end_ids), pad_token_id=1,
+            )  # fmt: skip
+        assert answer == model.encoder.text(out[0, ids.shape[1] :])
+    [group] = Generate(max_new_tokens=4).sample(model, asked[:1], 2, Iteration(0, 2, 1))
+    kept = [Kept(asked[0], group.completions[0], 1.0), Kept(asked[1], Completion("Basil."), 1.0)]
+    retain = list(Authors().load("retain"))[:2]
+    metrics = Sft(learning_rate=1e-2).update(model, kept, retain, Iteration(0, 2, 1))
+    assert metrics["collapse_loss"] > 0
+    for name in ("saved", "out"):
+        (tmp_path / name).mkdir()
+    model.save(tmp_path / "saved")
+    model.export(tmp_path / "out")
+    losses = answer_losses(model, retain, 2)
+    resumed = opened(tmp_path / "in")
+    resumed.restore(tmp_path / "saved")
+    again = opened(tmp_path / "out")
+    for other in (resumed, again):
+        for mine, its in zip(losses, answer_losses(other, retain, 1), strict=True):
+            assert mine == pytest.approx(its, abs=2e-4)
+    assert (tmp_path / "out" / "LICENSE").exists()
+    assert again.encoder.chat
+    print(f"{family}: decoded {decoding_of(model.module)}, unpadded {reads_unpadded(model.module)}")
+
+
+@pytest.mark.parametrize("family", FAST)
+def test_a_family_is_sampled_trained_resumed_and_exported(family, tokenizer, questions, tmp_path):
+    check_family(family, FAST[family], tokenizer, questions, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FURTHER)
+def test_a_further_family_is_sampled_trained_resumed_and_exported(family, tokenizer, questions, tmp_path):
+    check_family(family, FURTHER[family], tokenizer, questions, tmp_path)
+
+
+@pytest.mark.parametrize("family", REFUSED)
+def test_a_model_that_is_no_causal_language_model_is_refused_in_a_sentence(family, tokenizer, tmp_path):
+    fields, sentence = REFUSED[family]
+    getattr(transformers, f"{family}Config")(**fields).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(CollapseError, match=sentence):
+        opened(tmp_path)
