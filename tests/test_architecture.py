@@ -175,7 +175,7 @@ def test_every_plugin_has_the_same_seven_files(folder, room):
     assert (folder / f"{room}.py").exists() or (folder / room / "__init__.py").exists()
 
 
-def imported(nodes):
+def packages(nodes):
     return {
         (node.module or "").split(".")[0] if isinstance(node, ast.ImportFrom) else node.names[0].name
         for node in nodes
@@ -188,8 +188,8 @@ def test_an_entry_point_imports_the_core_only_and_names_its_parts_by_text(folder
     """What a hook does may need the plugin itself, once it is called."""
     tree = ast.parse((folder / "plugin.py").read_text())
     light = {"collapse_core", "collections", "typing"}
-    assert imported(tree.body) <= light
-    assert imported(ast.walk(tree)) <= light | {folder.name}
+    assert packages(tree.body) <= light
+    assert packages(ast.walk(tree)) <= light | {folder.name}
     entries = importlib.import_module(f"{folder.name}.plugin").collapse_components()
     assert all(isinstance(entry.target, str) for entry in entries)
 
