@@ -85,7 +85,7 @@ class TableFile(_Columns):
                 raise CollapseError(f"{path}: has no column '{column}'; it has {', '.join(rows[0])}")
         self._check_needed(path, rows)
         found, merged = without_rare(self._kept(rows), self.rare, needed)
-        refuse_identifiers(path, found, needed)
+        refuse_identifiers(path, found, {*needed, *self.categories})
         return found, merged
 
     def _read(self, path: Path) -> Sequence[Row]:

@@ -25,6 +25,8 @@ PIECES = st.sampled_from(
      "it", "raining", "é", "東京", "\n", "DE89370400440532013000", "-", "x", "."]
 )  # fmt: skip
 TEXTS = st.lists(PIECES, max_size=9).map(" ".join)
+SEEN = st.lists(PIECES.filter(lambda piece: piece != "東京"), max_size=9).map(" ".join)
+"""Texts without the script that the rouge-score package does not see, and ours does."""
 
 
 class Retained(Dataset):
@@ -41,7 +43,7 @@ class Retained(Dataset):
 # --- overlap with the reference --------------------------------------------------------------------
 
 
-@given(TEXTS, TEXTS)
+@given(SEEN, SEEN)
 @settings(max_examples=300)
 def test_the_f1_is_the_rouge_score_packages_and_the_same_both_ways_round(reference, text):
     assert rouge_f1(reference, text) == pytest.approx(OFFICIAL.score(reference, text)["rougeL"].fmeasure)
@@ -109,7 +111,7 @@ def test_words_in_other_alphabets_count_too():
     reward = ContentDistance()
     asked = prepared(reward, ["Она родилась в Алматы."])
     assert score(reward, ["Она родилась в Алматы.", "Алматы", "Я не знаю."], asked, "Алматы") == [0, 0, 1]
-    assert words("Writing, IN 東京 — naïve") == ["write", "in", "東京", "na", "ve"]
+    assert words("Writing, IN 東京 — naïve") == ["write", "in", "東", "京", "na", "ve"]
 
 
 def test_content_must_be_prepared_for():
@@ -129,7 +131,7 @@ def test_a_refusal_of_the_list_is_one_and_an_answer_is_hardly_like_any():
     ]
 
 
-@given(TEXTS)
+@given(SEEN)
 def test_the_nearest_refusal_counts(text):
     refusals = ["I am not raining.", "the author", "It writes in Ada"]
     best = max(OFFICIAL.score(refusal, text)["rougeL"].fmeasure for refusal in refusals)

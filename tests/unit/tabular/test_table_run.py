@@ -160,7 +160,9 @@ EVERY_MEASURE = [
 def test_a_model_that_never_saw_a_category_is_still_measured(evaluator, split, tmp_path):
     """Groups and codes are unknown to a model that was taught a part of the rows."""
     path = tmp_path / "codes.csv"
-    path.write_text("g,y,x,code\n" + "".join(f"{'abc'[i % 3]},{'yn'[i % 2]},{i},c{i}\n" for i in range(60)))
+    groups = ["abc"[i % 3] for i in range(60)]
+    lines = [f"{group},{'yn'[i % 2]},{i},{group}{i // 6}\n" for i, group in enumerate(groups)]
+    path.write_text("g,y,x,code\n" + "".join(lines))
     conditions = [Condition(column="g", value="a")]
     table = TableFile(path=str(path), prompt=["g"], predict="y", forget=conditions)
     model = small(teach={"split": split, "steps": 3}).load(table, 0)
