@@ -57,7 +57,8 @@ def test_the_published_settings_are_those_of_the_paper(name):
 def test_the_smoke_run_of_the_flagship_teaches_forgets_and_reports(tmp_path, collapse):
     environment = {"OMP_NUM_THREADS": "1"}
     run = tmp_path / "run"
-    done = collapse("run", RECIPES / "smoke" / "llm_tofu.yaml", "--run-dir", run, env=environment)
+    recipe = RECIPES / "smoke" / "llm_tofu.yaml"
+    done = collapse("run", recipe, "--run-dir", run, env=environment, timeout=200)
     assert done.code == 0, done.err
     assert done.out.splitlines()[0].split() == [
         "metric", "better", "before", "after", "never", "trained", "on", "it", "distance"
