@@ -13,7 +13,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-lo
 run: $(READY_TO_RUN)  ## teach a small language model, make it forget two authors, report
 	$(BIN)/collapse run recipes/llm_tofu.yaml
 
-check: lint  ## lint, and the quick tests of the core and the toy, in a minute
+check: lint  ## lint, and the quick tests of the core and the toy, in a minute or two
 	$(PYTEST) -m "not model and not process and not simulation and not slow" tests/unit/test_*.py tests/unit/toy
 
 test: $(READY)  ## all tests but the slow ones, in minutes; says which took longest

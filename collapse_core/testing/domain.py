@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ConfigDict
+
 from collapse_core.contracts.interfaces import Dataset, Evaluator, Model, ModelLoader, Sampler, Updater
 from collapse_core.contracts.types import Evaluation, Iteration, Kept, Prompt
 from collapse_core.errors import CollapseError
@@ -82,7 +84,10 @@ def watched(dataset: Dataset) -> tuple[Dataset, list[str]]:
             seen.append(split)
         return kind.load(self, split, targets=targets)
 
-    watching: Any = type(kind.__name__, (kind,), {"load": load, "__module__": kind.__module__})
+    # Pydantic would search all loaded modules for docstrings of a class that is in none.
+    config = ConfigDict(use_attribute_docstrings=False)
+    body = {"load": load, "__module__": kind.__module__, "model_config": config}
+    watching: Any = type(kind.__name__, (kind,), body)
     return watching.model_validate(dataset.model_dump(by_alias=True)), seen
 
 
