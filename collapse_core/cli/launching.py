@@ -5,7 +5,6 @@ them leaves its id and its exit code in a directory of the one that started them
 """
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
 
 import click
 from ruamel.yaml import YAML
@@ -23,6 +21,7 @@ from collapse_core import errors
 from collapse_core.errors import CollapseError
 from collapse_core.recipe.recipe import Launch
 from collapse_core.runtime import files
+from collapse_core.runtime.signals import when_asked_to_stop
 
 INTERRUPTED = 130
 EXCHANGE_DIRECTORY = "COLLAPSE_EXIT_CODES"
@@ -87,18 +86,14 @@ def _environment(settings: Launch) -> dict[str, str]:
 def _passing_signals_on(process: subprocess.Popen[bytes], exchange: Path) -> Iterator[None]:
     """Give SIGINT and SIGTERM to each of the processes; to the launcher while there is none."""
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
+    def pass_on(number: int) -> None:
         workers = [int(path.stem) for path in exchange.glob("*.began")]
         for worker in workers or [process.pid]:
             with suppress(ProcessLookupError):
                 os.kill(worker, number)
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with when_asked_to_stop(pass_on):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _verdict(code: int, exchange: Path) -> int:

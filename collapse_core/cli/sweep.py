@@ -1,11 +1,9 @@
 """`collapse sweep`: a grid of overrides, resumably."""
 
 import json
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
@@ -14,6 +12,7 @@ from collapse_core import errors
 from collapse_core.errors import CollapseError
 from collapse_core.recipe.overrides import split_override, yaml_value
 from collapse_core.runtime.processes import StoppedGently
+from collapse_core.runtime.signals import when_asked_to_stop
 from collapse_core.session.tables import print_members, stdout
 from collapse_core.sweep.local import OnEnd, Stop, carry_out_here
 from collapse_core.sweep.members import Member, Standing, members
@@ -112,17 +111,13 @@ def _reporting(states: dict[Member, Standing], total: int) -> OnEnd:
 
 @contextmanager
 def _stopping(stop: Stop) -> Iterator[None]:
-    def ask(number: int, frame: FrameType | None) -> None:
+    def ask(number: int) -> None:
         stop.ask()
         if stop.times == 1:
             click.echo("stopping after this iteration; once more to stop now", err=True)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with when_asked_to_stop(ask):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _print(states: dict[Member, Standing], *, as_json: bool) -> None:

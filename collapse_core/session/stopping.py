@@ -1,12 +1,11 @@
 """How a run is stopped: the first signal lets its iteration finish, the second stops at once."""
 
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 from collapse_core.run.run import Run
+from collapse_core.runtime.signals import when_asked_to_stop
 
 
 @contextmanager
@@ -19,16 +18,12 @@ def stopping_gently(run: Run, say: Callable[[str], None]) -> Iterator[None]:
         yield
         return
 
-    def stop(number: int, frame: FrameType | None) -> None:
+    def stop(number: int) -> None:
         if run.interrupted:
             raise KeyboardInterrupt
         run.interrupted = True
         if run.processes.is_main:
             say("stopping after this iteration; once more to stop now")
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with when_asked_to_stop(stop):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

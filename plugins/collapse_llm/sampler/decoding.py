@@ -22,7 +22,7 @@ from collapse_llm.model.finite import not_finite
 from collapse_llm.model.marks import Decoding, decoding_of
 from collapse_llm.sampler.choosing import Choice
 from collapse_llm.sampler.plain import decode_plainly
-from collapse_llm.sampler.rows import Row
+from collapse_llm.sampler.rows import Row, drop_lost, take
 from collapse_llm.sampler.verifying import find_way
 
 ADMIT_FROM = 0.25
@@ -176,14 +176,8 @@ class _Batch:
             raise not_finite(self.module)
         tokens = self.choice.choose(logits, self.sources[first:])
         self.tokens[first : len(self.rows)] = tokens
-        rows = self.rows[first:]
-        for row, token in zip(rows, tokens.tolist(), strict=True):
-            row.take(token, self.end_ids)
-            if row.watcher:
-                row.watcher.follow(row)
-        for row in self.rows:
-            if not row.ended and row.watcher and row.watcher.lost():
-                row.ended = row.dropped = True
+        take(self.rows[first:], tokens.tolist(), self.end_ids)
+        drop_lost(self.rows)
         self._close_ranks()
 
     def _close_ranks(self) -> None:

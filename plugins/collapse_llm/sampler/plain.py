@@ -14,7 +14,7 @@ from transformers import GenerationConfig
 from collapse_core import progress
 from collapse_llm.model.finite import not_finite
 from collapse_llm.sampler.choosing import Choice
-from collapse_llm.sampler.rows import Row
+from collapse_llm.sampler.rows import Row, drop_lost, take
 
 
 def decode_plainly(
@@ -67,12 +67,6 @@ class _Choosing:
         only[:, 0] = 0.0
         only[alive, 0] = -torch.inf
         only[alive, tokens] = 0.0
-        for number, token in zip(alive, tokens.tolist(), strict=True):
-            row = self.rows[number]
-            row.take(token, self.end_ids)
-            if row.watcher:
-                row.watcher.follow(row)
-        for row in self.rows:
-            if not row.ended and row.watcher and row.watcher.lost():
-                row.ended = row.dropped = True
+        take([self.rows[number] for number in alive], tokens.tolist(), self.end_ids)
+        drop_lost(self.rows)
         return only

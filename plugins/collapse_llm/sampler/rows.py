@@ -1,5 +1,6 @@
 """One completion in the making, whatever decodes it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -39,3 +40,18 @@ class Row:
             self.answer.append(token)
         self.complete = token in end_ids
         self.ended = self.complete or self.room <= 0
+
+
+def take(rows: Sequence[Row], tokens: Sequence[int], end_ids: frozenset[int]) -> None:
+    """Note the next token of each row, and let its watcher follow."""
+    for row, token in zip(rows, tokens, strict=True):
+        row.take(token, end_ids)
+        if row.watcher:
+            row.watcher.follow(row)
+
+
+def drop_lost(rows: Sequence[Row]) -> None:
+    """End the rows that their watchers have given up."""
+    for row in rows:
+        if not row.ended and row.watcher and row.watcher.lost():
+            row.ended = row.dropped = True

@@ -47,7 +47,7 @@ def other(tiny_directory) -> CausalLm:
 
 @pytest.fixture(scope="module")
 def learned(tiny_directory):
-    """The weights once the first forget questions are known by heart."""
+    """The weights after training on the first forget questions until they are memorized."""
     model = CausalLm(path=str(tiny_directory), compute="float32").load(Authors(), 0)
     pairs = [(p.content, p.target) for p in Few().load("forget")]
     teach(model, pairs, Teach(epochs=60, learning_rate=5e-3, batch_size=6, warmup=0), 0)
@@ -56,7 +56,7 @@ def learned(tiny_directory):
 
 @pytest.fixture
 def taught(model, learned):
-    """Knows the first forget questions by heart."""
+    """Has memorized the first forget questions."""
     model.module.load_state_dict(learned)
     return model
 
