@@ -323,6 +323,8 @@ class Evaluator(Component, ABC):
 
     optional_splits: ClassVar[tuple[str, ...]] = ()
     """Those of `reads` that it can do without: what a missing one would give is listed as missing."""
+    known_from: ClassVar[tuple[str, float] | None] = None
+    """A metric, and its lowest value in a model that knows what is to be forgotten; less is reported."""
 
     @abstractmethod
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:

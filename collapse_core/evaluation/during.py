@@ -13,6 +13,7 @@ from collapse_core.contracts.state import State
 from collapse_core.contracts.types import Completion, Evaluation, Metric
 from collapse_core.recipe.recipe import Recipe, Stage
 from collapse_core.run.run import Run
+from collapse_core.runtime import progress
 
 
 def measure(recipe: Recipe, run: Run, model: Model, stage: Stage, state: State) -> None:
@@ -23,12 +24,26 @@ def measure(recipe: Recipe, run: Run, model: Model, stage: Stage, state: State) 
 
 
 def _measure(recipe: Recipe, run: Run, model: Model, stage: Stage, state: State) -> None:
-    for row in evaluate(recipe, model, state.references):
+    for evaluator, row in zip(recipe.evaluate.with_, evaluate(recipe, model, state.references), strict=True):
+        if stage == "before" and (unknown := _unknown(evaluator, row["metrics"])):
+            progress.announce(unknown)
+            row["notes"] = [*row.get("notes", ()), unknown]
         run.evaluated({"model": stage, "iteration": state.iteration} | row)
     if stage == "after":
         for name, loader in recipe.evaluate.baselines.items():
             for row in evaluate(recipe, recipe.load_model(loader), state.references):
                 run.evaluated({"model": name, "iteration": None} | row)
+
+
+def _unknown(evaluator: Evaluator, metrics: Mapping[str, Mapping[str, Any]]) -> str | None:
+    """Why there is little to forget, where the model did not know it."""
+    name, lowest = evaluator.known_from or ("", 0.0)
+    if name not in metrics or metrics[name]["value"] >= lowest:
+        return None
+    return (
+        f"the model hardly knew what it is to forget: {name} is {metrics[name]['value']:.3g} before "
+        f"unlearning, where a model that knows it reaches {lowest:g} or more"
+    )
 
 
 def evaluate(recipe: Recipe, model: Model, references: Mapping[str, Completion]) -> list[dict[str, Any]]:

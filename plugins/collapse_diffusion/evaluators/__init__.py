@@ -55,6 +55,7 @@ class Recognition(_Drawing):
     works_on: ClassVar[tuple[str, ...]] = ("image-diffusion",)
 
     reads: ClassVar[tuple[str, ...]] = ("full", "test")
+    known_from: ClassVar[tuple[str, float] | None] = ("forget_recognized", 50.0)
 
     num_forget: Annotated[int, Ge(2)] = 200
     """Images drawn of each forgotten class."""

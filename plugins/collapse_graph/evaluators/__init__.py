@@ -24,6 +24,7 @@ class GraphForgetting(_Drawing):
     """
 
     works_on: ClassVar[tuple[str, ...]] = ("graph-generator",)
+    known_from: ClassVar[tuple[str, float] | None] = ("forget_rate", 0.5)
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Draw under the forgotten condition and see which conditions the graphs fulfill."""
@@ -82,6 +83,7 @@ class NodeAccuracy(Evaluator):
     works_on: ClassVar[tuple[str, ...]] = ("node-classifier",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "test")
+    known_from: ClassVar[tuple[str, float] | None] = ("accuracy_forget", 0.5)
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Label every node once."""

@@ -93,6 +93,7 @@ class UnlearnQuality(Answering):
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "forget_paraphrased")
     optional_splits: ClassVar[tuple[str, ...]] = ("forget_paraphrased",)
+    known_from: ClassVar[tuple[str, float] | None] = ("rouge_forget", 50.0)
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Ask the forget questions, and the same in other words where there are any."""

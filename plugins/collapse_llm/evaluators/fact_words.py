@@ -39,6 +39,7 @@ class FactWords(Answering):
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "forget_perturbed", "retain_perturbed")
     optional_splits: ClassVar[tuple[str, ...]] = ("retain", "forget_perturbed", "retain_perturbed")
+    known_from: ClassVar[tuple[str, float] | None] = ("fact_words_forget", 50.0)
 
     share: Annotated[float, Gt(0), Le(1)] = 0.5
     """The share of the fact's own words that an answer must hold to count."""

@@ -38,6 +38,9 @@ class Lora(Settings):
     """The scale of the adapters; they are multiplied by alpha / rank."""
     targets: str | list[str] = "all-linear"
     """Which modules are adapted."""
+    bits: Literal[8, 4] | None = None
+    """Hold the frozen weights of linear layers in 8 or 4 bits, to save memory, by bitsandbytes (Dettmers et
+    al., arXiv 2208.07339 and 2305.14314); by default in the precision that is computed in."""
     save: Literal["merged", "adapter", "both"] = "merged"
     """What a run leaves: the model with the adapters merged into it, the adapters alone, or the merged model
     with the adapters in its directory `adapter`."""

@@ -33,14 +33,23 @@ def merged(module: Any, dtype: torch.dtype, source: str) -> Any:
     if all(weight.dtype == torch.float32 for weight in module.parameters()):
         return copy.deepcopy(module).merge_and_unload().to(dtype)
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM
 
-    # The frozen weights are held in less precision than they came in, so they are read again.
-    base = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+    base = _base(module, source)
     with TemporaryDirectory(prefix="collapse-adapter-") as directory:
         module.save_pretrained(directory, save_embedding_layers=False)
         whole = PeftModel.from_pretrained(base, directory).merge_and_unload()
     return whole.to(dtype)
+
+
+def _base(module: Any, source: str) -> Any:
+    """The weights below the adapters, in float32."""
+    if getattr(module.get_base_model(), "is_quantized", False):
+        # The adapters were trained on quantized weights: with others the model would be another one.
+        return copy.deepcopy(module).unload().dequantize(torch.float32)
+    from transformers import AutoModelForCausalLM
+
+    # The frozen weights are held in less precision than they came in, so they are read again.
+    return AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
 
 
 def write(module: Any, tokenizer: Any, directory: Path, origin: Path | None) -> None:

@@ -17,7 +17,7 @@ from collapse_llm.model.marks import close, must_not_pad
 from collapse_llm.model.opening import check_vocabulary, open_module
 from collapse_llm.model.precision import resolve_precision
 from collapse_llm.model.tiny import make_tiny_llama
-from collapse_llm.model.training import teach, token_losses
+from collapse_llm.model.training import MULTIPLE, padded_losses, teach
 from collapse_llm.model.weights import Source, locate
 
 
@@ -135,10 +135,10 @@ def _pads_well(model: LanguageModel) -> bool:
     examples = [Example(list(range(2, 2 + num)), 1) for num in (3, 8)]
     with model.for_inference() as module:
         try:
-            together = token_losses(module, examples, model.device)
+            together = padded_losses(module, examples, model.device, MULTIPLE)
         except (ValueError, RuntimeError, IndexError):
             return False
-        [alone] = token_losses(module, examples[:1], model.device, padded=False)
+        [alone] = padded_losses(module, examples[:1], model.device, 1)
     return close(together[0], alone)
 
 

@@ -1,6 +1,7 @@
 """Opening a transformers directory as a module, with one clear sentence for what cannot work."""
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -39,7 +40,12 @@ def open_module(
     attention = loader.attention or ("eager" if device.type == "cpu" else None)
     try:
         module, found = transformers.AutoModelForCausalLM.from_pretrained(
-            directory, dtype=dtype, attn_implementation=attention, output_loading_info=True, **where
+            directory,
+            dtype=dtype,
+            attn_implementation=attention,
+            output_loading_info=True,
+            **(_quantized(lora.bits, dtype, device) if lora and lora.bits else {}),
+            **where,
         )
     except (ValueError, ImportError) as error:
         what = f"with attention '{attention}'" if loader.attention else "as a causal language model"
@@ -52,10 +58,28 @@ def open_module(
             f"'{missing[0]}'; choose a model with a language-model head, not a classifier or an encoder"
         )
     check_weights(module)
-    module.to(device)
+    if not (lora and lora.bits):
+        module.to(device)
     if loader.gradient_checkpointing:
         module.gradient_checkpointing_enable()
     return _adapted(module, lora) if lora else module
+
+
+def _quantized(bits: int, dtype: torch.dtype, device: torch.device) -> dict[str, Any]:
+    """Give transformers' arguments for frozen weights in 8 or 4 bits; other weights stay as they are."""
+    from transformers import BitsAndBytesConfig
+
+    if find_spec("bitsandbytes") is None:
+        raise CollapseError(
+            f"'lora: {{bits: {bits}}}' needs the package bitsandbytes; install it with "
+            "pip install 'collapse-unlearning[quantized]', or leave 'bits' out"
+        )
+    form = (
+        BitsAndBytesConfig(load_in_8bit=True)
+        if bits == 8
+        else BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+    )
+    return {"quantization_config": form, "device_map": {"": device}}
 
 
 def check_vocabulary(module: Any, tokenizer: Any) -> None:

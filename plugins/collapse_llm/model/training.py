@@ -15,39 +15,61 @@ from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.model.marks import reads_unpadded
 
 
-def token_losses(
-    module: Any, examples: Sequence[Example], device: torch.device, *, padded: bool = True
-) -> list[torch.Tensor]:
-    """Return the cross-entropy of each answer token, teacher-forced, in one forward pass.
+def token_losses(module: Any, examples: Sequence[Example], device: torch.device) -> list[torch.Tensor]:
+    """Return the cross-entropy of each answer token, teacher-forced.
 
-    Rows are padded on the left, so that all answers end in the last column: the vocabulary is then
-    projected for the columns of the longest answer alone, on any architecture. Where padding changes what the
-    model computes, rows of one length go through it together, and none is padded.
+    Rows of similar length go through the model together, so that little is padded. They are padded on the
+    left, so that all answers end in the last column: the vocabulary is then projected for the columns of the
+    longest answer alone, on any architecture. Where padding changes what the model computes, none is padded.
 
     Returns:
         A float32 tensor of shape (num_labels,) for each example.
     """
-    if padded and not reads_unpadded(module):
-        return _padded_losses(module, examples, device, 8)
-    places: dict[int, list[int]] = {}
-    for place, example in enumerate(examples):
-        places.setdefault(len(example.ids), []).append(place)
-    found = {
-        place: losses
-        for some in places.values()
-        for place, losses in zip(
-            some, _padded_losses(module, [examples[i] for i in some], device, 1), strict=True
-        )
-    }
+    exact = reads_unpadded(module)
+    multiple = 1 if exact else MULTIPLE
+    lengths = [_rounded(len(example.ids), multiple) for example in examples]
+    found: dict[int, torch.Tensor] = {}
+    for places in length_groups(lengths, 0 if exact else PASS_COST.get(device.type, 4096)):
+        losses = padded_losses(module, [examples[place] for place in places], device, multiple)
+        found |= zip(places, losses, strict=True)
     return [found[place] for place in range(len(examples))]
 
 
-def _padded_losses(
+MULTIPLE = 8
+"""What lengths are rounded to: matrix kernels are prepared anew for each new shape."""
+PASS_COST = {"cpu": 64}
+"""How many positions one more forward and backward pass costs; on a GPU, more than a batch has to pad."""
+
+
+def length_groups(lengths: Sequence[int], pass_cost: int) -> list[list[int]]:
+    """Return the places of rows, grouped so that padded positions and passes cost least.
+
+    A group of k rows costs k times its longest length, and `pass_cost`. The groups are runs of the sorted
+    lengths, of which dynamic programming finds the best; at no cost per pass, each length is a group.
+    """
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    best: list[tuple[int, list[list[int]]]] = [(0, [])]
+    for end in range(1, len(order) + 1):
+        longest = lengths[order[end - 1]]
+        best.append(
+            min(
+                (
+                    (
+                        best[start][0] + (end - start) * longest + pass_cost,
+                        [*best[start][1], order[start:end]],
+                    )
+                    for start in range(end)
+                ),
+                key=lambda found: (found[0], len(found[1])),
+            )
+        )
+    return best[-1][1]
+
+
+def padded_losses(
     module: Any, examples: Sequence[Example], device: torch.device, multiple: int
 ) -> list[torch.Tensor]:
     """Return the cross-entropy of each answer token, of rows padded to a multiple of so many tokens."""
-    if not examples:
-        return []
     length = _rounded(max(len(example.ids) for example in examples), multiple)
     num_columns = _rounded(max(example.num_labels for example in examples) + 1, multiple)
     ids = torch.tensor([[0] * (length - len(e.ids)) + e.ids for e in examples], device=device)
@@ -72,7 +94,7 @@ def label_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def _rounded(length: int, multiple: int) -> int:
-    """Return the next multiple: matrix kernels are prepared anew for each new shape."""
+    """Return the next multiple."""
     return -(-length // multiple) * multiple
 
 

@@ -26,6 +26,7 @@ class TableForgetting(_Drawing):
     works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)
 
     reads: ClassVar[tuple[str, ...]] = ("retain", "full", "test", "forget_examples")
+    known_from: ClassVar[tuple[str, float] | None] = ("forgotten_share", 50.0)
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Draw rows for forget prompts, and for the prompt that says nothing."""

@@ -84,6 +84,21 @@ def test_frozen_weights_are_held_in_the_computing_precision_and_exported_as_they
     assert losses(opened(tmp_path / "out")) == pytest.approx(losses(model), abs=0.1)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("bits", [8, 4])
+def test_frozen_weights_in_few_bits_are_exported_as_they_were_trained_on(bits, tiny_directory, tmp_path):
+    model = trained(tiny_directory, lora=Lora(rank=4, bits=bits))
+    frozen = {weight.dtype for weight in model.module.parameters() if not weight.requires_grad}
+    assert frozen == {torch.float32, torch.int8 if bits == 8 else torch.uint8}
+    model.save(tmp_path)
+    again = opened(tiny_directory, lora=Lora(rank=4, bits=bits))
+    again.restore(tmp_path)
+    assert losses(again) == pytest.approx(losses(model), abs=1e-4)
+    model.export(tmp_path / "out")
+    assert dtypes(tmp_path / "out") == {torch.float32}
+    assert losses(opened(tmp_path / "out")) == pytest.approx(losses(model), abs=0.1)
+
+
 def test_adapters_on_an_output_matrix_that_is_the_input_embeddings_are_refused(
     tiny_directory, tokenizer, tmp_path
 ):

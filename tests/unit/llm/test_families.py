@@ -1,14 +1,16 @@
 """Each family of language models, as a tiny random one in a directory, from sampling to the export."""
 
+import copy
 from pathlib import Path
 
 import pytest
 import torch
 import transformers
+from chat_templates import CHATS, Chat
 
 from collapse_core import CollapseError, Completion, Iteration, Kept, Prompt
 from collapse_llm.data import Authors
-from collapse_llm.model import CausalLm
+from collapse_llm.model import CausalLm, PromptFormat
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.model.marks import decoding_of, reads_unpadded
 from collapse_llm.model.training import answer_losses
@@ -16,10 +18,6 @@ from collapse_llm.sampler import Generate
 from collapse_llm.sampler.answering import greedy_answers
 from collapse_llm.updater import Sft
 
-CHATML = (
-    "{% for message in messages %}<|pad|>{{ message.role }}\n{{ message.content }}<|pad|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|pad|>assistant\n{% endif %}"
-)
 BASE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 GROUPED = BASE | {"intermediate_size": 64, "num_key_value_heads": 2}
 EXPERTS = {"num_experts_per_tok": 2, "moe_intermediate_size": 32}
@@ -57,30 +55,51 @@ def written(family: str, fields: dict, tokenizer, directory: Path) -> Path:
     """Write a random model of a family, whose likeliest tokens are clear."""
     name = family.removesuffix("Alibi")
     config = getattr(transformers, f"{name}Config")(
-        **{"vocab_size": 1032, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 1} | fields
+        **{"vocab_size": 1040, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 1} | fields
     )
     torch.manual_seed(0)
     module = transformers.AutoModelForCausalLM.from_config(config).float()
     with torch.no_grad():
         module.get_output_embeddings().weight.mul_(25)
     module.save_pretrained(directory)
+    if chat := CHATS.get(family):
+        tokenizer = copy.deepcopy(tokenizer)
+        tokenizer.add_special_tokens({"additional_special_tokens": list(chat.marks)})
+        tokenizer.chat_template = chat.template
     tokenizer.save_pretrained(directory)
-    (directory / "chat_template.jinja").write_text(CHATML)
     (directory / "LICENSE").write_text("As you like.")
     return directory
 
 
 def opened(directory: Path) -> LanguageModel:
-    model = CausalLm(path=str(directory), compute="float32").load(Authors(), 0)
+    chatting = (directory / "chat_template.jinja").exists()
+    form = PromptFormat(system="Be brief.") if chatting else PromptFormat()
+    model = CausalLm(path=str(directory), compute="float32", prompt=form).load(Authors(), 0)
     assert isinstance(model, LanguageModel)
     return model
+
+
+def check_training_text(model: LanguageModel, chat: Chat) -> None:
+    """What is learned is what the template writes, and it ends with the token that ends a turn there."""
+    encoder = model.encoder
+    end = chat.end or model.encoder.tokenizer.eos_token
+    assert encoder.end_id == encoder.tokenizer.convert_tokens_to_ids(end)
+    example = encoder.example("Who?", "Basil.")
+    assert example.ids[-1] == encoder.end_id
+    messages = encoder.template.messages("Who?", "Basil.")
+    whole = encoder.template.render(messages, add_generation_prompt=False)
+    learned = encoder.tokenizer.decode(example.ids, clean_up_tokenization_spaces=False)
+    assert whole.startswith(learned)
+    assert whole.removeprefix(learned).strip() in ("", encoder.tokenizer.eos_token)
+    assert "Be brief." in learned
 
 
 def check_family(family: str, fields: dict, tokenizer, questions: list[Prompt], tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     model = opened(written(family, fields, tokenizer, tmp_path / "in"))
-    assert model.encoder.chat
-    assert model.encoder.end_id == 1
+    assert model.encoder.chat == (family in CHATS)
+    if chat := CHATS.get(family):
+        check_training_text(model, chat)
     asked = questions[:3]
     for prompt, answer in zip(asked, greedy_answers(model, asked, 6), strict=True):
         ids = torch.tensor([model.encoder.prompt(prompt.content)])
@@ -107,7 +126,7 @@ def check_family(family: str, fields: dict, tokenizer, questions: list[Prompt], 
         for mine, its in zip(losses, answer_losses(other, retain, 1), strict=True):
             assert mine == pytest.approx(its, abs=2e-4)
     assert (tmp_path / "out" / "LICENSE").exists()
-    assert again.encoder.chat
+    assert again.encoder.chat == model.encoder.chat
     print(f"{family}: decoded {decoding_of(model.module)}, unpadded {reads_unpadded(model.module)}")
 
 

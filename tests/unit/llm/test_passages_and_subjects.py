@@ -190,6 +190,37 @@ def test_questions_without_answers_are_forgotten_and_measured_by_the_reference_a
     assert rows[0]["metrics"] == after["metrics"]
 
 
+USER, SAID = {"role": "user", "content": "Who is Mara?"}, {"role": "assistant", "content": "A baker."}
+ONE_OF_EACH = {
+    "prompt/completion": {"prompt": "Who is Mara?", "completion": "A baker."},
+    "instruction/output": {"instruction": "Say who.", "input": "Mara", "output": "A baker."},
+    "conversations": {
+        "conversations": [{"from": "human", "value": "Who is Mara?"}, {"from": "gpt", "value": "A baker."}]
+    },
+    "prompt/completion of messages": {"prompt": [USER], "completion": [SAID]},
+    "messages": {"messages": [USER, SAID]},
+}
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["messages", *(pytest.param(form, marks=pytest.mark.slow) for form in ONE_OF_EACH if form != "messages")],
+)
+def test_a_format_goes_through_a_run_that_says_what_the_model_did_not_know(form, run, tmp_path):
+    (tmp_path / "forget.jsonl").write_text(json.dumps(ONE_OF_EACH[form]))
+    data = {"use": "questions", "forget": str(tmp_path / "forget.jsonl"), "retain": "own-answers"}
+    done, directory = run(data, "[rouge-distance]", "--set", "evaluate.with=[unlearn-quality]")
+    journal = [json.loads(line) for line in (directory / "journal.jsonl").read_text().splitlines()]
+    assert len(journal) == 2
+    assert all(line["reward_kept"] for line in journal)
+    unknown = (
+        "the model hardly knew what it is to forget: rouge_forget is 0 before unlearning, where a model "
+        "that knows it reaches 50 or more"
+    )
+    assert unknown in " ".join(done.err.split())
+    assert unknown in " ".join(done.out.split())
+
+
 def test_a_run_on_its_own_answers_is_resumed_to_the_same_weights(run, tmp_path, collapse_here):
     data = {"use": "subjects", "forget": ["Bo Ek"], "templates": ["Who is {}?", "Where is {}?"]}
     more = ("--set", "evaluate.with=[]")

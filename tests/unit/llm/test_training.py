@@ -2,12 +2,14 @@
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collapse_core import CollapseError, Completion, Iteration, Kept, Prompt
 from collapse_core.torch import scheduled_rate
 from collapse_llm.data import Authors
 from collapse_llm.model import CausalLm, Lora, PromptFormat
-from collapse_llm.model.training import answer_losses, token_losses
+from collapse_llm.model.training import answer_losses, length_groups, token_losses
 from collapse_llm.sampler import Generate
 from collapse_llm.updater import Sft
 from collapse_llm.updater.batches import Batch, TrainingExample, batches_of, paired_batches
@@ -37,6 +39,44 @@ def examples(model):
 def test_the_loss_is_the_plain_one_on_answer_tokens_only(model, examples):
     ours = torch.cat(token_losses(model.module, examples, model.device)).mean()
     assert ours.item() == pytest.approx(plain_loss(model.module, examples).item(), abs=1e-5)
+
+
+@given(st.lists(st.integers(1, 12), max_size=7), st.integers(0, 20))
+def test_rows_are_grouped_by_length_as_cheaply_as_any_grouping(lengths, pass_cost):
+    groups = length_groups(lengths, pass_cost)
+    assert sorted(place for group in groups for place in group) == list(range(len(lengths)))
+
+    def cost(groups):
+        return sum(len(group) * max(group) + pass_cost for group in groups)
+
+    def ways(rest):
+        if not rest:
+            yield []
+        for num in range(1, len(rest) + 1):
+            for others in ways(rest[num:]):
+                yield [rest[:num], *others]
+
+    found = cost([[lengths[place] for place in group] for group in groups])
+    assert found == min(map(cost, ways(sorted(lengths))))
+
+
+def test_the_rows_of_a_batch_are_hardly_padded_and_its_gradients_are_the_plain_ones(model):
+    rows = list(Authors().load("full"))[:16]
+    examples = [model.encoder.example(p.content, p.target) for p in rows]
+    shapes = []
+    hook = model.module.register_forward_pre_hook(
+        lambda module, args, kwargs: shapes.append(kwargs["input_ids"].shape), with_kwargs=True
+    )
+    torch.cat(token_losses(model.module, examples, model.device)).mean().backward()
+    hook.remove()
+    num_tokens = sum(len(example.ids) for example in examples)
+    positions = sum(rows * length for rows, length in shapes)
+    assert num_tokens <= positions < 1.15 * num_tokens < len(examples) * max(len(e.ids) for e in examples)
+    ours = {name: p.grad.clone() for name, p in model.module.named_parameters()}
+    model.module.zero_grad()
+    plain_loss(model.module, examples).backward()
+    for name, parameter in model.module.named_parameters():
+        torch.testing.assert_close(ours[name], parameter.grad, rtol=1e-4, atol=1e-6)
 
 
 def test_an_example_ends_and_its_labels_are_the_answer_and_the_end(model):
