@@ -121,6 +121,21 @@ def test_a_subject_is_asked_after_by_every_name_and_its_names_are_banned_in_its_
     assert reward.score(forget[-1], said, None) == [1.0, 0.0]
 
 
+def test_a_model_writes_further_questions_of_which_those_that_ask_after_the_subject_count(
+    tiny_directory,
+):
+    from collapse_llm.data import asking
+    from collapse_llm.model import CausalLm
+
+    writer = CausalLm(use="causal-lm", path=str(tiny_directory), compute="float32")
+    data = Subjects(forget=["Bo Ek"], templates=["Who is {}?"], asked_by=writer, num_asked=3)
+    said = announced(data, "forget")  # a random model asks nothing
+    assert said[-1] == "the model wrote 0 questions about Bo Ek"
+    assert [prompt.content for prompt in data.load("forget")] == ["Who is Bo Ek?"]
+    drawn = ["Sure!\nWhere was Bo Ek born? I wonder.", "What is love?", "Bo Ek.", "Where was Bo Ek born?"]
+    assert asking._distinct(drawn, ["Bo Ek", "B. Ek"]) == ["Where was Bo Ek born?"]
+
+
 def test_the_bundled_questions_and_everyday_prompts_are_many_and_distinct():
     data = Subjects(forget=["Bo Ek"])
     for split, least in (("forget", 20), ("retain", 50)):
