@@ -39,10 +39,16 @@ def provenance(recipe: Recipe, plugins: Sequence[Plugin], command: Sequence[str]
         "baselines": {name: dict(other.provenance()) for name, other in recipe.evaluate.baselines.items()},
         "true_answers": {
             "loop": "read, since a part needs them" if recipe.needs_targets else "never loaded",
+            "parts": recipe.target_readers(),
             "model": sorted(recipe.model.splits_read(recipe.data)),
             "rewards": {reward.use: sorted(reward.splits_read(recipe.data)) for reward in recipe.rewards},
             "evaluators": {one.use: sorted(one.splits_read(recipe.data)) for one in recipe.evaluate.with_},
+            "baselines": {
+                name: sorted(other.splits_read(recipe.data))
+                for name, other in recipe.evaluate.baselines.items()
+            },
         },
+        "attacks": [one.use for one in recipe.evaluate.with_ if one.attacks],
     }
 
 
