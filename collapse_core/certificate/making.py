@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from collapse_core.certificate.chain import earlier
 from collapse_core.certificate.claims import assumptions, claim_of, not_shown
 from collapse_core.certificate.copies import copies_left
-from collapse_core.certificate.deciding import Decision, decide
+from collapse_core.certificate.criteria import criteria_of, measured_of, outcome
+from collapse_core.certificate.deciding import decide
 from collapse_core.certificate.schema import (
     VERSION,
     AnswersRead,
@@ -17,9 +19,7 @@ from collapse_core.certificate.schema import (
     Certificate,
     Forgotten,
     Made,
-    Measured,
     Method,
-    Outcome,
     RecipeRecord,
     Request,
     Scrubbed,
@@ -27,7 +27,6 @@ from collapse_core.certificate.schema import (
 )
 from collapse_core.contracts.types import Metric
 from collapse_core.errors import CollapseError
-from collapse_core.recipe.criteria import Criterion
 from collapse_core.results.results import Results, load_results
 from collapse_core.runtime import files
 from collapse_core.runtime.digests import digest, file_digest, text_digest
@@ -42,8 +41,13 @@ REFERENCES = (
 )
 
 
-def make_certificate(directory: Path, request: Request) -> Certificate:
+def make_certificate(directory: Path, request: Request, *, recheck: bool = False) -> Certificate:
     """Make the certificate of a finished run.
+
+    Args:
+        directory: The run.
+        request: What the operator says of the request.
+        recheck: Whether to measure its model by the criteria of the runs that it came from.
 
     Raises:
         CollapseError: The run is not finished, its recipe is not the one that it began with, or the request's
@@ -67,7 +71,7 @@ def make_certificate(directory: Path, request: Request) -> Certificate:
         made=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         request=request,
         claim=claim_of(decisions, results),
-        criteria=[_outcome(one, results) for one in decisions],
+        criteria=[outcome(one, results) for one in decisions],
         attacks=list(_attacks(results)),
         forgotten=_forgotten(results),
         base_model=_base(results),
@@ -79,17 +83,13 @@ def make_certificate(directory: Path, request: Request) -> Certificate:
         assumptions=assumptions(decisions),
         notes=[f"{', '.join(names)}: {note}" for note, names in results.notes().items()],
         copies=copies_left(results),
+        previous=earlier(results, recheck=recheck),
         scrubbed=_scrubbed(results),
         made_by=_made(results.environment),
     )
 
 
 # --- the recipe ------------------------------------------------------------------------------------
-
-
-def criteria_of(results: Results) -> list[Criterion]:
-    """The criteria of the recipe that the run began with."""
-    return [Criterion(**row) for row in results.recipe.get("criteria", [])]
 
 
 def check_recipe(results: Results) -> RecipeRecord:
@@ -125,26 +125,6 @@ def _changed(path: Path) -> CollapseError:
 # --- what was measured -----------------------------------------------------------------------------
 
 
-def _measured(metric: Metric | None) -> Measured | None:
-    return Measured(value=metric.value, low=metric.low, high=metric.high) if metric else None
-
-
-def _outcome(decision: Decision, results: Results) -> Outcome:
-    return Outcome(
-        criterion=decision.criterion.model_dump(mode="json"),
-        described=decision.criterion.described(),
-        after=_measured(decision.after),
-        before=_measured(results.metric(decision.criterion.metric, "before")),
-        other=_measured(decision.other),
-        compared=_measured(decision.compared),
-        test=decision.test,
-        p_met=decision.p_met,
-        p_not_met=decision.p_not_met,
-        verdict=decision.verdict,
-        why=decision.why,
-    )
-
-
 def _attacks(results: Results) -> Iterator[Attack]:
     """Every attack with what came out of each model at its last measurement."""
     settings = results.recipe.get("evaluate", {}).get("with", [])
@@ -159,7 +139,7 @@ def _attacks(results: Results) -> Iterator[Attack]:
                 metric: {
                     model: found
                     for model, row in last.items()
-                    if metric in row["metrics"] and (found := _measured(Metric(**row["metrics"][metric])))
+                    if metric in row["metrics"] and (found := measured_of(Metric(**row["metrics"][metric])))
                 }
                 for metric in metrics
             },

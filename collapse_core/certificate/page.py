@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from collapse_core.certificate.schema import Certificate, Measured
+from collapse_core.certificate.schema import Certificate, Measured, Outcome
 from collapse_core.report.page import fill
 from collapse_core.results.formatting import format_interval, format_number
 
@@ -24,10 +24,8 @@ def render(certificate: Certificate) -> str:
         title=f"Certificate for request {certificate.request.id}",
         level=TITLES[certificate.claim.level],
         one=certificate,
-        criteria=[
-            {"outcome": outcome, "cells": [_number(cell) for cell in _cells(outcome)]}
-            for outcome in certificate.criteria
-        ],
+        criteria=_rows(certificate.criteria),
+        previous=[{"one": one, "rows": _rows(one.outcomes or [])} for one in certificate.previous],
         attacks=[
             {"evaluator": attack.evaluator, "settings": attack.settings, "missing": attack.missing}
             | {"models": models, "rows": rows}
@@ -39,7 +37,13 @@ def render(certificate: Certificate) -> str:
     )
 
 
-def _cells(outcome: Any) -> tuple[Measured | None, ...]:
+def _rows(outcomes: list[Outcome]) -> list[dict[str, Any]]:
+    return [
+        {"outcome": outcome, "cells": [_number(cell) for cell in _cells(outcome)]} for outcome in outcomes
+    ]
+
+
+def _cells(outcome: Outcome) -> tuple[Measured | None, ...]:
     return outcome.before, outcome.after, outcome.other, outcome.compared
 
 

@@ -167,6 +167,23 @@ class Copy(_Part):
     """How many files there are; null where they are not within reach."""
 
 
+class Previous(_Part):
+    """An earlier run whose model this one began with, directly or through others."""
+
+    recipe: str
+    """The digest of its recipe."""
+    certificate: str | None
+    """SHA-256 of its certificate.json, as recorded when the next run began, else as it is now."""
+    unchanged: bool | None
+    """Whether it is still the recorded one; null where nothing was recorded, or it is gone."""
+    request: str | None
+    """The pseudonym of its request."""
+    outcomes: list[Outcome] | None
+    """Its criteria, held against the model of this run; null where they were not checked again."""
+    why_not: str
+    """Why they were not checked again; empty if they were."""
+
+
 class Scrubbed(_Part):
     """That texts were removed from the run."""
 
@@ -204,6 +221,8 @@ class Certificate(_Part):
     notes: list[str]
     """What evaluators noted, such as reference answers that stood in for true ones."""
     copies: list[Copy]
+    previous: list[Previous]
+    """The earlier runs, the latest first; empty where the model came from none."""
     scrubbed: Scrubbed | None
     """Null where the run was not scrubbed."""
     made_by: Made

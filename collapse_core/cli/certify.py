@@ -25,6 +25,11 @@ from collapse_core.runtime import files
     type=click.Path(path_type=Path, dir_okay=False),
     help="Sign certificate, page and model with this private Ed25519 key, a PEM file.",
 )
+@click.option(
+    "--recheck",
+    is_flag=True,
+    help="Measure the model by the criteria of the runs that it came from as well.",
+)
 @click.option("--verify", is_flag=True, help="Check a signed certificate; write nothing.")
 @click.option(
     "--key",
@@ -39,6 +44,7 @@ def command(
     operator: str | None,
     decision: str | None,
     key: Path | None,
+    recheck: bool,
     verify: bool,
     public: Path | None,
 ) -> None:
@@ -59,7 +65,8 @@ def command(
         if key
         else None
     )
-    certificate = make_certificate(run, Request(id=request, operator=operator, decision=decision))
+    said = Request(id=request, operator=operator, decision=decision)
+    certificate = make_certificate(run, said, recheck=recheck)
     (run / SIGNATURE).unlink(missing_ok=True)
     files.write_json(run / FILE, certificate.model_dump(mode="json"))
     write_page(render(certificate), run / PAGE)
@@ -71,6 +78,12 @@ def command(
 def _summarize(certificate: Certificate) -> None:
     for outcome in certificate.criteria:
         click.echo(f"{outcome.verdict}: {outcome.described} ({outcome.why})")
+    for previous in certificate.previous:
+        named = previous.request or previous.recipe
+        for outcome in previous.outcomes or []:
+            click.echo(f"{named}, checked again: {outcome.verdict}: {outcome.described}")
+        if previous.why_not:
+            click.echo(f"{named}: not checked again: {previous.why_not}")
     click.echo(f"claim: {certificate.claim.level}; {certificate.claim.why}")
 
 
