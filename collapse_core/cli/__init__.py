@@ -16,6 +16,8 @@ COMMANDS = (
     "report",
     "compare",
     "eval",
+    "certify",
+    "scrub",
     "sweep",
     "init",
 )

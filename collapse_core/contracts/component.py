@@ -19,6 +19,9 @@ class Settings(BaseModel):
         validate_by_alias=True,
     )
 
+    secret_fields: ClassVar[tuple[str, ...]] = ()
+    """The fields that may hold what is to be forgotten, such as a ban list; `collapse scrub` empties them."""
+
     def digest(self) -> str:
         """A short digest of every field, defaults included."""
         return digest(self.model_dump(mode="json"))

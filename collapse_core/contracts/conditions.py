@@ -3,7 +3,7 @@
 import operator
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, model_validator
 
@@ -31,6 +31,8 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 
 class Condition(Settings):
     """What one column of a row must be."""
+
+    secret_fields: ClassVar[tuple[str, ...]] = ("value",)
 
     column: str
     """The column."""

@@ -131,6 +131,14 @@ class ModelLoader(Component, ABC):
         """What the run's manifest says of the model: where it comes from, by digest."""
         return {}
 
+    def token_ids(self, texts: Sequence[str], exported: Path) -> Sequence[Sequence[int]]:
+        """How the tokenizer of the exported model writes texts; `collapse scrub` searches for that.
+
+        Returns:
+            Any number of sequences of token ids, without special tokens. By default a model has no tokenizer.
+        """
+        return ()
+
 
 class Bound(Protocol):
     """What total reward a completion can still get, for samplers that stop early."""
@@ -325,6 +333,9 @@ class Evaluator(Component, ABC):
     """Those of `reads` that it can do without: what a missing one would give is listed as missing."""
     known_from: ClassVar[tuple[str, float] | None] = None
     """A metric, and its lowest value in a model that knows what is to be forgotten; less is reported."""
+
+    attacks: ClassVar[bool] = False
+    """Whether it tries to make the model say what was forgotten; certificates list what came out."""
 
     @abstractmethod
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:

@@ -29,7 +29,8 @@ def mean_metric(
         fmean(fmean(source.choices(values, k=len(values))) for values in strata) for _ in range(RESAMPLES)
     )
     low, high = means[int(0.025 * RESAMPLES)], means[int(0.975 * RESAMPLES) - 1]
-    return Metric(fmean(fmean(values) for values in strata), direction, low, high)
+    value = fmean(fmean(values) for values in strata)
+    return Metric(value, direction, low, high, min(map(len, strata)))
 
 
 def mean_over_runs(values: Sequence[float]) -> tuple[float, tuple[float, float] | None]:

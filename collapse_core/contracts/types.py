@@ -182,6 +182,8 @@ class Metric:
     """Lower end of the 95 % confidence interval over questions."""
     high: float | None = None
     """Upper end of it."""
+    num: int | None = None
+    """How many questions it is a mean over; None where it is no mean, or where nobody counted."""
 
 
 @dataclass(frozen=True, slots=True)

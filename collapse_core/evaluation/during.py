@@ -76,9 +76,15 @@ def evaluation_row(
     more = {"missing": missing, "notes": list(notes)}
     return {
         "evaluator": evaluator.use,
-        "metrics": {name: asdict(metric) for name, metric in metrics.items()},
+        "metrics": {name: _metric_row(metric) for name, metric in metrics.items()},
         "examples": [_plain(dict(one)) for one in found.examples] if keep_text else [],
     } | {key: value for key, value in more.items() if value}
+
+
+def _metric_row(metric: Metric) -> dict[str, Any]:
+    """Plain data; a number of questions only where there is one."""
+    row = asdict(metric)
+    return row if metric.num is not None else {key: value for key, value in row.items() if key != "num"}
 
 
 def _finite(found: Evaluation) -> tuple[dict[str, Metric], dict[str, str]]:

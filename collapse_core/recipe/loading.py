@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from collapse_core.errors import RecipeError
 from collapse_core.plugins.discovery import Plugin, load_file
 from collapse_core.plugins.registry import Registry
+from collapse_core.recipe.continuing import continue_from_runs
 from collapse_core.recipe.document import Document, read_file
 from collapse_core.recipe.overrides import set_override
 from collapse_core.recipe.problems import problem_of
@@ -32,6 +33,7 @@ def parse_recipe(document: Document, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         set_override(document, override)
     document.rename_keys()
+    continue_from_runs(document)
     local = _local_plugins(document)
     registry = Registry([*Registry().plugins, *local])
     problems = [

@@ -33,6 +33,7 @@ from collapse_core.contracts.types import Completion, Prompt, PromptSet
 from collapse_core.parts.checked import CheckedFilter, CheckedSampler, CheckedUpdater
 from collapse_core.parts.guard import TEMPERATURE, Guard
 from collapse_core.plugins.registry import part
+from collapse_core.recipe.criteria import Criterion, unknown_baselines
 from collapse_core.recipe.fitting import misfits
 from collapse_core.rubric import Rubric
 
@@ -161,6 +162,8 @@ class Recipe(Settings):
     """Watches for prompts that do not forget, and acts on them; off by default."""
     evaluate: EvaluateWhen = EvaluateWhen()
     """What is measured, and how often."""
+    criteria: list[Criterion] = []
+    """What must hold of the result; `collapse certify` says whether it does."""
     checkpoint: CheckpointWhen = CheckpointWhen()
     """How often the run can be resumed from."""
     keep_text: bool = True
@@ -175,6 +178,16 @@ class Recipe(Settings):
     def _goes_with_what_is_above(cls, value: Any, info: ValidationInfo) -> Any:
         if problem := next(misfits(info.field_name or "", value, info.data), None):
             raise ValueError(problem)
+        return value
+
+    @field_validator("criteria")
+    @classmethod
+    def _are_set_against_what_is_measured(
+        cls, value: list[Criterion], info: ValidationInfo
+    ) -> list[Criterion]:
+        evaluate = info.data.get("evaluate")
+        if evaluate and (problems := unknown_baselines(value, evaluate.baselines)):
+            raise ValueError(problems[0])
         return value
 
     @field_validator("guard")
@@ -195,8 +208,12 @@ class Recipe(Settings):
     @property
     def needs_targets(self) -> bool:
         """Whether any part of the loop needs the true forget answers."""
+        return bool(self.target_readers())
+
+    def target_readers(self) -> list[str]:
+        """The parts of the loop that need the true forget answers, by name."""
         parts = (self.sampler, *self.rewards, self.filter, self.guard.fall_back, self.updater)
-        return any(part.reads_targets() for part in parts)
+        return [part.use for part in parts if part.reads_targets()]
 
     def load_model(self, loader: ModelLoader | None = None) -> Model:
         """The model that is to forget, or that of another loader; it knows its reference model."""
@@ -256,5 +273,9 @@ class Recipe(Settings):
         return len(prompts) if self.retain_per_iteration == "matched" else self.retain_per_iteration
 
     def resolved(self) -> dict[str, Any]:
-        """The recipe as plain data, with every default spelled out."""
-        return self.model_dump(mode="json", by_alias=True)
+        """The recipe as plain data, with every default spelled out, and criteria only where there are some.
+
+        So a run from before there were criteria is still the same run.
+        """
+        whole = self.model_dump(mode="json", by_alias=True)
+        return whole if self.criteria else {key: value for key, value in whole.items() if key != "criteria"}

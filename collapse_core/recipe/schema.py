@@ -39,6 +39,11 @@ _PLACES = {
     "filter": "filter",
     "updater": "updater",
 }
+_OF_A_RUN = {
+    "type": "object",
+    "properties": {"from": {"type": "string", "description": "A run, whose exported model is opened."}},
+    "required": ["from"],
+}
 _LISTS = {"rewards": "reward", "track": "tracker"}
 
 
@@ -69,5 +74,7 @@ def _fill_parts(schema: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]
     evaluate = schema["$defs"]["EvaluateWhen"]["properties"]
     name_or_part = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/part-evaluator"}]}
     evaluate["with"]["items"] = name_or_part
-    evaluate["baselines"]["additionalProperties"] = {"$ref": "#/$defs/part-model"}
+    properties["model"] = evaluate["baselines"]["additionalProperties"] = {
+        "anyOf": [{"$ref": "#/$defs/part-model"}, _OF_A_RUN]
+    }
     return schema

@@ -7,22 +7,25 @@ from typing import Any
 
 from collapse_core import errors
 from collapse_core.contracts.interfaces import Dataset, ModelLoader
-from collapse_core.errors import Problem, RecipeError
+from collapse_core.errors import CollapseError, Problem, RecipeError
 from collapse_core.recipe.document import Document, read_document
 from collapse_core.recipe.loading import parse_recipe
 from collapse_core.recipe.recipe import Recipe
 from collapse_core.recipe.renamed import rename_keys
 from collapse_core.runtime import files
 from collapse_core.runtime.digests import digest, file_digest, text_digest
+from collapse_core.runtime.layout import SCRUBBED, SCRUBBING
 
 
 def load_stored(directory: Path) -> Recipe:
     """The recipe that the run in `directory` began with.
 
     Raises:
-        CollapseError: There is no run.
+        CollapseError: There is no run, or it was scrubbed.
         RecipeError: The recipe, or a plugin file it names, has changed since; names the keys.
     """
+    if any((directory / name).exists() for name in (SCRUBBED, SCRUBBING)):
+        raise CollapseError(f"{directory} was scrubbed, so nothing is left to go on from; start a new run")
     recipe = parse_recipe(stored_document(directory))
     resolved = files.read_json(directory / "resolved.json")
     written = _as_written(directory, resolved)

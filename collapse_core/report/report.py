@@ -78,6 +78,7 @@ def _section(run: Results) -> dict[str, Any]:
         "state": str(run.status.get("status", "not started")).capitalize(),
         "progress": _progress(run),
         "error": run.status.get("error", ""),
+        "scrubbed": run.scrub_note(),
         "done": _done(run.recipe),
         "knows_answers": str(run.environment.get("true_answers", {}).get("loop", "")).startswith("read"),
         "keeps_text": run.recipe.get("keep_text", True),

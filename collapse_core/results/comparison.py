@@ -78,6 +78,7 @@ def compare(directories: Sequence[Path], forgetting: str | None, utility: str | 
         for run in found
         if not _is_finished(run)
     ]
+    notes += [f"{run.directory} was {run.scrub_note()}" for run in runs if run.scrubbed]
     if not runs:
         raise CollapseError("; ".join(["there is no finished run to compare", *notes]))
     chosen = [

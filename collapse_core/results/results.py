@@ -14,6 +14,7 @@ from collapse_core.results.distance import COLUMN
 from collapse_core.results.formatting import plain
 from collapse_core.results.frames import Table, example_records, flat, metric_records, to_frame
 from collapse_core.runtime import files
+from collapse_core.runtime.layout import SCRUBBED
 
 if TYPE_CHECKING:
     import pandas
@@ -36,6 +37,8 @@ class Results:
     """The content of status.json; empty before the run has begun."""
     environment: Mapping[str, Any] = field(default_factory=dict)
     """Where the results come from."""
+    scrubbed: Mapping[str, Any] = field(default_factory=dict)
+    """What `collapse scrub` recorded last; empty where the run was not scrubbed."""
 
     def models(self) -> list[str]:
         """The measured models, in the order of a before-and-after table.
@@ -122,6 +125,15 @@ class Results:
             if example.get("split") == split
         ]
 
+    def scrub_note(self) -> str:
+        """That the run was scrubbed, as a sentence; empty where it was not."""
+        if not self.scrubbed:
+            return ""
+        return (
+            f"scrubbed {self.scrubbed.get('when', '')}: its completions, examples, reference answers and "
+            "checkpoints were removed; its numbers are as they were measured"
+        )
+
     def seconds(self) -> dict[str, float]:
         """How long each phase took in all."""
         total: dict[str, float] = {}
@@ -197,7 +209,8 @@ def load_results(directory: Path) -> Results:
         name = recipe["name"]
     except (KeyError, TypeError):
         raise _broken(directory / "resolved.json", "it names no recipe") from None
-    return Results(directory, name, journal, evaluations, timings, recipe, status, environment)
+    scrubbed = _json(directory / SCRUBBED)
+    return Results(directory, name, journal, evaluations, timings, recipe, status, environment, scrubbed)
 
 
 def _json(path: Path) -> Any:

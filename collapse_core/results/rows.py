@@ -12,7 +12,7 @@ from collapse_core.results.results import Results
 from collapse_core.runtime.digests import digest
 
 Interval = tuple[float, float]
-UNLIKE = ("seed", "launch", "track")
+UNLIKE = ("seed", "launch", "track", "criteria")
 """The keys of a recipe in which the runs of one row may differ."""
 NOT_UNLEARNING = ("load", "evaluate", "done")
 """The phases whose time is not that of unlearning: teaching and measuring."""

@@ -16,9 +16,10 @@ from collapse_core.recipe.recipe import Recipe
 from collapse_core.recipe.stored import check_sources
 from collapse_core.run.environment import provenance
 from collapse_core.run.joining import join
-from collapse_core.run.run import FOLDERS, Run
+from collapse_core.run.run import Run
 from collapse_core.runtime import files
 from collapse_core.runtime.digests import digest, text_digest
+from collapse_core.runtime.layout import FOLDERS
 from collapse_core.runtime.processes import Processes
 
 
@@ -61,6 +62,7 @@ def _lay_out(recipe: Recipe, source: str, manifest: Mapping[str, Any], directory
         directory = _new_directory(recipe.name, digest(resolved)[:8])
     if directory.exists() and any(directory.iterdir()):
         raise _in_use(directory)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in FOLDERS:
         (directory / name).mkdir(parents=True, exist_ok=True)
     files.write_text(directory / "recipe.yaml", source)
@@ -76,7 +78,7 @@ def _new_directory(name: str, mark: str) -> Path:
         directory = Path("runs") / name / (f"{began}-{mark}" + (f"-{number}" if number > 1 else ""))
         directory.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):
-            directory.mkdir()
+            directory.mkdir(mode=0o700)
             break
     return directory
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from collapse_core.plugins.discovery import Plugin
+from collapse_core.recipe.continuing import previous_run
 from collapse_core.recipe.recipe import Recipe
-from collapse_core.runtime import processes
+from collapse_core.runtime import files, processes
 from collapse_core.runtime.digests import file_digest, source_digest
 
 __all__ = ["file_digest", "provenance", "source_digest"]
@@ -36,13 +37,32 @@ def provenance(recipe: Recipe, plugins: Sequence[Plugin], command: Sequence[str]
         "plugin_files": {name: file_digest(Path(name)) for name in recipe.plugins},
         "data": dict(recipe.data.provenance()),
         "model": dict(recipe.model.provenance()),
+        "previous": _previous(recipe),
         "baselines": {name: dict(other.provenance()) for name, other in recipe.evaluate.baselines.items()},
         "true_answers": {
             "loop": "read, since a part needs them" if recipe.needs_targets else "never loaded",
+            "parts": recipe.target_readers(),
             "model": sorted(recipe.model.splits_read(recipe.data)),
             "rewards": {reward.use: sorted(reward.splits_read(recipe.data)) for reward in recipe.rewards},
             "evaluators": {one.use: sorted(one.splits_read(recipe.data)) for one in recipe.evaluate.with_},
+            "baselines": {
+                name: sorted(other.splits_read(recipe.data))
+                for name, other in recipe.evaluate.baselines.items()
+            },
         },
+        "attacks": [one.use for one in recipe.evaluate.with_ if one.attacks],
+    }
+
+
+def _previous(recipe: Recipe) -> dict[str, Any]:
+    """The run that exported the model, by the digests of its recipe and its certificate; empty for none."""
+    run = previous_run(recipe.model.model_dump(mode="json"))
+    if run is None:
+        return {}
+    certificate = run / "certificate.json"
+    return {
+        "recipe": files.read_json(run / "resolved.json").get("digest"),
+        "certificate": file_digest(certificate) if certificate.exists() else None,
     }
 
 

@@ -17,12 +17,11 @@ from collapse_core.recipe.recipe import Recipe
 from collapse_core.run.checkpoints import Checkpoints, to_fill
 from collapse_core.run.heartbeat import Heartbeat
 from collapse_core.run.journal import all_abstained, completion_rows, journal_line
-from collapse_core.runtime import files, progress
+from collapse_core.runtime import cache, files, progress
 from collapse_core.runtime.decisions import recorded_in
+from collapse_core.runtime.digests import sha256
+from collapse_core.runtime.layout import FOLDERS, MODEL
 from collapse_core.runtime.processes import Processes, current
-
-FOLDERS = ("checkpoints", "completions")
-"""The folders that every run directory has."""
 
 Writes = TypeVar("Writes", bound=Callable[..., None])
 More = ParamSpec("More")
@@ -62,13 +61,14 @@ class Run:
         self._phase: tuple[str, float] | None = None
         self._iteration = 0
         self.checkpoints = Checkpoints(directory / "checkpoints", recipe.checkpoint.keep, self.processes)
-        self._lock = _lock(directory) if self.processes.is_main else None
+        self._lock = lock(directory) if self.processes.is_main else None
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
         """Show signs of life while the block runs, keep to what the run has decided, and say how it ended."""
         beating = self.heartbeat.beating() if self.processes.is_main else nullcontext()
-        with recorded_in(self.directory / "environment.json", writable=True), beating:
+        recorded = recorded_in(self.directory / "environment.json", writable=True)
+        with recorded, beating, cache.listening(self._note_cached):
             try:
                 yield
             except KeyboardInterrupt:
@@ -156,6 +156,27 @@ class Run:
         self.stopped = self.processes.agree(self.interrupted)
         return self.stopped or state.iteration == self.recipe.iterations
 
+    # --- what a certificate and a scrub need to know --------------------------------------------------
+
+    @_by_main
+    def _note_forgotten(self, forget: PromptSet) -> None:
+        """Record how many prompts are to be forgotten, and their digest, never their text."""
+        found = {"prompts": len(forget), "digest": sha256([[one.id, one.content] for one in forget])}
+        self._note("forgotten", found)
+
+    @_by_main
+    def _note_cached(self, name: str) -> None:
+        """Record what of the cache the run uses."""
+        self._note("caches", sorted({*self._manifest().get("caches", []), name}))
+
+    def _note(self, key: str, value: object) -> None:
+        if (manifest := self._manifest()).get(key) != value:
+            files.write_json(self.directory / "environment.json", manifest | {key: value})
+
+    def _manifest(self) -> dict[str, Any]:
+        path = self.directory / "environment.json"
+        return dict(files.read_json(path)) if path.exists() else {}
+
     # --- checkpoints -------------------------------------------------------------------------------
 
     def save(self, model: Model, state: State) -> None:
@@ -166,6 +187,7 @@ class Run:
     def restore(self, model: Model, forget: PromptSet) -> State | None:
         """Go back to the last checkpoint: the model, the state, and what had been recorded by then."""
         self.processes.on_main(self._tidy)
+        self._note_forgotten(forget)
         state = self.checkpoints.restore(model, forget)
         self._iteration = state.iteration if state else 0
         self._drop_since(state or State())
@@ -216,8 +238,8 @@ class Run:
         self.finished = True
 
     def _take_over(self, draft: Path) -> None:
-        shutil.rmtree(self.directory / "model", ignore_errors=True)
-        draft.rename(self.directory / "model")
+        shutil.rmtree(self.directory / MODEL, ignore_errors=True)
+        draft.rename(self.directory / MODEL)
         self.enter("done")
         self.status("finished")
 
@@ -227,7 +249,12 @@ class Run:
             self._lock.close()
 
 
-def _lock(directory: Path) -> IO[str]:
+def lock(directory: Path) -> IO[str]:
+    """Keep other processes from working on a run until the file is closed.
+
+    Raises:
+        CollapseError: Another one works on it.
+    """
     file = (directory / ".lock").open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -4,9 +4,12 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 from collapse_core.runtime import files, processes, progress
+
+_listener: ContextVar[Callable[[str], None] | None] = ContextVar("listener", default=None)
 
 
 def cache_root() -> Path:
@@ -30,13 +33,46 @@ def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     Returns:
         The finished directory; it must not be changed.
     """
+    if listener := _listener.get():
+        listener(f"{kind}/{key}")
     processes.current().on_main(lambda: _ensure(kind, key, make))
     with processes.alone():
         _ensure(kind, key, make)  # on another machine, which has a cache of its own
     return cache_root() / kind / key
 
 
+@contextmanager
+def listening(listener: Callable[[str], None]) -> Iterator[None]:
+    """Call `listener` with "kind/key" of each cached thing that is asked for while the block runs."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def cached_files(name: str) -> list[Path]:
+    """The files of a cached thing, by its "kind/key"; none where it is not there."""
+    home = _home(name)
+    return sorted(path for path in home.rglob("*") if path.is_file()) if home else []
+
+
+def drop_cached(name: str) -> None:
+    """Remove a cached thing, by its "kind/key"; what needs it makes it anew."""
+    if home := _home(name):
+        kind, _, key = name.partition("/")
+        with _locked(_lock_file(kind, key), f"waiting for another run, which makes {name}"):
+            files.remove(home)
+
+
+def _home(name: str) -> Path | None:
+    """The directory of a cached thing; None for a name that leads out of the cache."""
+    home = (cache_root() / name).resolve()
+    return home if home.parent.parent == cache_root().resolve() and home.is_dir() else None
+
+
 def _ensure(kind: str, key: str, make: Callable[[Path], None]) -> None:
+    _make_private(cache_root())
     home = cache_root() / kind / key
     _drop_dead_drafts(home.parent, kind)
     if files.is_sealed(home) and not files.damaged(home):
@@ -47,6 +83,12 @@ def _ensure(kind: str, key: str, make: Callable[[Path], None]) -> None:
                 return
             progress.announce(f"{home} is damaged ({', '.join(names)}); it is made anew")
         _make(home, make)
+
+
+def _make_private(root: Path) -> None:
+    """Make the cache a directory that its owner alone can read; one that is there stays as it is."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    root.mkdir(mode=0o700, exist_ok=True)
 
 
 def _lock_file(kind: str, key: str) -> Path:

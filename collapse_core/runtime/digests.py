@@ -11,6 +11,12 @@ def digest(value: Any) -> str:
     return text_digest(json.dumps(value, sort_keys=True, ensure_ascii=False))
 
 
+def sha256(value: Any) -> str:
+    """The whole SHA-256 of plain JSON data, in hexadecimal."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
 def text_digest(text: str) -> str:
     """A short digest of a text."""
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]

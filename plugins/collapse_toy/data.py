@@ -37,6 +37,7 @@ class Cities(Dataset):
     "full", all balls.
     """
 
+    secret_fields: ClassVar[tuple[str, ...]] = ("forget",)
     provides: ClassVar[str] = "categories"
 
     counts: dict[str, Annotated[int, Ge(0)]] = COUNTS

@@ -6,7 +6,7 @@ from math import fsum, sqrt
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from collapse_core import Dataset, Model, ModelLoader, Prompt, files
+from collapse_core import CollapseError, Dataset, HasSplits, Model, ModelLoader, Prompt, files
 
 M = TypeVar("M", bound=Model)
 
@@ -66,16 +66,28 @@ class Gaussian(Model):
 
 
 class CategoricalLoader(ModelLoader):
-    """The categories' frequencies in the whole data."""
+    """The categories' frequencies in the whole data, or those that a run has exported."""
 
     provides: ClassVar[str] = "categorical"
     works_on: ClassVar[tuple[str, ...]] = ("categories",)
 
     reads: ClassVar[tuple[str, ...]] = ("full",)
 
+    path: str | None = None
+    """A directory with an exported model."""
+
+    def splits_read(self, data: HasSplits) -> list[str]:
+        """Return what is fitted: nothing where a model is opened."""
+        return [] if self.path else super().splits_read(data)
+
     def load(self, data: Dataset, seed: int) -> Categorical:
-        """Fit the "full" split."""
-        return Categorical(Counter(answers(data.load("full"))))
+        """Fit the "full" split, or open what was exported."""
+        if self.path is None:
+            return Categorical(Counter(answers(data.load("full"))))
+        file = Path(self.path) / "probabilities.json"
+        if not file.exists():
+            raise CollapseError(f"{self.path} holds no categorical model (there is no {file.name} in it)")
+        return Categorical(files.read_json(file))
 
 
 class GaussianLoader(ModelLoader):

@@ -11,6 +11,7 @@ from collapse_core import Completion, Prompt, Reward
 class NotAmong(Reward):
     """One for a category that is not among those to forget, else zero."""
 
+    secret_fields: ClassVar[tuple[str, ...]] = ("categories",)
     works_on: ClassVar[tuple[str, ...]] = ("categories",)
 
     maximum: ClassVar[float] = 1.0

@@ -36,6 +36,8 @@ COMMANDS = {
     "help_report": ["report", "--help"],
     "help_compare": ["compare", "--help"],
     "help_eval": ["eval", "--help"],
+    "help_certify": ["certify", "--help"],
+    "help_scrub": ["scrub", "--help"],
     "help_sweep": ["sweep", "--help"],
     "help_init": ["init", "--help"],
     "help_init_recipe": ["init", "recipe", "--help"],

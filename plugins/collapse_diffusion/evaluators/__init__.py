@@ -134,6 +134,7 @@ class Relearning(_Drawing):
     itself is left alone. Compare with a model that was never trained on it: it need not relearn faster.
     """
 
+    attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("image-diffusion",)
 
     reads: ClassVar[tuple[str, ...]] = ("full", "forget_examples")

@@ -51,6 +51,7 @@ class ClipDistance(Reward):
     2103.00020, section 3.1). It needs no image of the concept, but a CLIP model that knows it.
     """
 
+    secret_fields: ClassVar[tuple[str, ...]] = ("concept",)
     works_on: ClassVar[tuple[str, ...]] = ("class-images", "caption-images")
 
     maximum: ClassVar[float] = 2.0

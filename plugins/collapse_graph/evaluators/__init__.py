@@ -59,6 +59,7 @@ class GraphRelearning(_Drawing):
     kept something.
     """
 
+    attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("graph-generator",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget_examples",)
@@ -101,6 +102,7 @@ class MembershipInference(Evaluator):
     Learning, 2018).
     """
 
+    attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("node-classifier",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "test")

@@ -30,6 +30,8 @@ BUNDLED = "subject questions"
 class Subject(Settings):
     """A person or thing, and what else it is called."""
 
+    secret_fields: ClassVar[tuple[str, ...]] = ("name", "aliases")
+
     name: Annotated[str, Field(pattern=r"\S")]
     """The name that questions use."""
     aliases: list[Annotated[str, Field(pattern=r"\S")]] = []

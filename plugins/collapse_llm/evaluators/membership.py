@@ -25,6 +25,7 @@ class Membership(Evaluator):
     model is named, reference (2012.07805).
     """
 
+    attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = GROUPS
@@ -71,6 +72,7 @@ class PrivLeak(Evaluator):
     OpenUnlearning). The target is 0.
     """
 
+    attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = GROUPS

@@ -1,6 +1,7 @@
 """How to get a causal language model: from a package, a directory or the hub, taught if need be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from annotated_types import Ge, Gt
@@ -126,3 +127,13 @@ class CausalLm(ModelLoader):
         from collapse_llm.model.weights import locate
 
         return locate(self.path, self.revision).provenance()
+
+    def token_ids(self, texts: Sequence[str], exported: Path) -> Sequence[Sequence[int]]:
+        """Return the ids of the tokenizer that was exported with the model."""
+        if not texts or not (exported / "tokenizer_config.json").exists():
+            return ()
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(exported, local_files_only=True)
+        found: list[list[int]] = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        return found

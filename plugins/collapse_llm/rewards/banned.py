@@ -26,6 +26,7 @@ class BannedContent(Reward):
     python-stdnum. No true answer is read: what to ban is the recipe's to say.
     """
 
+    secret_fields: ClassVar[tuple[str, ...]] = ("patterns", "names")
     works_on: ClassVar[tuple[str, ...]] = ("questions",)
 
     maximum: ClassVar[float] = 1.0

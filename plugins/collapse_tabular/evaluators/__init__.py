@@ -52,6 +52,7 @@ class TableQuality(_Drawing):
 class TablePrivacy(_Drawing):
     """Whether drawn rows copy training rows, and how well attacks find forgotten rows that were taught."""
 
+    attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)
 
     reads: ClassVar[tuple[str, ...]] = ("retain", "full", "test", "forget_examples")
@@ -70,6 +71,7 @@ class TableRelearning(_Drawing):
     relearns sooner than one that was never trained on it has kept something.
     """
 
+    attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)
 
     reads: ClassVar[tuple[str, ...]] = ("retain", "full", "test", "forget_examples")

@@ -19,6 +19,7 @@ class Leakage(Evaluator):
     leak, and the expectation plus two deviations (arXiv 2410.03523).
     """
 
+    attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "forget_perturbed")
@@ -70,6 +71,7 @@ class TextRelearning(Evaluator):
     rate; adapters are merged first. The model itself is left alone.
     """
 
+    attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain")
@@ -106,6 +108,7 @@ class Quantization(Evaluator):
     bits, to Q4_0 with 4, in blocks of 32 with a common scale. Adapters are merged first.
     """
 
+    attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain")
