@@ -15,6 +15,7 @@ COMMANDS = (
     "schema",
     "report",
     "compare",
+    "view",
     "eval",
     "certify",
     "scrub",

@@ -171,15 +171,15 @@ def _finite(points: Iterable[Point]) -> list[Point]:
 def _panel(key: str, plan: _Plan, runs: Sequence[Results]) -> Panel:
     drawn = [list(_lines(plan, run)) for run in runs]
     every = [point for lines in drawn for line in lines for point in line.points]
-    limits = (
-        *_limits(0.0, max(p[0] for p in every)),
-        *_limits(min(p[2] for p in every), max(p[3] for p in every)),
+    ends = (
+        *limits(0.0, max(p[0] for p in every)),
+        *limits(min(p[2] for p in every), max(p[3] for p in every)),
     )
-    charts = [Chart(lines, *draw(lines, limits, f"{key}-{run}")) for run, lines in enumerate(drawn)]
+    charts = [Chart(lines, *draw(lines, ends, f"{key}-{run}")) for run, lines in enumerate(drawn)]
     return Panel(plan.title, plan.note, charts)
 
 
-def _limits(low: float, high: float) -> tuple[float, float]:
+def limits(low: float, high: float) -> tuple[float, float]:
     """A little room at both ends, so that nothing is drawn on the frame; a constant stands above zero."""
     if low == high:
         low, high = min(low, 0.0), max(high, 0.0) or 1.0

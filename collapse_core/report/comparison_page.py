@@ -1,7 +1,7 @@
 """A comparison -> one self-contained HTML page: the front, the numbers, every metric, the runs."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -12,6 +12,7 @@ from collapse_core.report.page import fill, write_page
 from collapse_core.report.scatter import Dot, draw_dots
 from collapse_core.results.comparison import Choice, Comparison
 from collapse_core.results.formatting import BETTER, format_number
+from collapse_core.results.results import Results
 from collapse_core.results.rows import Estimate, Row
 
 
@@ -22,27 +23,44 @@ def write_comparison(comparison: Comparison, to: Path) -> None:
 
 def render(comparison: Comparison) -> str:
     """The page as HTML."""
-    dots = [*_row_dots(comparison), *_reference_dots(comparison)]
+    return fill(
+        "compare.html", title=f"{len(comparison.rows)} methods side by side", **compared(comparison, _no_link)
+    )
+
+
+def _no_link(run: Results) -> str:
+    return ""
+
+
+def compared(comparison: Comparison, link: Callable[[Results], str]) -> dict[str, Any]:
+    """What the templates show of a comparison.
+
+    Args:
+        comparison: The rows.
+        link: Where a run is shown; empty where it is not.
+    """
+    dots = [*_row_dots(comparison, link), *_reference_dots(comparison)]
     signs = comparison.forgetting.sign, comparison.utility.sign
     view_box, drawing = draw_dots(dots, signs) if dots else ("", "")
-    return fill(
-        "compare.html",
-        title=f"{len(comparison.rows)} methods side by side",
-        notes=comparison.notes,
-        axes=[_axis(comparison.forgetting), _axis(comparison.utility)],
-        dots=dots,
-        view_box=view_box,
-        drawing=drawing,
-        rows=[_row(number, row, comparison) for number, row in enumerate(comparison.rows, start=1)],
-        references=[
+    return {
+        "notes": comparison.notes,
+        "axes": [_axis(comparison.forgetting), _axis(comparison.utility)],
+        "dots": dots,
+        "view_box": view_box,
+        "drawing": drawing,
+        "rows": [
+            _row(number, row, comparison) | {"link": _row_link(number, row, link)}
+            for number, row in enumerate(comparison.rows, start=1)
+        ],
+        "references": [
             {"letter": letter, "model": row.label, "cells": _chosen(row, model, comparison)}
             for letter, (model, row) in zip(_letters(), comparison.references(), strict=False)
         ],
-        tokens=any(row.tokens() for row in comparison.rows),
-        labels=[row.label for row in comparison.rows],
-        metrics=list(_all_metrics(comparison.rows)),
-        runs=[(row.label, list(map(_run, row.runs))) for row in comparison.rows],
-    )
+        "tokens": any(row.tokens() for row in comparison.rows),
+        "labels": [row.label for row in comparison.rows],
+        "metrics": list(_all_metrics(comparison.rows)),
+        "runs": [(row.label, [(_run(run), link(run)) for run in row.runs]) for row in comparison.rows],
+    }
 
 
 def _axis(choice: Choice) -> dict[str, str]:
@@ -52,9 +70,16 @@ def _axis(choice: Choice) -> dict[str, str]:
 # --- dots ------------------------------------------------------------------------------------------
 
 
-def _row_dots(comparison: Comparison) -> Iterator[Dot]:
+def _row_dots(comparison: Comparison, link: Callable[[Results], str]) -> Iterator[Dot]:
     for place, row in enumerate(comparison.rows):
-        yield from _dots(str(place + 1), row.label, row, "after", comparison, place)
+        for dot in _dots(str(place + 1), row.label, row, "after", comparison, place):
+            yield replace(dot, link=_row_link(place + 1, row, link))
+
+
+def _row_link(number: int, row: Row, link: Callable[[Results], str]) -> str:
+    """Where a row leads to: to its run, or to the list of its runs further down."""
+    first = link(row.runs[0])
+    return f"#runs-{number}" if first and len(row.runs) > 1 else first
 
 
 def _reference_dots(comparison: Comparison) -> list[Dot]:
@@ -111,5 +136,5 @@ def _all_metrics(rows: Sequence[Row]) -> Iterator[tuple[str, list[Estimate | Non
         yield name, [row.metric(name) for row in rows]
 
 
-def _run(run: Any) -> str:
+def _run(run: Results) -> str:
     return f"{run.directory} (seed {run.recipe.get('seed', 0)})"

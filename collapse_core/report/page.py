@@ -1,8 +1,9 @@
 """Templates -> one self-contained HTML page: no script, nothing from elsewhere, everything escaped."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from collapse_core.results import formatting
 from collapse_core.runtime import files
@@ -24,26 +25,35 @@ FILTERS = {
 
 def fill(template: str, **values: object) -> str:
     """A page made from one of the templates; a value that is missing is an error."""
-    return _environment().get_template(template).render(values)
+    return environment().get_template(template).render(values)
 
 
 @cache
-def _environment() -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def environment(
+    package: str = "collapse_core.report", text: Callable[..., str] = formatting.plain
+) -> "Environment":
+    """The templates of a package, and those of the report.
+
+    Args:
+        package: Whose templates come first.
+        text: What makes any text fit to be shown; templates call it `plain`.
+    """
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    def fit_to_print(value: object) -> object:
-        return formatting.plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    def fit_to_print(value: Any) -> Any:
+        return text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
+    packages = dict.fromkeys((package, "collapse_core.report"))
     jinja = Environment(
-        loader=PackageLoader("collapse_core.report"),
+        loader=ChoiceLoader([PackageLoader(name) for name in packages]),
         autoescape=True,
         finalize=fit_to_print,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    jinja.filters.update(FILTERS)
+    jinja.filters.update(FILTERS | {"plain": text})
     return jinja
 
 

@@ -54,24 +54,31 @@ def write_report(runs: Sequence[Path], to: Path) -> None:
 
 def render(runs: Sequence[Results]) -> str:
     """The report as HTML."""
-    rows = metric_rows(*runs)
-    widths = [len(run.headings()) for run in runs]
     return fill(
         "report.html",
         title=runs[0].name if len(runs) == 1 else f"{len(runs)} runs side by side",
         level=2 if len(runs) == 1 else 3,
-        columns=[{"label": _label(run), "models": run.headings()} for run in runs],
-        firsts={sum(widths[:place]) for place in range(len(runs))} if len(runs) > 1 else set(),
-        rows=rows,
-        intervals=any(isinstance(c, Metric) and interval_of(c) for row in rows for c in row.cells),
-        notes=metric_notes(*runs),
+        **measured(runs),
         panels=panels(runs),
-        runs=[_section(run) for run in runs],
+        runs=[section(run) for run in runs],
     )
 
 
-def _section(run: Results) -> dict[str, Any]:
-    """What the templates show of one run."""
+def measured(runs: Sequence[Results]) -> dict[str, Any]:
+    """What the templates show in the table of metrics."""
+    rows = metric_rows(*runs)
+    widths = [len(run.headings()) for run in runs]
+    return {
+        "columns": [{"label": _label(run), "models": run.headings()} for run in runs],
+        "firsts": {sum(widths[:place]) for place in range(len(runs))} if len(runs) > 1 else set(),
+        "rows": rows,
+        "intervals": any(isinstance(c, Metric) and interval_of(c) for row in rows for c in row.cells),
+        "notes": metric_notes(*runs),
+    }
+
+
+def section(run: Results, *, sampled: bool = True) -> dict[str, Any]:
+    """What the templates show of one run; `sampled` is whether they show some of its completions."""
     look = look_of(run.recipe)
     return {
         "label": _label(run),
@@ -84,7 +91,7 @@ def _section(run: Results) -> dict[str, Any]:
         "keeps_text": run.recipe.get("keep_text", True),
         "latest": next((run.heading(m) for m in run.models() if m in ("after", "during")), ""),
         "examples": [_examples(run, split, look) for split in run.splits()],
-        "samples": samples(run, look),
+        "samples": samples(run, look) if sampled else [],
         "times": _times(run),
         "provenance": list(_provenance(run)),
         "documents": list(_documents(run)),

@@ -29,7 +29,7 @@ def samples(results: Results, look: Look) -> list[dict[str, Any]]:
     followed = _followed(results, rows)
     most = max(NUM_COMPLETIONS, NUM_PICTURES // len(followed)) if followed else 0
     return [
-        _follow(prompt, {number: found.get(prompt, []) for number, found in rows.items()}, look, most)
+        follow(prompt, {number: found.get(prompt, []) for number, found in rows.items()}, look, most)
         for prompt in followed
     ]
 
@@ -50,7 +50,15 @@ def by_prompt(rows: Sequence[Row], key: str = "prompt") -> dict[str, list[Row]]:
     return found
 
 
-def _follow(prompt: str, rows: dict[int, list[Row]], look: Look, most: int) -> dict[str, Any]:
+def follow(prompt: str, rows: Mapping[int, Sequence[Row]], look: Look, most: int) -> dict[str, Any]:
+    """What the templates show of one prompt: by iteration the first completions, and what was kept.
+
+    Args:
+        prompt: Its id.
+        rows: Its completions by iteration; one of them at least.
+        look: How answers look.
+        most: How many pictures are shown of an iteration.
+    """
     every = [row for found in rows.values() for row in found]
     rewards = list(dict.fromkeys(name for row in every for name in row["rewards"]))
     groups = {f"iteration {number + 1}": list(map(_item, found)) for number, found in rows.items() if found}

@@ -26,6 +26,8 @@ class Dot:
     is_reference: bool = False
     place: int = 0
     """Which color and shape it has."""
+    link: str = ""
+    """Where it leads to; empty for nowhere."""
 
     @property
     def color(self) -> str:
@@ -90,7 +92,14 @@ def _plot(axes: Any, dot: Dot) -> None:
         color=dot.color,
         markerfacecolor="none" if hollow else dot.color,
         linestyle="none",
+        url=dot.link or None,
     )
     axes.annotate(
-        dot.number, (dot.x, dot.y), textcoords="offset points", xytext=(6, 5), fontsize=10, color=INK
+        dot.number,
+        (dot.x, dot.y),
+        textcoords="offset points",
+        xytext=(6, 5),
+        fontsize=10,
+        color=INK,
+        url=dot.link or None,
     )

@@ -10,6 +10,11 @@ from collapse_core.results.distance import Distance
 
 BETTER = {"up": "higher is better", "down": "lower is better"}
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNSEEN = re.compile(
+    _UNPRINTABLE.pattern[:-1]
+    + r"\u061c\u200b\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+"""What is not printed, and what is invisible, or turns the direction of the text around it."""
 
 
 def format_number(value: Any, digits: int = 4) -> str:
@@ -26,10 +31,23 @@ def plain(value: Any, limit: int = 0) -> str:
         value: Text, or plain data, which is shown as compact JSON.
         limit: Cut what is longer than this, with an ellipsis; 0 cuts nothing.
     """
+    return _UNPRINTABLE.sub("\ufffd", _as_text(value, limit))
+
+
+def visible(value: Any, limit: int = 0) -> str:
+    """As `plain`, but a character that cannot be seen is named, such as "⟨U+001B⟩"."""
+    return _UNSEEN.sub(_named, _as_text(value, limit))
+
+
+def _as_text(value: Any, limit: int) -> str:
     if not isinstance(value, str):
         value = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-    shown = value[: limit - 1] + "…" if 0 < limit < len(value) else value
-    return _UNPRINTABLE.sub("\ufffd", shown.replace("\r\n", "\n").replace("\r", "\n"))
+    shown: str = value[: limit - 1] + "…" if 0 < limit < len(value) else value
+    return shown.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _named(found: re.Match[str]) -> str:
+    return f"⟨U+{ord(found[0]):04X}⟩"
 
 
 def format_metric(metric: Metric | None) -> str:

@@ -35,6 +35,7 @@ COMMANDS = {
     "help_schema": ["schema", "--help"],
     "help_report": ["report", "--help"],
     "help_compare": ["compare", "--help"],
+    "help_view": ["view", "--help"],
     "help_eval": ["eval", "--help"],
     "help_certify": ["certify", "--help"],
     "help_scrub": ["scrub", "--help"],

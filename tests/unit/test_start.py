@@ -22,6 +22,8 @@ HEAVY = [
     "pandas",
     "safetensors",
     "submitit",
+    "starlette",
+    "uvicorn",
 ]
 LOOK = """
 import json, sys
@@ -41,6 +43,7 @@ LIGHT = [
     ["validate", "RECIPE"],
     ["schema"],
     ["compare", "--help"],
+    ["view", "--help"],
     ["eval", "--help"],
     ["sweep", "--help"],
     ["sweep", "RECIPE", "--dry-run"],
