@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal, Protocol
 from annotated_types import Ge, Le
 
 from collapse_core import errors
-from collapse_core.contracts.component import Component
+from collapse_core.contracts.component import Component, Settings
 from collapse_core.contracts.pictures import Picture
 from collapse_core.contracts.types import (
     Completion,
@@ -348,6 +348,12 @@ class Evaluator(Component, ABC):
 class Callback:
     """An observer inside a run; it cannot change the result."""
 
+    def on_start(self, directory: Path, recipe: Settings) -> None:
+        """The run begins, or is resumed; `directory` is the run's."""
+
+    def on_rewind(self, iteration: int) -> None:
+        """What was reported after so many iterations is dropped, and will be reported again."""
+
     def on_phase(self, name: str) -> None:
         """The run enters a phase: "load", "references", "sample", "update", "evaluate", "save"."""
 
@@ -356,6 +362,9 @@ class Callback:
 
     def on_evaluation(self, row: Mapping[str, object]) -> None:
         """An evaluator has measured; `row` is its line in evaluations.jsonl."""
+
+    def on_end(self, status: str) -> None:
+        """The run ends "finished", "interrupted" or "failed"; the last two may be resumed."""
 
 
 Kind = Literal[
