@@ -16,6 +16,8 @@ COMMANDS = (
     "report",
     "compare",
     "eval",
+    "card",
+    "push",
     "sweep",
     "init",
 )

@@ -9,7 +9,8 @@ from functools import wraps
 from pathlib import Path
 from typing import IO, Any, Concatenate, ParamSpec, TypeVar, cast
 
-from collapse_core.contracts.interfaces import Callback, Model
+from collapse_core.contracts.callbacks import Callback
+from collapse_core.contracts.interfaces import Model
 from collapse_core.contracts.state import State
 from collapse_core.contracts.types import Group, Iteration, Kept, PromptSet
 from collapse_core.errors import CollapseError
