@@ -1,11 +1,12 @@
 """Make generative models forget by training them on their own answers: the loop and its contracts."""
 
 from collapse_core import errors
+from collapse_core.contracts.callbacks import Callback
 from collapse_core.contracts.component import Component, HasSplits, Settings
 from collapse_core.contracts.conditions import Condition, Conditions, Row, all_hold, values_there
+from collapse_core.contracts.exports import ExportedModel
 from collapse_core.contracts.interfaces import (
     Bound,
-    Callback,
     Dataset,
     Evaluator,
     Features,
@@ -76,6 +77,7 @@ __all__ = [
     "Entry",
     "Evaluation",
     "Evaluator",
+    "ExportedModel",
     "Features",
     "Filter",
     "Group",

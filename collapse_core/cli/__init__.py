@@ -19,6 +19,8 @@ COMMANDS = (
     "eval",
     "certify",
     "scrub",
+    "card",
+    "push",
     "sweep",
     "init",
 )

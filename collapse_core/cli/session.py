@@ -10,6 +10,7 @@ import click
 
 from collapse_core import errors
 from collapse_core.errors import CollapseError, PartError
+from collapse_core.handover.writing import write_handover
 from collapse_core.loop import collapse
 from collapse_core.report.report import write_report
 from collapse_core.run.run import Run
@@ -75,7 +76,9 @@ def write_missing_report(run: Run) -> None:
 
 
 def _report(run: Run, console: Console | None = None) -> None:
-    """Write the report, then print what was found and where the report is."""
+    """Describe the model, write the report, then print what was found and where the report is."""
+    with listening(lambda text, _done, total: None if total else _say(text)):
+        write_handover(run.directory)
     try:
         write_report([run.directory], run.directory / REPORT)
     except OSError as error:

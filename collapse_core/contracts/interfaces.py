@@ -11,7 +11,9 @@ from typing import Annotated, ClassVar, Literal, Protocol
 from annotated_types import Ge, Le
 
 from collapse_core import errors
+from collapse_core.contracts.callbacks import Callback
 from collapse_core.contracts.component import Component
+from collapse_core.contracts.exports import ExportedModel
 from collapse_core.contracts.pictures import Picture
 from collapse_core.contracts.types import (
     Completion,
@@ -138,6 +140,13 @@ class ModelLoader(Component, ABC):
             Any number of sequences of token ids, without special tokens. By default a model has no tokenizer.
         """
         return ()
+
+    def describe_export(self, directory: Path) -> ExportedModel | None:
+        """Return what model cards say of the model that was exported to a directory.
+
+        None, the default, where such models are not handed over.
+        """
+        return None
 
 
 class Bound(Protocol):
@@ -356,19 +365,6 @@ class Evaluator(Component, ABC):
         raise errors.CollapseError(
             f"the evaluator '{self.use or type(self).__name__}' reads no logs; it measures a model"
         )
-
-
-class Callback:
-    """An observer inside a run; it cannot change the result."""
-
-    def on_phase(self, name: str) -> None:
-        """The run enters a phase: "load", "references", "sample", "update", "evaluate", "save"."""
-
-    def on_iteration(self, line: Mapping[str, object], total: int) -> None:
-        """An iteration was recorded; `line` is its line in the journal."""
-
-    def on_evaluation(self, row: Mapping[str, object]) -> None:
-        """An evaluator has measured; `row` is its line in evaluations.jsonl."""
 
 
 Kind = Literal[

@@ -9,7 +9,8 @@ from functools import wraps
 from pathlib import Path
 from typing import IO, Any, Concatenate, ParamSpec, TypeVar, cast
 
-from collapse_core.contracts.interfaces import Callback, Model
+from collapse_core.contracts.callbacks import Callback
+from collapse_core.contracts.interfaces import Model
 from collapse_core.contracts.state import State
 from collapse_core.contracts.types import Group, Iteration, Kept, PromptSet
 from collapse_core.errors import CollapseError
@@ -73,19 +74,31 @@ class Run:
                 yield
             except KeyboardInterrupt:
                 self.status("interrupted")
+                self._end("interrupted")
                 raise
             except (Exception, SystemExit) as error:
                 with suppress(OSError):  # a full disk has no room for this either
                     self.status("failed", error=str(error) or type(error).__name__)
+                with suppress(Exception):  # what ended the run is what must be seen
+                    self._end("failed")
                 raise
         if self.stopped:
             self.status("interrupted")
+        self._end("interrupted" if self.stopped else "finished")
 
     # --- observing ---------------------------------------------------------------------------------
 
+    @_by_main
     def observe(self, *callbacks: Callback) -> None:
-        """Call these from now on, on the main process."""
-        self.callbacks = callbacks
+        """Call these from now on, on the main process, until the run ends."""
+        for callback in callbacks:
+            callback.on_start(self.directory, self.recipe)
+            self.callbacks += (callback,)
+
+    @_by_main
+    def _end(self, status: str) -> None:
+        for callback in self.callbacks:
+            callback.on_end(status)
 
     @_by_main
     def enter(self, phase: str) -> None:
@@ -197,6 +210,8 @@ class Run:
     def _drop_since(self, state: State) -> None:
         """Drop what was recorded after a state, to be done again; a torn last line goes with it."""
         began = bool(state.references)
+        for callback in self.callbacks:
+            callback.on_rewind(state.iteration)
         self._rewrite("journal.jsonl", lambda row: row["iteration"] < state.iteration)
         self._rewrite("timings.jsonl", lambda row: began and row["iteration"] <= state.iteration)
         self._rewrite(

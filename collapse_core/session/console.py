@@ -7,7 +7,7 @@ from typing import Any
 
 from rich import console, markup, status
 
-from collapse_core.contracts.interfaces import Callback
+from collapse_core.contracts.callbacks import Callback
 from collapse_core.errors import printable
 from collapse_core.parts.guard import describe
 from collapse_core.recipe.recipe import Recipe

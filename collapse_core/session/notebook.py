@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from collapse_core.contracts.interfaces import Callback
+from collapse_core.contracts.callbacks import Callback
 from collapse_core.errors import printable
 from collapse_core.run.run import Run
 from collapse_core.session.console import Console, evaluation_text, iteration_text, warnings

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from collapse_core.contracts.interfaces import Callback, Model
+from collapse_core.contracts.callbacks import Callback
+from collapse_core.contracts.interfaces import Model
 from collapse_core.loop import collapse
 from collapse_core.recipe.building import build_recipe
 from collapse_core.recipe.recipe import Recipe
@@ -87,6 +88,7 @@ def resume(
 
 def _work(run: Run, callbacks: Sequence[Callback], display: bool) -> Outcome:
     """Run the loop until it ends or is stopped, and leave a report."""
+    from collapse_core.handover.writing import write_handover
     from collapse_core.report.report import write_report  # not at once: a command that runs nothing is to
     from collapse_core.session.notebook import display_of  # answer at once, without rich and jinja2
 
@@ -97,6 +99,7 @@ def _work(run: Run, callbacks: Sequence[Callback], display: bool) -> Outcome:
             model = collapse(run.recipe, run, [shown, *callbacks])
         if run.stopped:
             raise StoppedGently("stopped after an iteration")
+        write_handover(run.directory)
         write_report([run.directory], run.directory / "report.html")
     except BaseException as error:
         error.add_note(again)

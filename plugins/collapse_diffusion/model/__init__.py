@@ -1,12 +1,13 @@
 """How to get an image diffusion model: made and taught from the data, or from a pretrained pipeline."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Field, model_validator
 
-from collapse_core import Dataset, Model, ModelLoader, Settings
+from collapse_core import Dataset, ExportedModel, Model, ModelLoader, Settings
 
 Side = Annotated[int, Ge(8)]
 
@@ -85,6 +86,12 @@ class ClassDiffusion(ModelLoader):
 
         return load_class_diffusion(self, data, seed)
 
+    def describe_export(self, directory: Path) -> ExportedModel | None:
+        """Return what a card says of the exported pipeline."""
+        from collapse_diffusion.model.handover import describe
+
+        return describe(directory, self.path, "unconditional-image-generation")
+
     def provenance(self) -> Mapping[str, object]:
         """Return digests of a pretrained model's files; of a taught one, that the project made it."""
         from collapse_diffusion.model.sources import own_source, provenance_of
@@ -142,6 +149,12 @@ class TextToImage(ModelLoader):
         from collapse_diffusion.model.text_to_image import load_text_to_image
 
         return load_text_to_image(self, seed)
+
+    def describe_export(self, directory: Path) -> ExportedModel | None:
+        """Return what a card says of the exported pipeline."""
+        from collapse_diffusion.model.handover import describe
+
+        return describe(directory, self.path, "text-to-image")
 
     def provenance(self) -> Mapping[str, object]:
         """Return digests of local files; the hub's name and revision otherwise."""

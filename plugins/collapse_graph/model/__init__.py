@@ -7,7 +7,15 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Gt, Lt
 from pydantic import Field, model_validator
 
-from collapse_core import Dataset, Model, ModelLoader, Settings, environment
+from collapse_core import Dataset, ExportedModel, Model, ModelLoader, Settings, environment
+
+LOAD = """\
+import json
+from safetensors.torch import load_file
+
+weights = load_file("{}/model.safetensors")
+config = json.load(open("{}/config.json"))  # what the weights mean
+"""
 
 
 class TeachGraphs(Settings):
@@ -63,6 +71,17 @@ class GraphGenerator(ModelLoader):
         if self.teach is None and self.path is None:
             raise ValueError("neither taught nor read from anywhere; give it 'teach' or 'path'")
         return self
+
+    def describe_export(self, directory: Path) -> ExportedModel | None:
+        """Return what a card says of the exported generator."""
+        return ExportedModel(
+            library="collapse",
+            task="graph-ml",
+            load=LOAD,
+            files=("config.json", "model.safetensors"),
+            architecture="recurrent network over the tokens of graphs",
+            family="graph generator",
+        )
 
     def provenance(self) -> Mapping[str, object]:
         """Return digests of the files that it begins from."""
@@ -131,6 +150,17 @@ class NodeClassifier(ModelLoader):
         from collapse_graph.model.loading import load_classifier
 
         return load_classifier(self, data, seed)
+
+    def describe_export(self, directory: Path) -> ExportedModel | None:
+        """Return what a card says of the exported classifier."""
+        return ExportedModel(
+            library="collapse",
+            task="graph-ml",
+            load=LOAD,
+            files=("config.json", "model.safetensors"),
+            architecture="graph neural network",
+            family="node classifier",
+        )
 
     def provenance(self) -> Mapping[str, object]:
         """Return digests of the files that it begins from, and what makes its network."""

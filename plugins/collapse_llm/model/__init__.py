@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from annotated_types import Ge, Gt
 from pydantic import field_validator
 
-from collapse_core import Dataset, HasSplits, Model, ModelLoader, Settings
+from collapse_core import Dataset, ExportedModel, HasSplits, Model, ModelLoader, Settings
 
 TooLong: TypeAlias = Literal["refuse", "cut-prompt"]
 """What becomes of a row that is longer than max_length."""
@@ -121,6 +121,12 @@ class CausalLm(ModelLoader):
     def splits_read(self, data: HasSplits) -> list[str]:
         """Return what is taught."""
         return [self.teach.split] if self.teach else []
+
+    def describe_export(self, directory: Path) -> ExportedModel | None:
+        """Return what a card says of the exported transformers or peft model."""
+        from collapse_llm.model.handover import describe
+
+        return describe(directory, self.path)
 
     def provenance(self) -> Mapping[str, object]:
         """Return where the weights come from, by digest."""

@@ -55,6 +55,7 @@ def _base(module: Any, source: str) -> Any:
 def write(module: Any, tokenizer: Any, directory: Path, origin: Path | None) -> None:
     """Write a module with its tokenizer, and the files that came with its weights."""
     module.save_pretrained(directory)
+    (directory / "README.md").unlink(missing_ok=True)  # peft's, which has only blanks to be filled in
     tokenizer.save_pretrained(directory)
     settings = directory / "tokenizer_config.json"
     if settings.exists():

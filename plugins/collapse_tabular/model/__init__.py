@@ -1,10 +1,19 @@
 """How to get a diffusion over rows: taught from the data, or from a directory that was exported."""
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from collapse_core import Dataset, Model, ModelLoader, Settings
+from collapse_core import Dataset, ExportedModel, Model, ModelLoader, Settings
+
+LOAD = """\
+import json
+from safetensors.torch import load_file
+
+weights = load_file("{}/model.safetensors")
+config = json.load(open("{}/config.json"))  # what the weights mean
+"""
 
 
 class TeachRows(Settings):
@@ -50,6 +59,17 @@ class RowDiffusion(ModelLoader):
     """How far apart categories are, in standard deviations of a number."""
     device: str = "auto"
     """A torch device, or "auto" for what accelerate finds."""
+
+    def describe_export(self, directory: Path) -> ExportedModel | None:
+        """Return what a card says of the exported model of rows."""
+        return ExportedModel(
+            library="collapse",
+            task="other",
+            load=LOAD,
+            files=("config.json", "model.safetensors"),
+            architecture="denoiser over coded rows",
+            family="diffusion",
+        )
 
     def load(self, data: Dataset, seed: int) -> Model:
         """Load the model, taught on the data if the recipe says so."""
