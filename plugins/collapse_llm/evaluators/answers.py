@@ -62,15 +62,25 @@ MOST_UNSEEN = 0.1
 """The share of letters that may stay unseen without a word."""
 
 
-def answers_once(model: Model, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int) -> list[str]:
-    """Greedy answers; what another evaluator has asked of the same weights is not decoded again."""
+def answers_once(
+    model: Model, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int, opening: str = ""
+) -> list[str]:
+    """Greedy answers; what another evaluator has asked of the same weights is not decoded again.
+
+    Args:
+        model: A language model.
+        prompts: What is asked.
+        max_new_tokens: The longest answer.
+        batch_size: How many are decoded at once.
+        opening: What each answer is made to begin with; it is not returned.
+    """
     from collapse_llm.evaluators.scoring import fingerprint
     from collapse_llm.sampler.answering import greedy_answers
 
-    key = (fingerprint(model), max_new_tokens)
+    key = (fingerprint(model), max_new_tokens, opening)
     known = _remembered.pop(key, {})
     new = {p.content_key: p for p in prompts if p.content_key not in known}
-    answers = greedy_answers(model, list(new.values()), max_new_tokens, batch_size)
+    answers = greedy_answers(model, list(new.values()), max_new_tokens, batch_size, opening)
     known |= dict(zip(new, answers, strict=True))
     while len(_remembered) >= MOST_REMEMBERED:
         del _remembered[next(iter(_remembered))]
@@ -79,8 +89,8 @@ def answers_once(model: Model, prompts: Sequence[Prompt], max_new_tokens: int, b
 
 
 MOST_REMEMBERED = 4
-_remembered: dict[tuple[str, int], dict[str, str]] = {}
-"""By weights and longest answer: the answer to each question, by its `content_key`."""
+_remembered: dict[tuple[str, int, str], dict[str, str]] = {}
+"""By weights, longest answer and its forced beginning: the answer to each question, by its `content_key`."""
 
 
 class UnlearnQuality(Answering):
