@@ -9,10 +9,12 @@ from collapse_llm.evaluators.harness import LmEval
 from collapse_llm.evaluators.judged import Judged
 from collapse_llm.evaluators.membership import Membership, PrivLeak
 from collapse_llm.evaluators.memorization import Memorization
+from collapse_llm.evaluators.muse import Muse
 from collapse_llm.evaluators.neighbors import Neighbors
 from collapse_llm.evaluators.options import LeastLikelyOption
 from collapse_llm.evaluators.overlap import Overlap
 from collapse_llm.evaluators.responses import Responses
+from collapse_llm.evaluators.rwku import Rwku
 from collapse_llm.evaluators.tofu import ForgetQuality, ModelUtility
 from collapse_llm.evaluators.token_shift import TokenShift
 
@@ -29,10 +31,12 @@ __all__ = [
     "Memorization",
     "ModelUtility",
     "MultipleChoice",
+    "Muse",
     "Neighbors",
     "Overlap",
     "PrivLeak",
     "Responses",
+    "Rwku",
     "TokenShift",
     "UnlearnQuality",
     "Utility",

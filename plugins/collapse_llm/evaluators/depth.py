@@ -31,8 +31,8 @@ class Depth(Evaluator):
     The logit lens (nostalgebraist 2020; Belrose et al., arXiv 2303.08112) puts a layer's hidden states
     through the final norm and the output layer: `depth_lens_N` is the mean log-probability, in nats, that it
     gives the first tokens of the fact's own words (see `fact-words`), N percent up the layers. The probe
-    (Alain and Bengio, arXiv 1610.01644) is a logistic regression on the hidden state at the end of an answer, which
-    tells true answers from wrong ones of questions that it was not trained on: `depth_probe_N` is the
+    (Alain and Bengio, arXiv 1610.01644) is a logistic regression on the hidden state at the end of an answer,
+    which tells true answers from wrong ones of questions that it was not trained on: `depth_probe_N` is the
     percentage of questions whose true answer it ranks first. Both need a model that never learned the facts,
     whose own numbers are what can be guessed: the metrics that end in `_excess` are the difference. Cost per
     question: a forward pass for each of its answers, true and wrong, in either model.
