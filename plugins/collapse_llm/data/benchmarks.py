@@ -51,12 +51,14 @@ class Benchmark(Dataset):
     def load(self, split: str, *, targets: bool = True) -> PromptSet:
         """Load a split; without targets the answers are dropped."""
         if split not in self.parts():
-            raise errors.no_split(self.use, split, list(self.splits()))
+            raise errors.no_split(self.use, split, list(self.parts()))
         found = self.load_with_answers(split)
         return found if targets else found.without_targets()
 
-    def splits(self) -> Sequence[str]:
+    def splits(self) -> Sequence[str] | None:
         """Return the splits that there are: of the hub all, of a directory those with files."""
+        if self.path is not None and not Path(self.path).expanduser().is_dir():
+            return None
         return [split for split, parts in self.parts().items() if all(map(self._is_there, parts))]
 
     def provenance(self) -> Mapping[str, object]:

@@ -16,9 +16,9 @@ class Muse(Openings, Benchmark):
 
     What is to be forgotten are texts without questions. For unlearning on the model's own answers they are
     cut into passages, as in the data set `passages`: the model is asked to continue an opening, which is this
-    project's way and not the benchmark's. Retained is `retain1`, as in the benchmark. The evaluator `muse`
-    reads the other splits: knowledge (few-shot questions), verbatim openings, and texts for the membership
-    attack.
+    project's way and not the benchmark's. Retained is `retain1`, as in the benchmark. The evaluator
+    `muse-metrics` reads the other splits: knowledge (few-shot questions), verbatim openings, and texts for
+    the membership attack.
     """
 
     corpus: Literal["news", "books"] = "news"

@@ -98,7 +98,8 @@ class UnlearnQuality(Answering):
 
     UQ = 100 (2 - RL(forget) - RL(forget, paraphrased questions)) / 2 with RL the mean ROUGE-L recall
     against the true answers (arXiv 2507.04219, section 5). A model that never saw the data does not
-    reach 100: compare with a baseline.
+    reach 100: compare with a baseline. Cost per question: one decoded answer to it and one to its paraphrase,
+    which other evaluators share.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "forget_paraphrased")
@@ -123,7 +124,8 @@ class Utility(Answering):
     """The paper's utility: how much the greedy answers still repeat of what is to be retained.
 
     100 (RL(retain) + RL(world facts) + RL(real authors)) / 3, where retain is 400 rows drawn with
-    replacement by `numpy.random.default_rng(12345)` (arXiv 2507.04219 and its public implementation).
+    replacement by `numpy.random.default_rng(12345)` (arXiv 2507.04219 and its public implementation). Cost
+    per question: one decoded answer, which other evaluators share.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("retain", "world_facts", "real_authors")
@@ -154,7 +156,10 @@ class Utility(Answering):
 
 
 class Likelihood(Evaluator):
-    """The mean negative log-likelihood per token of true answers, to forget and to retain."""
+    """The mean negative log-likelihood per token of true answers, to forget and to retain.
+
+    Cost per question: a forward pass.
+    """
 
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 

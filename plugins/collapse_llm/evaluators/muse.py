@@ -89,7 +89,7 @@ class Muse(Evaluator):
         from collapse_llm.evaluators.answers import answers_once
         from collapse_llm.model.language_model import LanguageModel
 
-        tokenizer = require(model, LanguageModel, self.use or "muse").encoder.tokenizer
+        tokenizer = require(model, LanguageModel, self.use or "muse-metrics").encoder.tokenizer
         verbatim = split == "verbmem_forget"
         length = self.verbatim_tokens if verbatim else self.answer_tokens
         answers = answers_once(model, prompts, length, self.batch_size)

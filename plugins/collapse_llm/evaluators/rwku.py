@@ -94,7 +94,7 @@ def _rouge() -> Any:
     try:
         from rouge import Rouge
     except ImportError:
-        raise errors.missing_extra("rouge", "llm", "the evaluator 'rwku'") from None
+        raise errors.missing_extra("rouge", "llm", "the evaluator 'rwku-probes'") from None
     return Rouge(metrics=["rouge-l"])
 
 

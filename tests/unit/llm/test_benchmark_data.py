@@ -126,7 +126,7 @@ def test_muse_has_passages_to_forget_and_the_benchmarks_own_prompts(muse):
 
 def test_muses_metrics_are_those_of_its_rules(model, muse):
     data = Muse(path=str(muse), opening=10, continuation=20)
-    evaluator = MuseMetrics(use="muse", retrained_auc=0.4, verbatim_tokens=8, answer_tokens=4)
+    evaluator = MuseMetrics(use="muse-metrics", retrained_auc=0.4, verbatim_tokens=8, answer_tokens=4)
     check_evaluator(evaluator, model, data)
     metrics = evaluator.evaluate(model, data, 0).metrics
     scorer, tokenizer = RougeScorer(["rougeL"], use_stemmer=False), model.encoder.tokenizer
@@ -202,7 +202,7 @@ def test_rwkus_recall_is_that_of_the_package_that_the_benchmark_uses():
 
 def test_rwkus_metrics_are_means_over_probes_and_over_their_kinds(model, rwku):
     data = Rwku(path=str(rwku), subject="Stephen King")
-    evaluator = RwkuMetrics(use="rwku", max_new_tokens=8)
+    evaluator = RwkuMetrics(use="rwku-probes", max_new_tokens=8)
     check_evaluator(evaluator, model, data)
     metrics = evaluator.evaluate(model, data, 0).metrics
     kinds = ("fill_in", "questions", "adversarial")
