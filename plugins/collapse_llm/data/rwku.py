@@ -32,7 +32,7 @@ class Rwku(Benchmark):
     The benchmark gives a name and no answers. As in the data set `subjects`, templates ask after the name,
     and the model's own answers are what it forgets; what it retains are its answers to everyday prompts. The
     probes are for the evaluator `rwku-probes`: cloze texts, questions and adversarial questions about the
-    person, and the first two about neighbors. MMLU questions are those that the benchmark chose for the person.
+    person, and the first two about neighbors. MMLU questions are those that it chose for the person.
     """
 
     subject: Annotated[str, Field(pattern=r"\S", examples=["Stephen King"])]

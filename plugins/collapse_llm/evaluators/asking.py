@@ -11,7 +11,7 @@ from collapse_llm.conversations import text_of
 from collapse_llm.data.formats import LETTERS
 from collapse_llm.evaluators.perturbed import check_companions, paraphrase, wrong_answers
 from collapse_llm.evaluators.scoring import score_examples
-from collapse_llm.model.encoding import Encoder, Example
+from collapse_llm.model.encoding import Example
 from collapse_llm.model.language_model import LanguageModel
 
 
@@ -78,7 +78,7 @@ def choose(
     chosen: dict[str, list[int]] = {}
     for way in dict.fromkeys(ways):
         pairs = [list(form.continuations(one, way)) for one in asked]
-        examples = [_example(language.encoder, *pair, chat=form.chat) for one in pairs for pair in one]
+        examples = [_example(language, *pair, chat=form.chat) for one in pairs for pair in one]
         scored = iter(score_examples(language, examples, batch_size))
         sums = [[float(next(scored).log_probs.sum()) for _ in one] for one in pairs]
         chosen[way] = [int(np.argmax(one)) for one in sums]
@@ -90,23 +90,27 @@ def choose(
     return chosen
 
 
-def _example(encoder: Encoder, context: str, said: str, *, chat: bool) -> Example:
+def _example(language: LanguageModel, context: str, said: str, *, chat: bool) -> Example:
     """Tokenize both together, so that what follows begins where the tokens of the context end.
 
     With a chat template these are the prompt's tokens; without, those that the tokenizer gives by default.
 
+    Nothing is generated or learned, so that the model's own context is what counts, where it names one.
+
     Raises:
-        CollapseError: Both are longer than the model allows.
+        CollapseError: Both are longer than the model can read.
     """
+    encoder = language.encoder
     if chat:
         ids = encoder.prompt([{"role": "user", "content": context}])
         start, ids = len(ids), [*ids, *encoder.tokenizer(said, add_special_tokens=False).input_ids]
     else:
         ids = list(encoder.tokenizer(context + said).input_ids)
         start = len(encoder.tokenizer(context).input_ids)
-    if len(ids) > encoder.max_length:
+    longest = max(encoder.max_length, getattr(language.module.config, "max_position_embeddings", 0) or 0)
+    if len(ids) > longest:
         raise CollapseError(
-            f"a question with an option has {len(ids)} tokens, and the model's max_length is "
-            f"{encoder.max_length}; raise it, or leave out long questions: {context[:60]!r}"
+            f"a question with an option has {len(ids)} tokens, and the model reads {longest}; leave out long "
+            f"questions: {context[:60]!r}"
         )
     return Example(ids, start)
