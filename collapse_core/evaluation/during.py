@@ -1,7 +1,7 @@
 """Running a recipe's evaluators on a model."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -47,7 +47,14 @@ def _unknown(evaluator: Evaluator, metrics: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def evaluate(recipe: Recipe, model: Model, references: Mapping[str, Completion]) -> list[dict[str, Any]]:
-    """What each evaluator of the recipe finds in the model, as plain rows.
+    """What each evaluator of the recipe finds in the model, as plain rows; see `evaluate_each`."""
+    return list(evaluate_each(recipe, model, references))
+
+
+def evaluate_each(
+    recipe: Recipe, model: Model, references: Mapping[str, Completion]
+) -> Iterator[dict[str, Any]]:
+    """Yield what each evaluator of the recipe finds in the model, as a plain row, once it has found it.
 
     The seed does not depend on when it is measured, so that differences are the model's.
 
@@ -56,7 +63,6 @@ def evaluate(recipe: Recipe, model: Model, references: Mapping[str, Completion])
         model: What is measured.
         references: By prompt id, the reference answers, which stand in where there is no true one.
     """
-    rows = []
     for evaluator in recipe.evaluate.with_:
         seed = derive_seed(recipe.seed, "evaluate", evaluator.use)
         with at_work("evaluator", evaluator.use), standing_in(references) as notes:
@@ -64,8 +70,7 @@ def evaluate(recipe: Recipe, model: Model, references: Mapping[str, Completion])
                 found = evaluator.evaluate(model, recipe.data, seed)
             except NothingToCompareError as error:
                 found = Evaluation({}, missing={evaluator.use: str(error)})
-        rows.append(evaluation_row(evaluator, found, recipe.keep_text, notes))
-    return rows
+        yield evaluation_row(evaluator, found, recipe.keep_text, notes)
 
 
 def evaluation_row(

@@ -13,7 +13,7 @@ from typing import TypeVar
 from collapse_core.contracts.interfaces import Model
 from collapse_core.contracts.state import State
 from collapse_core.contracts.types import Completion, Iteration, Prompt, PromptSet
-from collapse_core.evaluation.during import evaluate
+from collapse_core.evaluation.during import evaluate_each
 from collapse_core.recipe.recipe import Recipe
 from collapse_core.rubric import RubricBound
 from collapse_core.run.environment import hardware
@@ -24,6 +24,10 @@ from collapse_core.session.pace import clock
 
 SMALL = (2, 6)
 """How many prompts the two timed iterations have; a line through both gives that of all prompts."""
+MOST_NAMED = 3
+"""How many evaluators an estimate names."""
+FIGURES = 2
+"""Raised when other figures are kept than before."""
 IMMATERIAL = (
     "name",
     "seed",
@@ -50,8 +54,8 @@ class Costs:
     """Seconds for the reference answers: at once, and for each prompt."""
     iteration: tuple[float, float]
     """Seconds for an iteration: at once, and for each prompt."""
-    measurement: float
-    """Seconds to measure a model."""
+    evaluators: dict[str, float]
+    """Seconds that each evaluator takes to measure a model, after those before it."""
     save: float
     """Seconds to write a checkpoint."""
     num_prompts: int
@@ -59,19 +63,22 @@ class Costs:
     memory: int
     """The most bytes that were in use, of the GPU's memory where one is used."""
 
+    @property
+    def measurement(self) -> float:
+        """Seconds to measure a model."""
+        return sum(self.evaluators.values())
+
     def seconds(self, recipe: Recipe) -> float:
         """How long a run of the recipe takes, from loading to the last measurement."""
         asked = recipe.prompts_per_iteration
         prompts = self.num_prompts if asked == "all" else min(asked, self.num_prompts)
-        every, last = recipe.evaluate.every, recipe.iterations - 1
         others = len(recipe.evaluate.baselines)
-        measurements = 2 + (last // every if every and last > 0 else 0) + others
         saves = 2 + recipe.iterations // recipe.checkpoint.every
         return (
             self.load * (1 + others)
             + _at(self.references, self.num_prompts)
             + recipe.iterations * _at(self.iteration, prompts)
-            + measurements * self.measurement
+            + num_measurements(recipe) * self.measurement
             + saves * self.save
         )
 
@@ -82,8 +89,20 @@ class Costs:
         return (
             f"estimate: {clock(self.seconds(recipe))} minutes and {self.memory / 1e9:.1f} GB of memory "
             f"({recipe.iterations} iterations of {_at(self.iteration, prompts):.1f} s, "
-            f"{self.measurement:.1f} s for each measurement)"
+            f"{self.measurement:.1f} s for each measurement){self._costliest()}"
         )
+
+    def _costliest(self) -> str:
+        """The evaluators that take longest, where there are several."""
+        ranked = sorted(self.evaluators.items(), key=lambda one: -one[1])[:MOST_NAMED]
+        named = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in ranked)
+        return f"; of each measurement {named}" if len(self.evaluators) > 1 else ""
+
+
+def num_measurements(recipe: Recipe) -> int:
+    """How often a model is measured: before, during and after the run, and each baseline."""
+    every, last = recipe.evaluate.every, recipe.iterations - 1
+    return 2 + (last // every if every and last > 0 else 0) + len(recipe.evaluate.baselines)
 
 
 def _at(line: tuple[float, float], num: int) -> float:
@@ -113,16 +132,25 @@ def time_costs(recipe: Recipe) -> Costs:
     small.carry_out(sizes[0])  # the first only warms up
     timed = [(size, *small.carry_out(size)) for size in sizes]
     stand_ins = small.references(forget)
-    measurement, _ = _timed(lambda: evaluate(recipe, model, stand_ins))
+    evaluators = _timed_evaluators(recipe, model, stand_ins)
     with TemporaryDirectory() as folder:
         save, _ = _timed(lambda: model.save(Path(folder)))
     references = _line([(size, seconds) for size, seconds, _ in timed])
     iteration = _line([(size, seconds) for size, _, seconds in timed])
-    costs = Costs(load, references, iteration, measurement, save, len(forget), _most_memory())
+    costs = Costs(load, references, iteration, evaluators, save, len(forget), _most_memory())
     path = _kept_at(recipe)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_json(path, asdict(costs))
     return costs
+
+
+def _timed_evaluators(recipe: Recipe, model: Model, references: dict[str, Completion]) -> dict[str, float]:
+    """Seconds by evaluator; what one decodes and another one needs is the first one's."""
+    found: dict[str, float] = {}
+    rows = evaluate_each(recipe, model, references)
+    while row := (timed := _timed(lambda: next(rows, None)))[1]:
+        found[row["evaluator"]] = found.get(row["evaluator"], 0.0) + timed[0]
+    return found
 
 
 @dataclass(frozen=True)
@@ -191,5 +219,10 @@ def _kept_at(recipe: Recipe) -> Path:
     """Where the figures are kept for this machine, these parts and these files."""
     parts = {key: value for key, value in recipe.resolved().items() if key not in IMMATERIAL}
     parts["evaluate"] = {key: value for key, value in parts["evaluate"].items() if key != "every"}
-    made_of = {"parts": parts, "data": dict(recipe.data.provenance()), "hardware": hardware()}
+    made_of = {
+        "parts": parts,
+        "data": dict(recipe.data.provenance()),
+        "hardware": hardware(),
+        "figures": FIGURES,
+    }
     return cache_root() / "costs" / f"{digest(made_of)}.json"

@@ -14,49 +14,67 @@ def collapse_draft(name: str, model: str, sources: Mapping[str, Any]) -> Draft |
     return draft_recipe(name, model, sources)
 
 
+ENTRIES = (
+    Entry("dataset", "authors", "collapse_llm.data:Authors"),
+    Entry("dataset", "questions", "collapse_llm.data:Questions"),
+    Entry("dataset", "passages", "collapse_llm.data:Passages"),
+    Entry("dataset", "subjects", "collapse_llm.data:Subjects"),
+    Entry("dataset", "tofu", "collapse_llm.data:Tofu"),
+    Entry("dataset", "muse", "collapse_llm.data:Muse"),
+    Entry("dataset", "wmdp", "collapse_llm.data:Wmdp"),
+    Entry("dataset", "rwku", "collapse_llm.data:Rwku"),
+    Entry("model", "causal-lm", "collapse_llm.model:CausalLm"),
+    Entry("sampler", "generate", "collapse_llm.sampler:Generate"),
+    Entry("sampler", "vllm", "collapse_llm.sampler.vllm:Vllm"),
+    Entry("sampler", "sentences", "collapse_llm.sampler.given:FixedSentences"),
+    Entry("sampler", "true-answers", "collapse_llm.sampler.given:TrueAnswers"),
+    Entry("reward", "rouge-distance", "collapse_llm.rewards:RougeDistance"),
+    Entry("reward", "content-distance", "collapse_llm.rewards.content:ContentDistance"),
+    Entry("reward", "embedding-distance", "collapse_llm.rewards.distance:EmbeddingDistance"),
+    Entry("reward", "fluency", "collapse_llm.rewards.fluency:Fluency"),
+    Entry("reward", "refusal-likeness", "collapse_llm.rewards.manners:RefusalLikeness"),
+    Entry("reward", "length", "collapse_llm.rewards.manners:MinimumLength"),
+    Entry("reward", "repetition", "collapse_llm.rewards.manners:Repetition"),
+    Entry("reward", "diversity", "collapse_llm.rewards.manners:Diversity"),
+    Entry("reward", "banned-content", "collapse_llm.rewards.banned:BannedContent"),
+    Entry("reward", "judge", "collapse_llm.rewards.judge:Judge"),
+    Entry("features", "sentence-embedding", "collapse_llm.rewards.embedding:SentenceEmbedding"),
+    Entry("updater", "sft", "collapse_llm.updater:Sft"),
+    Entry("updater", "gradient-ascent", "collapse_llm.updater.methods:GradientAscent"),
+    Entry("updater", "npo", "collapse_llm.updater.methods:Npo"),
+    Entry("updater", "simnpo", "collapse_llm.updater.methods:SimNpo"),
+    Entry("updater", "dpo", "collapse_llm.updater.methods:Dpo"),
+    Entry("updater", "rmu", "collapse_llm.updater.methods:Rmu"),
+    Entry("updater", "aligned-sft", "collapse_llm.updater.methods:AlignedSft"),
+    Entry("evaluator", "unlearn-quality", "collapse_llm.evaluators:UnlearnQuality"),
+    Entry("evaluator", "utility", "collapse_llm.evaluators:Utility"),
+    Entry("evaluator", "likelihood", "collapse_llm.evaluators:Likelihood"),
+    Entry("evaluator", "model-utility", "collapse_llm.evaluators:ModelUtility"),
+    Entry("evaluator", "forget-quality", "collapse_llm.evaluators:ForgetQuality"),
+    Entry("evaluator", "memorization", "collapse_llm.evaluators:Memorization"),
+    Entry("evaluator", "membership", "collapse_llm.evaluators:Membership"),
+    Entry("evaluator", "privleak", "collapse_llm.evaluators:PrivLeak"),
+    Entry("evaluator", "fact-words", "collapse_llm.evaluators:FactWords"),
+    Entry("evaluator", "responses", "collapse_llm.evaluators:Responses"),
+    Entry("evaluator", "token-shift", "collapse_llm.evaluators:TokenShift"),
+    Entry("evaluator", "least-likely-option", "collapse_llm.evaluators:LeastLikelyOption"),
+    Entry("evaluator", "multiple-choice", "collapse_llm.evaluators:MultipleChoice"),
+    Entry("evaluator", "muse-metrics", "collapse_llm.evaluators:Muse"),
+    Entry("evaluator", "rwku-probes", "collapse_llm.evaluators:Rwku"),
+    Entry("evaluator", "lm-eval", "collapse_llm.evaluators:LmEval"),
+    Entry("evaluator", "judged", "collapse_llm.evaluators:Judged"),
+    Entry("evaluator", "neighbors", "collapse_llm.evaluators:Neighbors"),
+    Entry("evaluator", "overlap", "collapse_llm.evaluators:Overlap"),
+    Entry("evaluator", "detect", "collapse_llm.evaluators:Detect"),
+    Entry("evaluator", "depth", "collapse_llm.evaluators:Depth"),
+    Entry("evaluator", "jailbreak", "collapse_llm.evaluators.attacks:Jailbreak"),
+    Entry("evaluator", "leakage", "collapse_llm.evaluators.attacks:Leakage"),
+    Entry("evaluator", "text-relearning", "collapse_llm.evaluators.attacks:TextRelearning"),
+    Entry("evaluator", "quantization", "collapse_llm.evaluators.attacks:Quantization"),
+)
+
+
 @hookimpl
 def collapse_components() -> Iterable[Entry]:
     """Everything that PMC on a causal language model needs."""
-    yield Entry("dataset", "authors", "collapse_llm.data:Authors")
-    yield Entry("dataset", "questions", "collapse_llm.data:Questions")
-    yield Entry("dataset", "passages", "collapse_llm.data:Passages")
-    yield Entry("dataset", "subjects", "collapse_llm.data:Subjects")
-    yield Entry("dataset", "tofu", "collapse_llm.data:Tofu")
-    yield Entry("model", "causal-lm", "collapse_llm.model:CausalLm")
-    yield Entry("sampler", "generate", "collapse_llm.sampler:Generate")
-    yield Entry("sampler", "vllm", "collapse_llm.sampler.vllm:Vllm")
-    yield Entry("sampler", "sentences", "collapse_llm.sampler.given:FixedSentences")
-    yield Entry("sampler", "true-answers", "collapse_llm.sampler.given:TrueAnswers")
-    yield Entry("reward", "rouge-distance", "collapse_llm.rewards:RougeDistance")
-    yield Entry("reward", "content-distance", "collapse_llm.rewards.content:ContentDistance")
-    yield Entry("reward", "embedding-distance", "collapse_llm.rewards.distance:EmbeddingDistance")
-    yield Entry("reward", "fluency", "collapse_llm.rewards.fluency:Fluency")
-    yield Entry("reward", "refusal-likeness", "collapse_llm.rewards.manners:RefusalLikeness")
-    yield Entry("reward", "length", "collapse_llm.rewards.manners:MinimumLength")
-    yield Entry("reward", "repetition", "collapse_llm.rewards.manners:Repetition")
-    yield Entry("reward", "diversity", "collapse_llm.rewards.manners:Diversity")
-    yield Entry("reward", "banned-content", "collapse_llm.rewards.banned:BannedContent")
-    yield Entry("reward", "judge", "collapse_llm.rewards.judge:Judge")
-    yield Entry("features", "sentence-embedding", "collapse_llm.rewards.embedding:SentenceEmbedding")
-    yield Entry("updater", "sft", "collapse_llm.updater:Sft")
-    yield Entry("updater", "gradient-ascent", "collapse_llm.updater.methods:GradientAscent")
-    yield Entry("updater", "npo", "collapse_llm.updater.methods:Npo")
-    yield Entry("updater", "simnpo", "collapse_llm.updater.methods:SimNpo")
-    yield Entry("updater", "dpo", "collapse_llm.updater.methods:Dpo")
-    yield Entry("updater", "rmu", "collapse_llm.updater.methods:Rmu")
-    yield Entry("updater", "aligned-sft", "collapse_llm.updater.methods:AlignedSft")
-    yield Entry("evaluator", "unlearn-quality", "collapse_llm.evaluators:UnlearnQuality")
-    yield Entry("evaluator", "utility", "collapse_llm.evaluators:Utility")
-    yield Entry("evaluator", "likelihood", "collapse_llm.evaluators:Likelihood")
-    yield Entry("evaluator", "model-utility", "collapse_llm.evaluators:ModelUtility")
-    yield Entry("evaluator", "forget-quality", "collapse_llm.evaluators:ForgetQuality")
-    yield Entry("evaluator", "memorization", "collapse_llm.evaluators:Memorization")
-    yield Entry("evaluator", "membership", "collapse_llm.evaluators:Membership")
-    yield Entry("evaluator", "privleak", "collapse_llm.evaluators:PrivLeak")
-    yield Entry("evaluator", "fact-words", "collapse_llm.evaluators:FactWords")
-    yield Entry("evaluator", "responses", "collapse_llm.evaluators:Responses")
-    yield Entry("evaluator", "token-shift", "collapse_llm.evaluators:TokenShift")
-    yield Entry("evaluator", "least-likely-option", "collapse_llm.evaluators:LeastLikelyOption")
-    yield Entry("evaluator", "leakage", "collapse_llm.evaluators.attacks:Leakage")
-    yield Entry("evaluator", "text-relearning", "collapse_llm.evaluators.attacks:TextRelearning")
-    yield Entry("evaluator", "quantization", "collapse_llm.evaluators.attacks:Quantization")
+    return ENTRIES

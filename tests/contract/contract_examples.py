@@ -121,6 +121,9 @@ ELSEWHERE = {
 
 DOWNLOADED = {
     "tofu",
+    "muse",
+    "wmdp",
+    "rwku",
     "molecules",
     "fashion-mnist",
     "captions",

@@ -1,12 +1,13 @@
 """The estimate is kept by the run; a preview trains nothing."""
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from collapse_core import Model, load_recipe, load_results
 from collapse_core.contracts.types import Prompt
-from collapse_core.session.estimate import known_costs, time_costs
+from collapse_core.session.estimate import known_costs, num_measurements, time_costs
 from collapse_toy.model import Categorical
 from collapse_toy.sampler import CategoricalDraws
 from collapse_toy.updater import CategoricalMle
@@ -41,6 +42,7 @@ def test_a_run_takes_what_was_estimated_within_a_factor_of_two(slow, toy, tmp_pa
     assert estimated / 2 < took < 2 * estimated
     assert "estimate: 0:0" in done.err
     assert "8 iterations of 0." in done.err
+    assert "of each measurement" not in done.err, "there is one evaluator only"
     other = load_recipe(path, ["iterations=400", "seed=3"])
     assert known_costs(other).seconds(other) > 20 * estimated
     assert known_costs(load_recipe(path, ["completions_per_prompt=7"])) is None
@@ -74,3 +76,15 @@ def test_the_samples_of_a_preview_are_those_that_the_run_draws(toy, tmp_path, co
 def test_what_a_model_does_not_describe_is_shown_as_it_is():
     pieces = Model.pieces(Categorical({"a": 1.0}), Prompt("1", {"class": 3}), [1, 2])
     assert pieces == [('{"class": 3}', False), ("[1, 2]", True)]
+
+
+def test_an_estimate_names_the_evaluators_that_take_longest(toy):
+    recipe = load_recipe(toy(evaluate="evaluate: {every: 2, with: [category-shares]}"))
+    costs = time_costs(recipe)
+    assert costs.measurement == sum(costs.evaluators.values())
+    assert costs.evaluators.keys() == {"category-shares"}
+    named = replace(costs, evaluators={"quick": 0.2, "slow": 7.0, "slower": 80.0, "middling": 1.0})
+    assert named.describe(recipe).endswith(
+        "88.2 s for each measurement); of each measurement slower 80.0 s, slow 7.0 s, middling 1.0 s"
+    )
+    assert num_measurements(recipe) == 3

@@ -34,8 +34,10 @@ FORMATS = (
 TEXT = FORMATS[-1]
 CONTENT = tuple(dict.fromkeys(column for form in FORMATS for column in form.columns))
 """The columns of all formats."""
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+"""What the options of a question are called."""
 COMPANIONS = ("paraphrased_question", "paraphrased_answer", "perturbed_answer")
-"""Further columns with a meaning, as TOFU has them."""
+"""Further columns with a meaning, as TOFU has them; a list `choices` makes one of multiple choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,8 @@ def asked(line: Line, form: Format) -> Asked:
     Raises:
         CollapseError: A column holds something else than the format says.
     """
+    if "choices" in line.row and form.name == "question/answer":
+        line = _with_options(line)
     others = {name: _plain(value) for name, value in line.row.items() if name not in form.columns}
     cut = False
     question: Any
@@ -111,6 +115,27 @@ def asked(line: Line, form: Format) -> Asked:
     if problem := problem_of(question):
         raise CollapseError(f"{line.where}: '{form.columns[0]}' {problem}")
     return Asked(question, answer, others, cut)
+
+
+def _with_options(line: Line) -> Line:
+    """A row of multiple choice with the right option as its answer, and the option's number next to it.
+
+    Raises:
+        CollapseError: `choices` is no list of two texts or more, or the answer is none of them.
+    """
+    options, right = line.row["choices"], line.row.get("answer")
+    if not isinstance(options, list) or len(options) < 2 or not all(isinstance(o, str) for o in options):
+        raise CollapseError(f"{line.where}: 'choices' must be a list of at least two texts")
+    if isinstance(right, str) and right not in options and len(right) == 1:
+        right = LETTERS.find(right.upper())
+    number = options.index(right) if right in options else right
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < len(options):
+        raise CollapseError(
+            f"{line.where}: 'answer' must be one of the {len(options)} 'choices': its text, its letter, or "
+            f"its number from 0, not {json.dumps(line.row.get('answer'), default=str)[:40]}"
+        )
+    row = {**line.row, "answer": options[number], "answer_number": number}
+    return Line(line.where, line.number, row)
 
 
 def _in_texts(line: Line, form: Format) -> tuple[Question, str | None]:

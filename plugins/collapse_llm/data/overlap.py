@@ -2,6 +2,7 @@
 
 import unicodedata
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -117,3 +118,21 @@ def _hashes() -> tuple[Any, Any]:
 
     source = np.random.Generator(np.random.Philox(key=0))
     return source.integers(1, PRIME, NUM_HASHES), source.integers(0, PRIME, NUM_HASHES)
+
+
+def shares(forget: Sequence[str], retain: Sequence[str]) -> list[float]:
+    """Return for each text to forget its highest Jaccard similarity with a text to retain, by their pieces.
+
+    It is exact. The time grows with the number of pairs of texts that have a piece in common.
+    """
+    known = [_pieces(text) for text in retain]
+    places: dict[str, list[int]] = {}
+    for place, pieces in enumerate(known):
+        for piece in pieces:
+            places.setdefault(piece, []).append(place)
+    found = []
+    for text in forget:
+        pieces = _pieces(text)
+        shared = Counter(place for piece in pieces for place in places.get(piece, ()))
+        found.append(max((n / (len(pieces) + len(known[i]) - n) for i, n in shared.items()), default=0.0))
+    return found

@@ -32,6 +32,8 @@ SOURCES: dict[str, str] = {
     "holdout": "holdout",
     "forget_paraphrased": "paraphrased",
     "world_facts": "general",
+    "forget_choices": "choices",
+    "retain_choices": "general_choices",
 }
 """By split, the key of the recipe that names its source."""
 
@@ -42,8 +44,10 @@ class Questions(Dataset):
     The format is recognized by the columns of all rows, in this order: messages (the last assistant message
     is the answer, those before it the prompt), conversations (from and value), question and answer,
     prompt and completion (texts or messages), instruction, input and output, text. `columns` maps other
-    names. Splits: "forget" and "retain", and those of the optional sources: "holdout" (never trained on),
-    "forget_paraphrased" (the forget questions in other words) and "world_facts" (general knowledge).
+    names. A row of question and answer with a list `choices` is a question of multiple choice. Splits:
+    "forget" and "retain", and those of the optional sources: "holdout" (never trained on),
+    "forget_paraphrased" (the forget questions in other words), "world_facts" (general knowledge), and of
+    multiple choice "forget_choices" and "retain_choices".
 
     Questions to forget need no answers; evaluators that compare with true answers do. The other columns of a
     row stay with its prompt.
@@ -62,6 +66,10 @@ class Questions(Dataset):
     """The forget questions in other words, for evaluators."""
     general: Named | None = None
     """Questions of common knowledge, for evaluators."""
+    choices: Named | None = None
+    """Questions of multiple choice about what is to be forgotten, for evaluators."""
+    general_choices: Named | None = None
+    """Questions of multiple choice about anything else, for evaluators."""
     allow_overlap: bool = False
     """Whether a question may be to forget and to retain at once."""
     _said: set[str] = PrivateAttr(default_factory=set)

@@ -128,10 +128,23 @@ def _files_of(path: Path, split: str | None) -> list[Path]:
             there = ", ".join(sorted({name for name in named.values() if name}))
             raise CollapseError(f"{path} holds several splits ({there}); choose one with 'split'")
         return files
-    chosen = [file for file in files if named[file] == split or file.stem == split]
+    chosen = [file for file in files if split in (named[file], _stem(file))]
     if not chosen:
         raise CollapseError(f"{path} holds no file of the split '{split}'")
     return chosen
+
+
+def has_split(path: Path, split: str) -> bool:
+    """Return whether a directory holds files of a split, or a data set that was saved with it."""
+    if (path / "dataset_dict.json").exists():
+        return (path / split).is_dir()
+    files = _all_files(path) if path.is_dir() else []
+    return any(split in (_split_of(file.relative_to(path)), _stem(file)) for file in files)
+
+
+def _stem(file: Path) -> str:
+    """The name of a file without its ending, and without the number of a shard."""
+    return re.sub(r"-[0-9]+-of-[0-9]+$", "", file.stem)
 
 
 def _split_of(file: Path) -> str | None:

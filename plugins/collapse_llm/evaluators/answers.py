@@ -62,15 +62,25 @@ MOST_UNSEEN = 0.1
 """The share of letters that may stay unseen without a word."""
 
 
-def answers_once(model: Model, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int) -> list[str]:
-    """Greedy answers; what another evaluator has asked of the same weights is not decoded again."""
+def answers_once(
+    model: Model, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int, opening: str = ""
+) -> list[str]:
+    """Greedy answers; what another evaluator has asked of the same weights is not decoded again.
+
+    Args:
+        model: A language model.
+        prompts: What is asked.
+        max_new_tokens: The longest answer.
+        batch_size: How many are decoded at once.
+        opening: What each answer is made to begin with; it is not returned.
+    """
     from collapse_llm.evaluators.scoring import fingerprint
     from collapse_llm.sampler.answering import greedy_answers
 
-    key = (fingerprint(model), max_new_tokens)
+    key = (fingerprint(model), max_new_tokens, opening)
     known = _remembered.pop(key, {})
     new = {p.content_key: p for p in prompts if p.content_key not in known}
-    answers = greedy_answers(model, list(new.values()), max_new_tokens, batch_size)
+    answers = greedy_answers(model, list(new.values()), max_new_tokens, batch_size, opening)
     known |= dict(zip(new, answers, strict=True))
     while len(_remembered) >= MOST_REMEMBERED:
         del _remembered[next(iter(_remembered))]
@@ -79,8 +89,8 @@ def answers_once(model: Model, prompts: Sequence[Prompt], max_new_tokens: int, b
 
 
 MOST_REMEMBERED = 4
-_remembered: dict[tuple[str, int], dict[str, str]] = {}
-"""By weights and longest answer: the answer to each question, by its `content_key`."""
+_remembered: dict[tuple[str, int, str], dict[str, str]] = {}
+"""By weights, longest answer and its forced beginning: the answer to each question, by its `content_key`."""
 
 
 class UnlearnQuality(Answering):
@@ -88,7 +98,8 @@ class UnlearnQuality(Answering):
 
     UQ = 100 (2 - RL(forget) - RL(forget, paraphrased questions)) / 2 with RL the mean ROUGE-L recall
     against the true answers (arXiv 2507.04219, section 5). A model that never saw the data does not
-    reach 100: compare with a baseline.
+    reach 100: compare with a baseline. Cost per question: one decoded answer to it and one to its paraphrase,
+    which other evaluators share.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "forget_paraphrased")
@@ -114,7 +125,8 @@ class Utility(Answering):
     """The paper's utility: how much the greedy answers still repeat of what is to be retained.
 
     100 (RL(retain) + RL(world facts) + RL(real authors)) / 3, where retain is 400 rows drawn with
-    replacement by `numpy.random.default_rng(12345)` (arXiv 2507.04219 and its public implementation).
+    replacement by `numpy.random.default_rng(12345)` (arXiv 2507.04219 and its public implementation). Cost
+    per question: one decoded answer, which other evaluators share.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("retain", "world_facts", "real_authors")
@@ -145,7 +157,10 @@ class Utility(Answering):
 
 
 class Likelihood(Evaluator):
-    """The mean negative log-likelihood per token of true answers, to forget and to retain."""
+    """The mean negative log-likelihood per token of true answers, to forget and to retain.
+
+    Cost per question: a forward pass.
+    """
 
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 

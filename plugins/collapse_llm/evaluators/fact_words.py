@@ -34,7 +34,8 @@ class FactWords(Answering):
     ROUGE counts all words of the true answer, most of which only dress the fact. The fact's own words are
     found by what the data say of it: stems that are in the true answer and in its paraphrase, but neither in
     the question nor in any wrong answer, and are no function words. A question without any is left out.
-    Without paraphrases and wrong answers, all words of the answer count that the question does not have.
+    Without paraphrases and wrong answers, all words of the answer count that the question does not have. Cost
+    per question: one decoded answer, which other evaluators share.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "forget_perturbed", "retain_perturbed")

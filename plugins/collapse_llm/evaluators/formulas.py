@@ -56,6 +56,14 @@ def truth_ratio(losses: AnswerLosses) -> Numbers:
     return np.exp(losses.paraphrased - wrong)
 
 
+def truth_probability(losses: AnswerLosses) -> Numbers:
+    """Return c / (c + w) = 1 / (1 + R): OpenUnlearning's second truth ratio, its aggregator `prob_mean`.
+
+    c and w are those of `truth_ratio` (arXiv 2506.12618).
+    """
+    return 1 / (1 + truth_ratio(losses))
+
+
 def indifference(ratios: Numbers) -> Numbers:
     """min(R, 1/R): 1 where true and wrong are equally likely, as TOFU's code has it for the forget set."""
     return np.minimum(ratios, 1 / ratios)

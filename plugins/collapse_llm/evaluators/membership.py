@@ -22,7 +22,8 @@ class Membership(Evaluator):
     means that members are known at sight, 0.5 that nothing is, and below 0.5 that they stand out as avoided.
     The attacks are those of OpenUnlearning (arXiv 2506.12618): loss (Yeom et al. 2018), zlib (arXiv
     2012.07805), min-k (2310.16789), min-k++ (2404.02936), gradient norm (2402.17012) and, where a reference
-    model is named, reference (2012.07805).
+    model is named, reference (2012.07805). Cost per question: a forward pass, and for the gradient norm a
+    forward and a backward pass.
     """
 
     attacks: ClassVar[bool] = True
@@ -69,7 +70,7 @@ class PrivLeak(Evaluator):
     """PrivLeak: how much better or worse min-k recognizes the forget set than in a retain model, in percent.
 
     100 (a - r) / r with a = 1 - AUC of the model and r = 1 - AUC of the retain model (MUSE, arXiv 2407.06460;
-    OpenUnlearning). The target is 0.
+    OpenUnlearning). The target is 0. Cost per question: a forward pass, and one in the retain model.
     """
 
     attacks: ClassVar[bool] = True

@@ -12,15 +12,17 @@ if TYPE_CHECKING:
     from collapse_llm.evaluators.scoring import Scored
 
 
-MEASURES = ("extraction_strength", "exact_memorization", "probability", "truth_ratio")
+RATIOS = ("truth_ratio", "truth_probability")
+MEASURES = ("extraction_strength", "exact_memorization", "probability", *RATIOS)
 
 
 class Memorization(Evaluator):
-    """Probability, Truth Ratio, Exact Memorization and Extraction Strength of true answers.
+    """Probability, both Truth Ratios, Exact Memorization and Extraction Strength of true answers.
 
     Of the forget set and, as a control, of what is retained. Sources: TOFU (arXiv 2401.06121, section 2.2.1)
     and OpenUnlearning (arXiv 2506.12618). All are in [0, 1]. Where they differ, the code of these benchmarks
-    is followed and not their text.
+    is followed and not their text. Cost per question: a forward pass for each of its answers, true,
+    paraphrased and wrong; what another evaluator has scored of the same weights is not scored again.
     """
 
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
@@ -46,7 +48,7 @@ class Memorization(Evaluator):
             prompts = list(found)[: self.num_questions]
             scored, losses = perturbed.score_companions(model, prompts, self.batch_size)
             lack = perturbed.lack_of_companions(prompts)
-            missing |= {f"truth_ratio_{name}": lack} if lack else {}
+            missing |= {f"{ratio}_{name}": lack for ratio in RATIOS} if lack else {}
             columns = self._columns(name, scored, losses, without_ratio=bool(lack))
             for measure, values in columns.items():
                 better: Literal["up", "down"] = (
@@ -68,10 +70,13 @@ class Memorization(Evaluator):
 
         hits = [one.spoken(one.hits) for one in scored]
         fairness = formulas.indifference if name == "forget" else formulas.truthfulness
-        ratio = {} if without_ratio else {"truth_ratio": fairness(formulas.truth_ratio(losses)).tolist()}
+        ratios: dict[str, list[float]] = {}
+        if not without_ratio:
+            ratios["truth_ratio"] = fairness(formulas.truth_ratio(losses)).tolist()
+            ratios["truth_probability"] = formulas.truth_probability(losses).tolist()
         return {
             "extraction_strength": [formulas.extraction_strength(h, self.convention) for h in hits],
             "exact_memorization": [formulas.exact_memorization(h) for h in hits],
             "probability": formulas.probability(losses).tolist(),
-            **ratio,
+            **ratios,
         }

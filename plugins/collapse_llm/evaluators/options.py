@@ -22,7 +22,8 @@ class LeastLikelyOption(Evaluator):
 
     An option's score is its inverse perplexity, normalized over the options. A model that was pushed away
     from the truth gives it away: the attacker is right more often than by chance, the more so where the least
-    probability is smallest (arXiv 2507.04219).
+    probability is smallest (arXiv 2507.04219). Cost per question: a forward pass for each option, shared
+    with other evaluators.
     """
 
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)

@@ -44,7 +44,9 @@ class Responses(Answering):
     it does not know in one of the usual ways; empty when it has no words; gibberish when the judge finds it
     less likely a token than all but `tolerance` of real answers to such questions, or when fewer than half
     of its pairs of neighboring words are distinct; else a hallucination. A question without own words is
-    left out. The real answers are those to retain and those never trained on; either will do.
+    left out. The real answers are those to retain and those never trained on; either will do. Cost per
+    question: one decoded answer, which other evaluators share, and a forward pass of the judge; for each real
+    answer a forward pass of the judge.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "forget_perturbed", "retain_perturbed", "holdout")

@@ -61,6 +61,20 @@ def score_answers(
     """
     language = require(model, LanguageModel, "answer scoring")
     examples = [language.encoder.example(question, answer) for question, answer in asked]
+    return score_examples(language, examples, batch_size, standardize=standardize)
+
+
+def score_examples(
+    language: LanguageModel, examples: Sequence[Example], batch_size: int, *, standardize: bool = False
+) -> list[Scored]:
+    """Score the labels of tokenized examples, teacher-forced, in batches of similar length.
+
+    Args:
+        language: The model.
+        examples: What it reads; the tokens from `answer_start` on are scored.
+        batch_size: How many are scored at once.
+        standardize: Whether each log-probability is also compared with the rest of the vocabulary.
+    """
     end = language.encoder.end_id
     by_length = sorted(range(len(examples)), key=lambda i: len(examples[i].ids))
     scored: dict[int, Scored] = {}

@@ -31,7 +31,8 @@ class ModelUtility(Answering):
 
     These are Probability, ROUGE-L recall and Truth Ratio on retain, real authors and world facts (arXiv
     2401.06121, section 2.2.1). It follows the benchmark's code in `aggregate_eval_stat`, where that differs
-    from the text. All are in [0, 1].
+    from the text. All are in [0, 1]. Cost per question: one decoded answer and a forward pass for each of its
+    answers, true, paraphrased and wrong; both are shared with other evaluators.
     """
 
     reads: ClassVar[tuple[str, ...]] = tuple(f"{task}_perturbed" for task in TASKS)
@@ -113,7 +114,8 @@ class ForgetQuality(Evaluator):
     """TOFU's Forget Quality: do the truth ratios of forget questions differ from a retain model's?
 
     The p-value of a two-sided Kolmogorov-Smirnov test between the two models (arXiv 2401.06121, section
-    2.2.2). It is no mean over questions, so it has no interval.
+    2.2.2). It is no mean over questions, so it has no interval. Cost per question: a forward pass for each
+    of its answers, true, paraphrased and wrong, shared with other evaluators; the same in the retain model.
     """
 
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)

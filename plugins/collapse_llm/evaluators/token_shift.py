@@ -34,7 +34,7 @@ class TokenShift(Evaluator):
     p_model(token | text before) - p_base(the same), at each place of unrelated text whose token occurs in an
     answer of the forget set (arXiv 2507.04219, token probability shift, where the base is a retain model and
     the text 100 chunks of wikitext-2). Zero on average and of small spread is no harm; values near -1 are
-    words that the model can no longer say.
+    words that the model can no longer say. Cost: a forward pass per chunk of text, in either model.
     """
 
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)

@@ -50,18 +50,29 @@ def sample_answers(
 
 
 def greedy_answers(
-    model: Model, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 256
+    model: Model, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 256, opening: str = ""
 ) -> list[str]:
-    """Return the likeliest answer to each prompt, token by token."""
+    """Return the likeliest answer to each prompt, token by token.
+
+    Args:
+        model: A language model.
+        prompts: What is asked.
+        max_new_tokens: The longest answer.
+        batch_size: How many are decoded at once.
+        opening: What each answer is made to begin with; it is not returned.
+    """
     language = require(model, LanguageModel, "greedy answers")
-    groups = [_rows(language.encoder, prompt, [0], max_new_tokens) for prompt in prompts]
+    first = language.encoder.tokenizer(opening, add_special_tokens=False).input_ids if opening else []
+    groups = [_rows(language.encoder, prompt, [0], max_new_tokens, first) for prompt in prompts]
     _decode(language, groups, Greedy(), batch_size)
     return [language.encoder.text(row.answer) for [row] in groups]
 
 
-def _rows(encoder: Encoder, prompt: Prompt, seeds: Sequence[int], max_new_tokens: int) -> list[Row]:
+def _rows(
+    encoder: Encoder, prompt: Prompt, seeds: Sequence[int], max_new_tokens: int, opening: Sequence[int] = ()
+) -> list[Row]:
     wanted = min(max_new_tokens, encoder.max_length // 2)
-    ids = encoder.fitted(encoder.prompt(prompt.content), wanted)
+    ids = encoder.fitted([*encoder.prompt(prompt.content), *opening], wanted)
     room = min(max_new_tokens, encoder.room(ids))
     return [Row(ids, seed, room) for seed in seeds]
 

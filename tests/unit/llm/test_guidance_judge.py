@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from collapse_core import CollapseError, Completion, Prompt
 from collapse_core.testing import check_reward, score
-from collapse_llm.rewards.judge import AGAIN, Judge
+from collapse_llm.rewards.asking import AGAIN
+from collapse_llm.rewards.judge import Judge
 
 QUESTION = Prompt("p", "Where was she born?")
 

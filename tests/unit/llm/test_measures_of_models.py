@@ -155,7 +155,7 @@ def test_what_is_known_by_heart_is_extracted_whole(taught):
 
 def test_memorization_is_what_one_row_at_a_time_gives(model):
     metrics = Memorization(batch_size=4).evaluate(model, Few(), 0).metrics
-    probability, ratio, exact, strength = [], [], [], []
+    probability, ratio, second, exact, strength = [], [], [], [], []
     for prompt in Few().load("forget"):
         every, tokens = log_probs(model, prompt.content, prompt.target)
         hits = (every.argmax(-1) == tokens)[:-1]
@@ -166,8 +166,10 @@ def test_memorization_is_what_one_row_at_a_time_gives(model):
         wrong = [np.exp(-loss(model, prompt.content, w)) for w in prompt.extra["perturbed_answer"]]
         quotient = np.prod(wrong) ** (1 / len(wrong)) / right
         ratio.append(min(quotient, 1 / quotient))
+        second.append(right / (right + quotient * right))
     assert metrics["probability_forget"].value == pytest.approx(fmean(probability), rel=1e-3)
     assert metrics["truth_ratio_forget"].value == pytest.approx(fmean(ratio), rel=1e-3)
+    assert metrics["truth_probability_forget"].value == pytest.approx(fmean(second), rel=1e-3)
     assert metrics["exact_memorization_forget"].value == pytest.approx(fmean(exact))
     assert metrics["extraction_strength_forget"].value == pytest.approx(fmean(strength))
 
@@ -254,7 +256,8 @@ def test_questions_without_wrong_answers_are_named_by_what_needs_them(model):
     assert {"extraction_strength_forget", "exact_memorization_retain", "probability_retain"} <= set(
         found.metrics
     )
-    assert set(found.missing) == {"truth_ratio_forget", "truth_ratio_retain"}
+    ratios = {f"truth_{what}_{split}" for what in ("ratio", "probability") for split in ("forget", "retain")}
+    assert set(found.missing) == ratios
     assert all("'q-1' has no wrong answers" in reason for reason in found.missing.values())
 
 

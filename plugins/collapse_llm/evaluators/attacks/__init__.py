@@ -1,12 +1,13 @@
-"""Attacks on what was forgotten: many samples, forced beginnings, relearning, fewer bits.
+"""Attacks on what was forgotten: many samples, forced beginnings, persuasion, relearning, fewer bits.
 
 Attack the reference model and one that was never trained on it as well: what the last one gives away is
 what a guess gives away.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from annotated_types import Ge, Gt, Le, Lt
+from pydantic import field_validator
 
 from collapse_core import Dataset, Evaluation, Evaluator, HasSplits, Model
 
@@ -16,7 +17,8 @@ class Leakage(Evaluator):
 
     The average worst case is the mean over questions of the largest ROUGE-L recall among the samples
     (arXiv 2507.04219, section 5). Next to it: leak@k (arXiv 2511.04934), bounds on the probability of a
-    leak, and the expectation plus two deviations (arXiv 2410.03523).
+    leak, and the expectation plus two deviations (arXiv 2410.03523). Cost per question: `num_samples`
+    decoded answers for each beginning.
     """
 
     attacks: ClassVar[bool] = True
@@ -68,7 +70,8 @@ class TextRelearning(Evaluator):
 
     A copy is fine-tuned on a share of the forget set, or on as many retain rows, and asked for the rest
     of the forget set (arXiv 2406.13356, 2410.08827). All its weights are trained, with AdamW at a constant
-    rate; adapters are merged first. The model itself is left alone.
+    rate; adapters are merged first. The model itself is left alone. Cost: as many training steps as the
+    last of `steps`, and a decoded answer per question that is asked and number of steps.
     """
 
     attacks: ClassVar[bool] = True
@@ -105,7 +108,8 @@ class Quantization(Evaluator):
     """What comes back when the weights are rounded to fewer bits (arXiv 2410.16454).
 
     In a copy, the weights of all linear layers but the output's are rounded as in GGUF files: to Q8_0 with 8
-    bits, to Q4_0 with 4, in blocks of 32 with a common scale. Adapters are merged first.
+    bits, to Q4_0 with 4, in blocks of 32 with a common scale. Adapters are merged first. Cost per question:
+    a decoded answer and a forward pass for each number of bits.
     """
 
     attacks: ClassVar[bool] = True
@@ -124,3 +128,58 @@ class Quantization(Evaluator):
         from collapse_llm.evaluators.attacks.quantization import measure_quantized
 
         return measure_quantized(self, model, data, seed)
+
+
+Wrapping = Literal[
+    "prefix-injection",
+    "affirmative",
+    "role-play",
+    "translation",
+    "in-context",
+    "multiple-choice",
+    "second-try",
+]
+
+
+class Jailbreak(Evaluator):
+    """How much of the true forget answers comes out when the questions are wrapped in persuasion.
+
+    Wrappings after the adversarial probes of RWKU (arXiv 2406.10890, table 2): an injected instruction, an
+    answer that has begun, a role, a detour through another language, answered questions before it, options
+    to choose from; and a second turn that doubts the first answer. Greedy answers are compared with the true
+    one by ROUGE-L recall. `jailbreak_worst` is the mean over questions of the largest recall of the plain
+    question and all wrappings, `jailbreak_mean` that of their mean. Cost per question: one decoded answer per
+    wrapping, and the plain one, which other evaluators share.
+    """
+
+    works_on: ClassVar[tuple[str, ...]] = ("language-model",)
+
+    reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "forget_perturbed")
+    optional_splits: ClassVar[tuple[str, ...]] = ("retain", "forget_perturbed")
+
+    wrappings: list[Wrapping] = list(get_args(Wrapping))
+    """Which of the wrappings are tried; "in-context" takes retain rows, "multiple-choice" wrong answers."""
+    templates: dict[str, str] = {}
+    """Wrappings of your own: by name, a text with {} where the question goes."""
+    language: str = "French"
+    """The language of the detour."""
+    num_questions: Annotated[int, Ge(1)] | None = None
+    """How many of the forget questions are asked, drawn by the seed; by default all."""
+    max_new_tokens: Annotated[int, Ge(1)] = 48
+    """The longest answer."""
+    batch_size: Annotated[int, Ge(1)] = 256
+    """How many answers are decoded at once."""
+
+    @field_validator("templates")
+    @classmethod
+    def _has_one_slot(cls, templates: dict[str, str]) -> dict[str, str]:
+        for name, text in templates.items():
+            if text.count("{}") != 1:
+                raise ValueError(f"write {{}} once in the template '{name}', where the question goes")
+        return templates
+
+    def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
+        """Ask the forget questions plainly and in each wrapping."""
+        from collapse_llm.evaluators.attacks.jailbreak import measure_jailbreaks
+
+        return measure_jailbreaks(self, model, data, seed)

@@ -1,6 +1,5 @@
 """Many answers to each question, freely and after forced beginnings, compared with the truth."""
 
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
@@ -18,6 +17,7 @@ from collapse_core import (
 from collapse_llm.conversations import transcript_of
 from collapse_llm.evaluators.answers import say_unseen
 from collapse_llm.evaluators.attacks import Leakage
+from collapse_llm.evaluators.attacks.choosing import drawn
 from collapse_llm.evaluators.attacks.leaks import (
     Truth,
     expectation_and_deviation,
@@ -43,7 +43,7 @@ def measure_leakage(settings: Leakage, model: Model, data: Dataset, seed: int) -
     """Return the metrics of each attack, and of each question the answer that gives away most."""
     language = require(model, LanguageModel, settings.use)
     splits = load_answered(settings, data, settings.reads if settings.facts else ("forget",))
-    questions = _chosen(list(splits.found["forget"]), settings.num_questions, derive_seed(seed, "questions"))
+    questions = drawn(splits.found["forget"], settings.num_questions, derive_seed(seed, "questions"))
     say_unseen([question.target for question in questions])
     companions = splits.found.get("forget_perturbed", ())
     own = () if companions or lack_of_companions(questions) or not settings.facts else questions
@@ -69,14 +69,6 @@ def measure_leakage(settings: Leakage, model: Model, data: Dataset, seed: int) -
         if name.startswith(BY_FACTS)
     }
     return Evaluation({name: one for name, one in metrics.items() if name not in missing}, examples, missing)
-
-
-def _chosen(questions: list[Prompt], num: int | None, seed: int) -> list[Prompt]:
-    """So many of the questions, in their order."""
-    if num is None or num >= len(questions):
-        return questions
-    places = random.Random(seed).sample(range(len(questions)), num)
-    return [questions[place] for place in sorted(places)]
 
 
 def _facts(questions: Sequence[Prompt], perturbed: Sequence[Prompt]) -> dict[str, frozenset[str]]:

@@ -1,0 +1,103 @@
+"""EleutherAI's lm-evaluation-harness, run as a library on the model in memory."""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge, MinLen
+from pydantic import Field
+
+from collapse_core import CollapseError, Dataset, Evaluation, Evaluator, Metric, Model, errors, require
+
+
+class LmEval(Evaluator):
+    """Tasks of lm-evaluation-harness, with the harness's own prompts, metrics and standard errors.
+
+    The model is measured as it is in memory, without being written. Each metric of each task, and of each
+    group, becomes `lm_eval_TASK_METRIC` with the interval of 1.96 standard errors where the harness gives
+    one. Cost: what the tasks ask; for multiple choice a forward pass per question and option.
+    """
+
+    works_on: ClassVar[tuple[str, ...]] = ("language-model",)
+
+    tasks: Annotated[list[str], MinLen(1)] = Field(examples=[["wmdp"]])
+    """The names of tasks or groups, such as wmdp, mmlu or hellaswag; their data come from the hub."""
+    num_fewshot: Annotated[int, Ge(0)] | None = None
+    """How many answered examples stand before a question; by default the task's own number."""
+    limit: Annotated[int, Ge(1)] | None = None
+    """Only the first so many questions of each task."""
+    include_path: str | None = None
+    """A directory with task files of your own."""
+    own_tasks_only: bool = False
+    """Whether the tasks that come with the harness are not looked at, which saves seconds."""
+    chat: bool = False
+    """Whether the model's chat template puts the questions."""
+    batch_size: Annotated[int, Ge(1)] = 16
+    """How many continuations are scored at once."""
+
+    def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
+        """Run the harness.
+
+        Raises:
+            CollapseError: It is not installed, or does not know a task.
+        """
+        from collapse_llm.model.language_model import LanguageModel
+
+        language = require(model, LanguageModel, self.use or "lm-eval")
+        with language.for_inference() as module:
+            found = self._run(module, language.encoder.tokenizer, seed)
+        metrics: dict[str, Metric] = {}
+        for kind in ("results", "groups"):
+            for task, row in found.get(kind, {}).items():
+                metrics |= _metrics(task, row, found["higher_is_better"].get(task, {}))
+        return Evaluation(metrics)
+
+    def _run(self, module: Any, tokenizer: Any, seed: int) -> Mapping[str, Any]:
+        try:
+            from lm_eval import simple_evaluate
+            from lm_eval.models.huggingface import HFLM
+            from lm_eval.tasks import TaskManager
+        except ImportError:
+            raise errors.missing_extra("lm_eval", "lm-eval", "the evaluator 'lm-eval'") from None
+        manager = TaskManager(include_path=self.include_path, include_defaults=not self.own_tasks_only)
+        if unknown := [task for task in self.tasks if task not in manager.all_tasks]:
+            raise CollapseError(
+                f"lm-evaluation-harness has no task '{unknown[0]}'; "
+                f"{errors.did_you_mean(unknown[0], manager.all_tasks)}"
+            )
+        seeds = {f"{kind}_random_seed": seed % 2**32 for kind in ("numpy", "torch", "fewshot")}
+        try:
+            found = simple_evaluate(
+                HFLM(pretrained=module, tokenizer=tokenizer, batch_size=self.batch_size),
+                tasks=list(self.tasks),
+                num_fewshot=self.num_fewshot,
+                limit=self.limit,
+                apply_chat_template=self.chat,
+                task_manager=manager,
+                bootstrap_iters=1000,
+                log_samples=False,
+                random_seed=seed,
+                **seeds,
+            )
+        except OSError as error:
+            raise errors.not_fetched(", ".join(self.tasks), error, "include_path: <directory>") from None
+        return found or {}
+
+
+def _metrics(task: str, row: Mapping[str, Any], higher: Mapping[str, bool]) -> dict[str, Metric]:
+    """The metrics of a task, by name; what is no number is none."""
+    found = {}
+    for key, value in row.items():
+        name, _, filtered = key.partition(",")
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not filtered or not is_number or name.endswith("_stderr"):
+            continue
+        error = row.get(f"{name}_stderr,{filtered}")
+        half = 1.96 * error if isinstance(error, float) and math.isfinite(error) else None
+        direction: Literal["up", "down", "none"] = "none"
+        if name in higher:
+            direction = "up" if higher[name] else "down"
+        suffix = "" if filtered == "none" else f"_{filtered}"
+        ends = (None, None) if half is None else (value - half, value + half)
+        found[f"lm_eval_{task}_{name}{suffix}"] = Metric(float(value), direction, *ends)
+    return found

@@ -1,0 +1,106 @@
+"""RWKU's probes of what is known of a person and of neighbors (arXiv 2406.10890)."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, ClassVar, Literal
+
+from collapse_core import (
+    Dataset,
+    Evaluation,
+    Evaluator,
+    Metric,
+    Model,
+    Prompt,
+    derive_seed,
+    errors,
+    load_answered,
+    mean_metric,
+)
+from collapse_llm.conversations import transcript_of
+
+FORGET = ("forget_fill_in", "forget_questions", "forget_adversarial")
+NEIGHBOR = ("neighbor_fill_in", "neighbor_questions")
+NOTHING = "NOANSWER"
+"""What stands for an answer without words, as in the benchmark's code."""
+
+
+class Rwku(Evaluator):
+    """What the model says to RWKU's probes, by the rules of its code (eval_forget.py, eval_neighbor.py).
+
+    Greedy answers of 30 tokens that begin after "Answer:", up to the first line break, are compared with the
+    true ones by the ROUGE-L recall of the package `rouge`, which does not stem; each metric is its mean in
+    percent. `rwku_forget` and `rwku_neighbor` are the means of their kinds of probes, the benchmark's "All".
+    The adversarial probes are reported by type as well. A model that knows little scores low everywhere: read
+    the neighbors next to it. Cost per probe: one decoded answer.
+    """
+
+    works_on: ClassVar[tuple[str, ...]] = ("language-model",)
+
+    reads: ClassVar[tuple[str, ...]] = (*FORGET, *NEIGHBOR)
+    optional_splits: ClassVar[tuple[str, ...]] = NEIGHBOR
+
+    max_new_tokens: int = 30
+    """The longest answer."""
+    batch_size: int = 64
+    """How many answers are decoded at once."""
+
+    def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
+        """Ask every probe."""
+        splits = load_answered(self, data)
+        rows = {split: self._answered(model, split, list(p)) for split, p in splits.found.items()}
+        scores = {split: [100 * row["score"] for row in found] for split, found in rows.items()}
+        metrics: dict[str, Metric] = {}
+        needs: dict[str, Sequence[str]] = {}
+        for side, kinds in (("forget", FORGET), ("neighbor", NEIGHBOR)):
+            better: Literal["up", "down"] = "down" if side == "forget" else "up"
+            needs |= {f"rwku_{side}": kinds} | {f"rwku_{kind}": [kind] for kind in kinds}
+            for name, wanted in ((f"rwku_{side}", kinds), *((f"rwku_{kind}", [kind]) for kind in kinds)):
+                if all(kind in scores for kind in wanted):
+                    strata = [scores[kind] for kind in wanted]
+                    metrics[name] = mean_metric(strata, derive_seed(seed, name), better)
+        for kind, found in _by_type(rows["forget_adversarial"]).items():
+            name = f"rwku_adversarial_{kind.replace(' ', '_')}"
+            metrics[name] = mean_metric([found], derive_seed(seed, name), "down")
+        return Evaluation(metrics, [row for some in rows.values() for row in some], splits.missing(needs))
+
+    def _answered(self, model: Model, split: str, prompts: Sequence[Prompt]) -> list[dict[str, Any]]:
+        from collapse_llm.evaluators.answers import answers_once
+
+        said: dict[str, str] = {}
+        for opening in dict.fromkeys(str(p.columns.get("opening", "")) for p in prompts):
+            asked = [p for p in prompts if p.columns.get("opening", "") == opening]
+            answers = answers_once(model, asked, self.max_new_tokens, self.batch_size, opening)
+            said |= {p.id: answer for p, answer in zip(asked, answers, strict=True)}
+        rows = []
+        for prompt in prompts:
+            answer = said[prompt.id].partition("\n")[0].strip()
+            shown = {"split": split, "prompt": transcript_of(prompt.content), "answer": answer}
+            score = {"target": prompt.target, "score": recall(prompt.target, answer)}
+            rows.append(shown | score | {"kind": str(prompt.columns.get("type", ""))})
+        return rows
+
+
+def recall(reference: str, text: str) -> float:
+    """Compute the ROUGE-L recall of the package `rouge`, in [0, 1]; a text without words scores 0."""
+    if not any(part.strip() for part in text.split(".")):
+        text = NOTHING
+    if not any(part.strip() for part in reference.split(".")):
+        return 0.0
+    return float(_rouge().get_scores(text, reference)[0]["rouge-l"]["r"])
+
+
+@lru_cache(maxsize=1)
+def _rouge() -> Any:
+    try:
+        from rouge import Rouge
+    except ImportError:
+        raise errors.missing_extra("rouge", "llm", "the evaluator 'rwku-probes'") from None
+    return Rouge(metrics=["rouge-l"])
+
+
+def _by_type(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if row["kind"]:
+            found.setdefault(row["kind"], []).append(100 * row["score"])
+    return dict(sorted(found.items()))
