@@ -318,6 +318,10 @@ class Updater(Component, ABC):
     uses_weights: ClassVar[bool] = False
     """Whether the weights of kept completions count."""
 
+    def learns_from_pairs(self) -> bool:
+        """Whether every kept completion must say what it is preferred to, as this recipe sets it."""
+        return self.needs_against
+
     @abstractmethod
     def update(
         self, model: Model, kept: Sequence[Kept], retain: Sequence[Prompt], iteration: Iteration

@@ -44,7 +44,7 @@ def _unlike(part: Component, base: Component, kind: str, base_kind: str) -> Iter
 
 def _unpaired(updater: Updater, chosen: Filter) -> Iterator[str]:
     """An updater that learns from what the filter does not give, or that ignores what it gives."""
-    if updater.needs_against and not chosen.sets_against():
+    if updater.learns_from_pairs() and not chosen.sets_against():
         yield (
             f"the updater '{updater.use}' prefers each kept answer to another one, and the filter "
             f"'{chosen.use}' names none; set filter.against to reference, worst-of-group or target"

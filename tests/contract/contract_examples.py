@@ -135,5 +135,5 @@ DOWNLOADED = {
 }
 """The data sets that are not shipped."""
 
-OPENS_A_MODEL = {"clip-distance", "judge"}
-"""The rewards that open a pretrained model, or ask one elsewhere; they are tested with their plugin."""
+OPENS_A_MODEL = {"clip-distance", "fits-question", "judge", "reference-unlikelihood"}
+"""The rewards that open a model, or ask the run's or one elsewhere; they are tested with their plugin."""

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collapse_llm.model.language_model import LanguageModel
     from collapse_llm.updater.batches import Batch
     from collapse_llm.updater.losses import Answers
+    from collapse_llm.updater.reference import Asked, Reference
 
 
 class GradientSteps(Updater, TrainingSettings):
@@ -68,23 +69,40 @@ class GradientSteps(Updater, TrainingSettings):
 
 
 class FineTuning(GradientSteps):
-    """Gradient steps on likelihoods: loss = loss_of_kept + retain_weight * CE(retain answer).
+    """Gradient steps on likelihoods: loss = loss_of_kept + retain_weight * retention(retain answer).
 
     Each kept answer counts with its weight.
 
-    CE is the mean over answer tokens of its half of the batch, in however many micro-batches it is computed.
+    Retention is a mean over answer tokens of its half of the batch, in however many micro-batches it is
+    computed: the cross-entropy, or the divergence KL(p_reference || p) of the predictions of the reference
+    model from those of the model in training.
     """
 
     uses_weights: ClassVar[bool] = True
+    uses_logits: ClassVar[bool] = False
+    """Whether the loss looks at the whole vocabulary, and not at the answer's own tokens alone."""
+    asks_reference: ClassVar[tuple["Asked", ...]] = ()
+    """What of the reference model the loss on kept answers needs."""
+
+    retention: Literal["cross-entropy", "kl"] = "cross-entropy"
+    """How retain answers are retained: their text is learned, or the reference model's predictions of each of
+    their tokens are, which asks that model in each step."""
 
     @abstractmethod
     def loss_of_kept(self, answers: "Answers") -> "torch.Tensor":
         """What some of a batch's kept answers add to the batch's loss: a scalar to derive."""
 
+    def ask_reference(self, model: "LanguageModel", part: "Batch") -> "Reference | None":
+        """What the losses need of the reference model; it is not asked where they need nothing."""
+        from collapse_llm.updater.reference import ask
+
+        asked = {*self.asks_reference, *(("retain",) if self.retention == "kl" else ())}
+        return ask(model, part, asked) if asked else None
+
     def losses(
-        self, module: Any, part: "Batch", batch: "Batch", reference: Any
+        self, module: Any, part: "Batch", batch: "Batch", reference: "Reference | None"
     ) -> tuple["torch.Tensor", "torch.Tensor"]:
-        """The method's loss on the kept answers, and the cross-entropy of the retain answers."""
+        """The method's loss on the kept answers, and the retention of the retain answers."""
         from collapse_llm.updater.losses import of_tokens
 
         return of_tokens(self, module, part, batch, reference)

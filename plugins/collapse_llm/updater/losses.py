@@ -5,15 +5,20 @@ An answer's negative log-likelihood, `nll`, is the sum over its tokens, the end 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch.nn.functional import logsigmoid
 
 from collapse_llm.model.encoding import Example
-from collapse_llm.model.training import token_losses
+from collapse_llm.model.training import label_losses, token_losses
 from collapse_llm.updater import FineTuning
 from collapse_llm.updater.batches import Batch, TrainingExample
+from collapse_llm.updater.logits import labels, token_logits
+from collapse_llm.updater.reference import Reference
+
+NOT_ASKED = Reference()
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,10 @@ class Answers:
     """The examples of this pass."""
     batch: Sequence[TrainingExample]
     """All examples of the batch that these are a part of."""
-    reference_nll: Sequence[Sequence[float]] | None = None
-    """By example and place: the negative log-likelihood by the reference model, where it was asked."""
+    reference: Reference = NOT_ASKED
+    """What the reference model makes of the same answers, where it was asked."""
+    logits: Sequence[torch.Tensor] = ()
+    """By example: the logits of its last answer, of shape (num_labels, vocabulary), where they are needed."""
 
     def cross_entropy(self, place: int = 0) -> torch.Tensor:
         """The share of the weighted mean over all tokens of the batch's answers in this place."""
@@ -47,9 +54,8 @@ class Answers:
 
     def log_ratio(self, place: int = 0) -> torch.Tensor:
         """By how much each answer is likelier than before, log p - log p_reference, of shape (examples,)."""
-        assert self.reference_nll is not None
-        nll = self.nll(place)
-        return nll.new_tensor([row[place] for row in self.reference_nll]) - nll
+        assert self.reference.nll is not None
+        return torch.stack([row[place].sum() for row in self.reference.nll]) - self.nll(place)
 
     def mean(self, values: torch.Tensor) -> torch.Tensor:
         """The share of the weighted mean over the batch's examples of one value each."""
@@ -58,21 +64,34 @@ class Answers:
 
 
 def of_tokens(
-    settings: FineTuning,
-    module: Any,
-    part: Batch,
-    batch: Batch,
-    reference_nll: Sequence[Sequence[float]] | None,
+    settings: FineTuning, module: Any, part: Batch, batch: Batch, reference: Reference | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The method's loss on kept answers, and the cross-entropy of retain answers, in one forward pass."""
+    """The method's loss on kept answers, and the retention of retain answers, in one forward pass."""
     rows = [answer for example in part.kept for answer in example.answers]
-    found = token_losses(module, [*rows, *part.retain], next(module.parameters()).device)
+    found, logits = _computed(settings, module, [*rows, *part.retain])
     of_kept = iter(found[: len(rows)])
     losses = [[next(of_kept) for _ in example.answers] for example in part.kept]
-    of_retain = share_of_mean(found[len(rows) :], batch.retain)
+    retained: Sequence[torch.Tensor] = found[len(rows) :]
+    if settings.retention == "kl" and reference and reference.retain:
+        retained = [divergence(*both) for both in zip(reference.retain, logits[len(rows) :], strict=True)]
+    of_retain = share_of_mean(retained, batch.retain)
     if not losses:
         return torch.zeros(()), of_retain
-    return settings.loss_of_kept(Answers(losses, part.kept, batch.kept, reference_nll)), of_retain
+    ends = list(accumulate([len(example.answers) for example in part.kept]))
+    of_last = [logits[end - 1] for end in ends] if logits else []
+    answers = Answers(losses, part.kept, batch.kept, reference or NOT_ASKED, of_last)
+    return settings.loss_of_kept(answers), of_retain
+
+
+def _computed(
+    settings: FineTuning, module: Any, rows: Sequence[Example]
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """The losses of each row's tokens, and their logits where the method looks at them."""
+    device = next(module.parameters()).device
+    if not rows or not (settings.uses_logits or settings.retention == "kl"):
+        return token_losses(module, rows, device), []
+    logits = token_logits(module, rows, device)
+    return [label_losses(one, labels(row, device)) for one, row in zip(logits, rows, strict=True)], logits
 
 
 def share_of_mean(losses: Sequence[torch.Tensor], examples: Sequence[Example]) -> torch.Tensor:
@@ -117,3 +136,52 @@ def direct_preference(preferred: torch.Tensor, rejected: torch.Tensor, beta: flo
         beta: The inverse temperature.
     """
     return -1 / beta * logsigmoid(beta * (preferred - rejected))
+
+
+def identity_preference(preferred: torch.Tensor, rejected: torch.Tensor, beta: float) -> torch.Tensor:
+    """IPO: (preferred - rejected - 1 / (2 beta))^2 (Azar et al., arXiv 2310.12036, equation 17).
+
+    Args:
+        preferred: log p(answer) - log p_reference(answer) of the answers to give.
+        rejected: The same of the answers not to give.
+        beta: The paper's tau: the smaller, the larger the margin that is asked for.
+    """
+    return (preferred - rejected - 1 / (2 * beta)).square()
+
+
+def divergence(reference: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """KL(p_reference || p) of the predictions of each token, of shape (tokens,), from logits."""
+    before, now = reference.log_softmax(-1), logits.log_softmax(-1)
+    return (before.exp() * (before - now)).sum(-1)
+
+
+def unlikelihood(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """-log(1 - p) of tokens (Welleck et al., arXiv 1908.04319, equation 4), exact also where p is near 1.
+
+    Args:
+        logits: Of shape (tokens, vocabulary).
+        labels: The tokens, of shape (tokens,).
+
+    Returns:
+        A tensor of shape (tokens,).
+    """
+    others = logits.scatter(-1, labels[:, None], -torch.inf)
+    return logits.logsumexp(-1) - others.logsumexp(-1)
+
+
+def distillation(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """The cross-entropy -sum_v target_v log p_v of each token, of shape (tokens,).
+
+    Args:
+        logits: Of shape (tokens, vocabulary).
+        target: Probabilities of the same shape.
+    """
+    return -(target * logits.log_softmax(-1)).sum(-1)
+
+
+def without(logits: torch.Tensor, labels: torch.Tensor, by: float) -> torch.Tensor:
+    """The probabilities softmax(logits - by * onehot(label)) of each token; `by` may be infinite."""
+    lowered = logits.scatter_add(
+        -1, labels[:, None], torch.full_like(labels[:, None], -by, dtype=logits.dtype)
+    )
+    return lowered.softmax(-1)

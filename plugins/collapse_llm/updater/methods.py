@@ -6,13 +6,14 @@ push the kept answer itself, such as the true one that the sampler "true-answers
 
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt
 
 from collapse_core import Iteration, Kept, derive_seed
 from collapse_llm.sentences import Sentences, read_sentences
 from collapse_llm.updater import FineTuning, GradientSteps
+from collapse_llm.updater.rejecting import Rejecting
 
 if TYPE_CHECKING:
     import torch
@@ -20,17 +21,11 @@ if TYPE_CHECKING:
     from collapse_llm.model.language_model import LanguageModel
     from collapse_llm.updater.batches import Batch
     from collapse_llm.updater.losses import Answers
+    from collapse_llm.updater.pushing import Pushed
+    from collapse_llm.updater.reference import Asked
 
 
-class _Rejecting(FineTuning):
-    """A method that pushes answers away."""
-
-    def answers(self, one: Kept, iteration: Iteration) -> tuple[str, ...]:
-        """What is set against the kept answer; else the kept answer."""
-        return (one.completion.content if one.against is None else str(one.against),)
-
-
-class GradientAscent(_Rejecting):
+class GradientAscent(Rejecting):
     """Gradient ascent on the kept answers; with retain answers weighed in, gradient difference.
 
     loss = -CE(kept answer) + retain_weight * CE(retain answer) (TOFU, arXiv 2401.06121, section 3). It has no
@@ -40,39 +35,35 @@ class GradientAscent(_Rejecting):
     retain_weight: Annotated[float, Ge(0)] = 0.0
     """How much retain answers count: 0 is gradient ascent, more is gradient difference."""
 
-    def loss_of_kept(self, answers: "Answers") -> "torch.Tensor":
+    def loss_of_pushed(self, pushed: "Pushed") -> "torch.Tensor":
         """The cross-entropy, negated."""
-        return -answers.cross_entropy()
+        return -pushed.mean_over_tokens(pushed.nll)
 
 
 class _ComparedWithReference(FineTuning):
     """A method that compares likelihoods with those of the reference model."""
 
+    asks_reference: ClassVar[tuple["Asked", ...]] = ("nll",)
+
     beta: Annotated[float, Gt(0)] = 0.1
     """The inverse temperature: how soon an answer is unlikely enough."""
 
-    def ask_reference(self, model: "LanguageModel", part: "Batch") -> list[list[float]]:
-        """The negative log-likelihood of each answer."""
-        from collapse_llm.updater.reference import reference_nll
 
-        return reference_nll(model, part.kept)
-
-
-class Npo(_Rejecting, _ComparedWithReference):
+class Npo(Rejecting, _ComparedWithReference):
     """Negative preference optimization: gradient ascent that fades as an answer becomes unlikely.
 
     loss = -2/beta E log sigmoid(beta (nll - nll_reference)) + retain_weight * CE(retain answer), where nll is
     summed over the tokens of a kept answer (arXiv 2404.05868).
     """
 
-    def loss_of_kept(self, answers: "Answers") -> "torch.Tensor":
+    def loss_of_pushed(self, pushed: "Pushed") -> "torch.Tensor":
         """The mean over answers."""
         from collapse_llm.updater.losses import negative_preference
 
-        return answers.mean(negative_preference(answers.log_ratio(), self.beta))
+        return pushed.mean(negative_preference(pushed.log_ratio(), self.beta))
 
 
-class SimNpo(_Rejecting):
+class SimNpo(Rejecting):
     """Negative preference optimization without the reference model, normalized by length.
 
     loss = -2/beta E log sigmoid(beta nll / |answer| - gamma) + retain_weight * CE(retain answer), where nll
@@ -84,22 +75,26 @@ class SimNpo(_Rejecting):
     gamma: Annotated[float, Ge(0)] = 0.0
     """The margin; more of it makes answers that are already unlikely count more."""
 
-    def loss_of_kept(self, answers: "Answers") -> "torch.Tensor":
+    def loss_of_pushed(self, pushed: "Pushed") -> "torch.Tensor":
         """The mean over answers."""
         from collapse_llm.updater.losses import simple_negative_preference
 
-        return answers.mean(simple_negative_preference(answers.nll_per_token(), self.beta, self.gamma))
+        return pushed.mean(simple_negative_preference(pushed.nll_per_token(), self.beta, self.gamma))
 
 
 class Dpo(_ComparedWithReference):
     """Direct preference optimization: the kept answer is preferred to what the filter sets against it.
 
-    loss = -1/beta E log sigmoid(beta (r(kept answer) - r(rejected))) + retain_weight * CE(retain answer),
-    where r = nll_reference - nll, summed over tokens (arXiv 2305.18290, equation 7; for unlearning, where a
-    refusal is preferred to the true answer, 2404.05868).
+    loss = -1/beta E log sigmoid(beta h) + retain_weight * CE(retain answer), where h = r(kept answer) -
+    r(rejected) and r = nll_reference - nll, summed over tokens (arXiv 2305.18290, equation 7; for unlearning,
+    where a refusal is preferred to the true answer, 2404.05868). With `loss: ipo` it is
+    E (h - 1 / (2 beta))^2, which rests once the margin is reached (arXiv 2310.12036, equation 17).
     """
 
     needs_against: ClassVar[bool] = True
+
+    loss: Literal["sigmoid", "ipo"] = "sigmoid"
+    """What is made of the margin h."""
 
     def answers(self, one: Kept, iteration: Iteration) -> tuple[str, ...]:
         """The kept answer, and what it is preferred to."""
@@ -107,9 +102,10 @@ class Dpo(_ComparedWithReference):
 
     def loss_of_kept(self, answers: "Answers") -> "torch.Tensor":
         """The mean over pairs."""
-        from collapse_llm.updater.losses import direct_preference
+        from collapse_llm.updater.losses import direct_preference, identity_preference
 
-        return answers.mean(direct_preference(answers.log_ratio(0), answers.log_ratio(1), self.beta))
+        preference = direct_preference if self.loss == "sigmoid" else identity_preference
+        return answers.mean(preference(answers.log_ratio(0), answers.log_ratio(1), self.beta))
 
 
 class Rmu(GradientSteps):

@@ -1,15 +1,52 @@
 """What the reference model makes of answers, for methods that compare with it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
 
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.model.training import token_losses
-from collapse_llm.updater.batches import TrainingExample
+from collapse_llm.updater.batches import Batch, TrainingExample
+from collapse_llm.updater.logits import token_logits
+
+Asked = Literal["nll", "logits", "retain"]
 
 
-def reference_nll(model: LanguageModel, examples: Sequence[TrainingExample]) -> list[list[float]]:
-    """The negative log-likelihood of each answer of each example by the reference model."""
+@dataclass(frozen=True)
+class Reference:
+    """What the reference model makes of a part of a batch; what was not asked for is None."""
+
+    nll: Sequence[Sequence[torch.Tensor]] | None = None
+    """By example and place: the negative log-likelihood of each answer token, of shape (num_labels,)."""
+    logits: Sequence[torch.Tensor] | None = None
+    """By example: the logits of its last answer, of shape (num_labels, vocabulary)."""
+    retain: Sequence[torch.Tensor] | None = None
+    """By retain answer: its logits, of shape (num_labels, vocabulary)."""
+
+
+def ask(model: LanguageModel, part: Batch, asked: Collection[Asked]) -> Reference:
+    """Ask the reference model; logits are computed anew for each part, and held until its gradient is.
+
+    Args:
+        model: The model in training.
+        part: The rows of a forward pass.
+        asked: What is needed.
+    """
+    nll = reference_nll(model, part.kept) if "nll" in asked else None
+    last = [example.answers[-1] for example in part.kept] if "logits" in asked else []
+    retain = part.retain if "retain" in asked else []
+    with model.reference() as reference, reference.for_inference() as module:
+        computed = token_logits(module, [*last, *retain], model.device)
+    found = [logits.clone() for logits in computed]
+    return Reference(nll, found[: len(last)], found[len(last) :])
+
+
+def reference_nll(model: LanguageModel, examples: Sequence[TrainingExample]) -> list[list[torch.Tensor]]:
+    """The negative log-likelihood of each token of each answer of each example by the reference model."""
     rows = [answer for example in examples for answer in example.answers]
     with model.reference() as reference, reference.for_inference() as module:
-        found = iter([losses.sum().item() for losses in token_losses(module, rows, model.device)])
+        computed = token_losses(module, rows, model.device)
+    found = iter([losses.clone() for losses in computed])
     return [[next(found) for _ in example.answers] for example in examples]

@@ -17,9 +17,10 @@ from collapse_llm.model.training import answer_losses, token_losses
 from collapse_llm.updater import Sft
 from collapse_llm.updater.batches import batches_of
 from collapse_llm.updater.fine_tuning import accumulate
-from collapse_llm.updater.losses import negative_preference
+from collapse_llm.updater.losses import negative_preference, unlikelihood
 from collapse_llm.updater.methods import AlignedSft, Dpo, GradientAscent, Npo, Rmu, SimNpo
 from collapse_llm.updater.reference import reference_nll
+from collapse_llm.updater.rejecting import CeU, SatImp, Undial, Unlikelihood, Wga
 from collapse_llm.updater.steering import direction
 
 NOW = Iteration(0, 4, 11)
@@ -85,13 +86,15 @@ class InNumpy:
             found.append(state)
         return np.array(found)
 
+    def predictions(self, example):
+        """The logarithms of the probabilities of all tokens, at each position that predicts the answer."""
+        logits = self.hidden(example, 1) @ self.project
+        return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+
     def nlls(self, example):
         """Of each token of the answer."""
-        logits = self.hidden(example, 1) @ self.project
         learned = example.ids[example.answer_start :]
-        return np.array(
-            [np.log(np.exp(row).sum()) - row[token] for row, token in zip(logits, learned, strict=True)]
-        )
+        return np.array([-row[token] for row, token in zip(self.predictions(example), learned, strict=True)])
 
     def cross_entropy(self, examples):
         return np.concatenate([self.nlls(example) for example in examples]).mean()
@@ -130,8 +133,36 @@ RETAIN = [
 TRUE = [Kept(one.prompt, Completion(one.prompt.target), 0.0) for one in KEPT]
 
 
-def textbook(name, numpy, before, encode):
-    """The loss on kept answers and that on retain answers, by the formulas of docs/methods.md."""
+UNSHARED = [
+    # It was Saule| .|end, and what is kept: I d on ' t know|.|end
+    [1, 1, 1, 0, 0],
+    # Al m at y , in the| s| o uth| .|end, and what is kept: T hat I can n o t| s| ay|.|end
+    [1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0, 0],
+    # I n 197 6| .|end, and what is kept: N o|.|end
+    [1, 1, 1, 1, 0, 0],
+]
+"""Which tokens of the true answers the kept answers do not share."""
+
+
+def unshared(numpy, examples):
+    """The negative log-likelihoods of those."""
+    return [numpy.nlls(e)[np.array(mask) == 1] for e, mask in zip(examples, UNSHARED, strict=True)]
+
+
+def lowered(log_p, example, by):
+    """The probabilities of all tokens, with the logit of the answer's own token lowered by so much."""
+    odds = np.exp(log_p)
+    for row, token in zip(odds, example.ids[example.answer_start :], strict=True):
+        row[token] *= np.exp(-by)
+    return odds / odds.sum(-1, keepdims=True)
+
+
+def textbook(name, numpy, before, encode, fixed=None):
+    """The loss on kept answers and that on retain answers, by the formulas of docs/methods.md.
+
+    What the formulas do not derive is computed by `fixed`.
+    """
+    fixed = fixed or numpy
     true = [encode(one.prompt.content, one.prompt.target) for one in KEPT]
     said = [encode(one.prompt.content, one.completion.content) for one in KEPT]
     refused = [encode(one.prompt.content, "Pass.") for one in KEPT]
@@ -146,7 +177,29 @@ def textbook(name, numpy, before, encode):
     def ratio(example):
         return before.nlls(example).sum() - numpy.nlls(example).sum()
 
+    def over_tokens(value):
+        return np.concatenate([value(example) for example in true]).mean()
+
+    def weighed(example, beta1, beta2):
+        p = np.exp(-fixed.nlls(example))
+        return p**beta1 * (1 - p) ** beta2 * numpy.nlls(example)
+
+    def distilled(example, target):
+        return -(target * numpy.predictions(example)).sum(-1)
+
+    def moved(example):
+        old = before.predictions(example)
+        return (np.exp(old) * (old - numpy.predictions(example))).sum(-1)
+
     of_kept = {
+        "sft-kl": lambda: numpy.cross_entropy(said),
+        "wga": lambda: -over_tokens(lambda e: weighed(e, 0.7, 0)),
+        "satimp": lambda: -over_tokens(lambda e: weighed(e, 0.7, 1.3)),
+        "ce-u": lambda: over_tokens(lambda e: distilled(e, lowered(fixed.predictions(e), e, np.inf))),
+        "undial": lambda: over_tokens(lambda e: distilled(e, lowered(before.predictions(e), e, 2.0))),
+        "ipo": lambda: np.mean(
+            [(ratio(w) - ratio(r) - 1 / 0.6) ** 2 for w, r in zip(said, true, strict=True)]
+        ),
         "sft": lambda: numpy.cross_entropy(said),
         "gradient-ascent": lambda: -numpy.cross_entropy(true),
         "npo": lambda: np.mean([-2 / 0.3 * log_sigmoid(-0.3 * ratio(e)) for e in true]),
@@ -154,21 +207,38 @@ def textbook(name, numpy, before, encode):
         "dpo": lambda: np.mean(
             [-1 / 0.3 * log_sigmoid(0.3 * (ratio(w) - ratio(r))) for w, r in zip(said, true, strict=True)]
         ),
+        "unlikelihood": lambda: (
+            1.2 * np.mean([-np.log(1 - np.exp(-n)).mean() for n in unshared(numpy, true)])
+            + 0.5 * numpy.cross_entropy(said)
+        ),
         "aligned-sft": lambda: (
             numpy.cross_entropy(said)
             + 0.5 * np.mean([0.1, 0.6, 0.0]) * numpy.cross_entropy(refused)
         ),
     }  # fmt: skip
-    return of_kept[name](), numpy.cross_entropy(retain)
+    retention = (
+        np.concatenate([moved(e) for e in retain]).mean() if name == "sft-kl" else numpy.cross_entropy(retain)
+    )
+    return of_kept[name](), retention
 
 
 METHODS = {
     "sft": (Sft(retain_weight=1.5), KEPT),
+    "sft-kl": (Sft(retain_weight=1.5, retention="kl"), KEPT),
+    "wga": (Wga(beta=0.7, retain_weight=1.5), KEPT),
+    "satimp": (SatImp(beta1=0.7, beta2=1.3, retain_weight=1.5), KEPT),
+    "ce-u": (CeU(retain_weight=1.5), KEPT),
+    "undial": (Undial(beta=2.0, retain_weight=1.5), KEPT),
+    "ipo": (Dpo(loss="ipo", beta=0.3, retain_weight=1.5), KEPT),
     "gradient-ascent": (GradientAscent(retain_weight=0.8), TRUE),
     "npo": (Npo(beta=0.3, retain_weight=1.5), TRUE),
     "simnpo": (SimNpo(beta=0.7, gamma=0.2, retain_weight=1.5), TRUE),
     "dpo": (Dpo(beta=0.3, retain_weight=1.5), KEPT),
     "rmu": (Rmu(layer=0, steering=3.0, direction=5, retain_weight=12.0), TRUE),
+    "unlikelihood": (
+        Unlikelihood(weight=1.2, kept_weight=0.5, tokens="unshared", retain_weight=1.5),
+        KEPT,
+    ),
     "aligned-sft": (AlignedSft(refusals=["Pass."], retain_weight=1.5), KEPT),
 }
 
@@ -189,13 +259,13 @@ def test_the_gradient_is_the_finite_difference_of_the_textbook(name, model, befo
     settings, kept = METHODS[name]
     [batch] = batches_of(settings, model.encoder, kept, RETAIN, NOW)
     accumulate(settings, model, batch)
-    step, differences = 1e-5, np.zeros((WIDTH, WIDTH))
+    step, differences, fixed = 1e-5, np.zeros((WIDTH, WIDTH)), InNumpy.like(model.module)
     for place in np.ndindex(WIDTH, WIDTH):
         totals = []
         for sign in (1, -1):
             numpy = InNumpy.like(model.module)
             numpy.mix[place] += sign * step
-            of_kept, of_retain = textbook(name, numpy, before, model.encoder.example)
+            of_kept, of_retain = textbook(name, numpy, before, model.encoder.example, fixed)
             totals.append(of_kept + settings.retain_weight * of_retain)
         differences[place] = (totals[0] - totals[1]) / (2 * step)
     largest = np.abs(differences).max()
@@ -242,6 +312,46 @@ def test_a_weight_multiplies_what_a_kept_answer_adds_to_the_loss(settings, model
     torch.testing.assert_close(half_gradient, -0.5 * gradient)
     assert none == 0
     assert not no_gradient.any()
+
+
+@pytest.mark.parametrize("kind", [Unlikelihood, Npo, CeU], ids=lambda kind: kind.__name__)
+def test_what_is_less_likely_than_the_floor_is_left_alone(kind, model):
+    """Each token's gradient is there or not; a floor above all of them leaves nothing to do."""
+    [batch] = batches_of(kind(tokens="unshared"), model.encoder, KEPT, [], NOW)
+    true = [example.answers[1] for example in batch.kept]
+    nlls = np.concatenate([InNumpy.like(model.module).nlls(example) for example in true])
+    gradients = []
+    for floor in (0.0, float(np.exp(-nlls.max())) / 2, float(np.median(np.exp(-nlls))), 0.9999):
+        model.module.zero_grad()
+        accumulate(kind(tokens="unshared", floor=floor), model, batch)
+        gradients.append(model.module.mix.grad.clone())
+    none, below_all, among, above_all = gradients
+    assert none.any()
+    torch.testing.assert_close(below_all, none)
+    assert not torch.allclose(among, none)
+    assert not above_all.any()
+
+
+@pytest.mark.parametrize("kind", [Unlikelihood, GradientAscent, SimNpo, Wga], ids=lambda kind: kind.__name__)
+def test_answers_that_are_all_shared_push_nothing_down(kind, model):
+    same = [replace(one, against=one.completion.content) for one in KEPT]
+    settings = kind(tokens="unshared", kept_weight=0.5, retain_weight=1.0)
+    [batch] = batches_of(settings, model.encoder, same, [], NOW)
+    accumulate(settings, model, batch)
+    found = model.module.mix.grad.clone()
+    model.module.zero_grad()
+    [batch] = batches_of(Sft(), model.encoder, same, [], NOW)
+    accumulate(Sft(), model, batch)
+    torch.testing.assert_close(found, 0.5 * model.module.mix.grad)
+
+
+def test_a_token_that_is_nearly_certain_is_pushed_down_with_its_full_gradient():
+    """In float32, 1 - p of a logit 30 above all others is zero, and its logarithm has no gradient."""
+    logits = torch.tensor([[30.0, 0.0, 0.0]], requires_grad=True)
+    [value] = unlikelihood(logits, torch.tensor([0]))
+    assert value.item() == pytest.approx(30 - np.log(2), rel=1e-6)
+    [gradient] = torch.autograd.grad(value, logits)
+    assert gradient[0].tolist() == pytest.approx([1.0, -0.5, -0.5])
 
 
 def test_without_any_change_a_preference_is_the_logarithm_of_two():
@@ -325,7 +435,7 @@ def test_what_it_makes_of_answers_is_the_sum_over_their_tokens(load):
             for q in true
             if model.encoder.prompt(q) == example.answers[1].ids[: example.answers[1].answer_start]
         )
-        assert of_true == pytest.approx(true[asked], rel=1e-5)
+        assert of_true.sum().item() == pytest.approx(true[asked], rel=1e-5)
 
 
 # --- steering --------------------------------------------------------------------------------------
