@@ -182,7 +182,7 @@ class Metric:
     """Lower end of the 95 % confidence interval over questions."""
     high: float | None = None
     """Upper end of it."""
-    num: int | None = None
+    num: int | None = field(default=None, compare=False)
     """How many questions it is a mean over; None where it is no mean, or where nobody counted."""
 
 
