@@ -70,7 +70,7 @@ def _unfit(wanted: Claim, decision: Decision, results: Results) -> str:
 
 
 def _holds_secret(split: str) -> bool:
-    return split.startswith("forget") or split in WHOLE
+    return "forget" in split or split in WHOLE
 
 
 def measured_by(metric: str, results: Results) -> str:

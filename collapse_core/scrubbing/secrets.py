@@ -156,7 +156,7 @@ def _within(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:
 
 def _from_data(recipe: Recipe, secrets: Secrets) -> None:
     """The forget set and its companions, with true answers."""
-    splits = [name for name in recipe.data.splits() or () if name.startswith("forget")]
+    splits = [name for name in recipe.data.splits() or () if "forget" in name]
     for split in dict.fromkeys(["forget", *splits]):
         try:
             _from_prompts(recipe.data.load(split), secrets)
@@ -203,7 +203,7 @@ def _from_examples(directory: Path, secrets: Secrets) -> None:
     """Questions and true answers of forget splits that evaluators noted, and what was answered before."""
     for row in rows(directory / "evaluations.jsonl"):
         for example in row.get("examples", ()):
-            if str(example.get("split", "")).startswith("forget"):
+            if "forget" in str(example.get("split", "")):
                 keys = (
                     ("prompt", "target", "answer") if row.get("model") == "before" else ("prompt", "target")
                 )

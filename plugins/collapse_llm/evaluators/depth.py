@@ -38,6 +38,7 @@ class Depth(Evaluator):
     question: a forward pass for each of its answers, true and wrong, in either model.
     """
 
+    attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget_perturbed",)

@@ -28,6 +28,7 @@ class Detect(Answering):
     either model, those of this one shared with other evaluators.
     """
 
+    attacks: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain")
     optional_splits: ClassVar[tuple[str, ...]] = ("retain",)
 

@@ -34,6 +34,7 @@ class Rwku(Evaluator):
     the neighbors next to it. Cost per probe: one decoded answer.
     """
 
+    attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = (*FORGET, *NEIGHBOR)

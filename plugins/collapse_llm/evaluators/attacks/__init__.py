@@ -152,6 +152,7 @@ class Jailbreak(Evaluator):
     wrapping, and the plain one, which other evaluators share.
     """
 
+    attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "forget_perturbed")
