@@ -35,6 +35,8 @@ COMMANDS = {
     "help_schema": ["schema", "--help"],
     "help_report": ["report", "--help"],
     "help_compare": ["compare", "--help"],
+    "help_card": ["card", "--help"],
+    "help_push": ["push", "--help"],
     "help_view": ["view", "--help"],
     "help_eval": ["eval", "--help"],
     "help_certify": ["certify", "--help"],
