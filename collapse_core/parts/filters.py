@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, pstdev
 from typing import Annotated, Literal
 
-from annotated_types import Gt, Le
+from annotated_types import Ge, Gt, Le
 
 from collapse_core.contracts.interfaces import Filter
 from collapse_core.contracts.seeds import derive_seed
@@ -150,6 +150,33 @@ class GroupAdvantages(Filter):
             return []
         mean, divisor = fmean(rewards), pstdev(rewards) if self.scale else 1.0
         return [group.keep(index, (group.rewards[index] - mean) / divisor) for index in finished]
+
+
+class BestAndWorst(Filter):
+    """Keep the best completion of a group, and the worst with a negative weight.
+
+    Of equals, the first. A group whose rewards are all equal teaches nothing, and is not kept.
+    """
+
+    worst_weight: Annotated[float, Ge(0)] = 1.0
+    """How much the worst counts, as a completion to unlearn; the best counts 1."""
+
+    def sets_weights(self) -> bool:
+        """One is learned and one is unlearned."""
+        return True
+
+    def keep(
+        self, groups: Sequence[Group], incumbents: Mapping[str, Kept], iteration: Iteration
+    ) -> list[Kept]:
+        """The two finished completions of each group, in the order of the prompts."""
+        return [one for group in groups for one in self._keep(group)]
+
+    def _keep(self, group: Group) -> list[Kept]:
+        finished = [index for index, one in enumerate(group.completions) if one.finished]
+        best, worst = (pick(finished, key=group.rewards.__getitem__, default=0) for pick in (max, min))
+        if not finished or group.rewards[best] == group.rewards[worst]:
+            return []
+        return [group.keep(best), group.keep(worst, -self.worst_weight)]
 
 
 class TopFraction(Filter):

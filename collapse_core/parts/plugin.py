@@ -12,6 +12,7 @@ def collapse_components() -> Iterable[Entry]:
     yield Entry("filter", "passing-first", "collapse_core.parts.filters:PassingFirst")
     yield Entry("filter", "bradley-terry", "collapse_core.parts.filters:BradleyTerry")
     yield Entry("filter", "group-advantages", "collapse_core.parts.filters:GroupAdvantages")
+    yield Entry("filter", "best-and-worst", "collapse_core.parts.filters:BestAndWorst")
     yield Entry("filter", "top-fraction", "collapse_core.parts.filters:TopFraction")
     yield Entry("filter", "above", "collapse_core.parts.filters:Above")
     yield Entry("reward", "contrastive-distance", "collapse_core.parts.rewards:ContrastiveDistance")

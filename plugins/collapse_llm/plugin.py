@@ -51,6 +51,7 @@ ENTRIES = (
     Entry("updater", "ce-u", "collapse_llm.updater.rejecting:CeU"),
     Entry("updater", "undial", "collapse_llm.updater.rejecting:Undial"),
     Entry("updater", "dpo", "collapse_llm.updater.methods:Dpo"),
+    Entry("updater", "policy-gradient", "collapse_llm.updater.policy:PolicyGradient"),
     Entry("updater", "rmu", "collapse_llm.updater.methods:Rmu"),
     Entry("updater", "aligned-sft", "collapse_llm.updater.methods:AlignedSft"),
     Entry("evaluator", "unlearn-quality", "collapse_llm.evaluators:UnlearnQuality"),

@@ -12,6 +12,7 @@ from collapse_core.contracts.state import State
 from collapse_core.contracts.types import Completion, Group, Iteration, Prompt
 from collapse_core.parts.filters import (
     Above,
+    BestAndWorst,
     BestOfN,
     BradleyTerry,
     GroupAdvantages,
@@ -247,3 +248,13 @@ def test_advantages_are_the_standardized_rewards_of_their_group(rewards):
     assert [one.weight for one in kept] == pytest.approx(list((values - values.mean()) / values.std()))
     assert [one.weight for one in plain] == pytest.approx(list(values - values.mean()))
     assert [one.completion.content for one in kept] == [f"answer {i}" for i in range(len(rewards))]
+
+
+def test_the_worst_is_kept_to_be_unlearned():
+    """Ties go to the first, and groups that are all alike or empty are left out."""
+    groups = [scored("a", 2, 5, 1, 5, 1), scored("b", 3, 3), scored("c"), scored("d", 7)]
+    kept = BestAndWorst(worst_weight=0.5).keep(groups, {}, NOW)
+    assert [(one.prompt.id, kept_number(one), one.reward, one.weight) for one in kept] == [
+        ("a", 1, 5, 1.0),
+        ("a", 2, 1, -0.5),
+    ]

@@ -50,6 +50,10 @@ class GradientSteps(Updater, TrainingSettings):
         """The answers that are learned from one kept completion: its own, and those compared with it."""
         return (one.completion.content,)
 
+    def before_steps(self, model: "LanguageModel", batches: list["Batch"]) -> list["Batch"]:
+        """The batches of an iteration, with what the model says of them before its first step added."""
+        return batches
+
     def ask_reference(self, model: "LanguageModel", part: "Batch") -> Any:
         """What the reference model makes of a part of a batch; by default it is not asked."""
         return None
@@ -81,8 +85,6 @@ class FineTuning(GradientSteps):
     uses_weights: ClassVar[bool] = True
     uses_logits: ClassVar[bool] = False
     """Whether the loss looks at the whole vocabulary, and not at the answer's own tokens alone."""
-    asks_reference: ClassVar[tuple["Asked", ...]] = ()
-    """What of the reference model the loss on kept answers needs."""
 
     retention: Literal["cross-entropy", "kl"] = "cross-entropy"
     """How retain answers are retained: their text is learned, or the reference model's predictions of each of
@@ -92,11 +94,15 @@ class FineTuning(GradientSteps):
     def loss_of_kept(self, answers: "Answers") -> "torch.Tensor":
         """What some of a batch's kept answers add to the batch's loss: a scalar to derive."""
 
+    def asks_reference(self) -> "tuple[Asked, ...]":
+        """What of the reference model the loss on kept answers needs; by default nothing."""
+        return ()
+
     def ask_reference(self, model: "LanguageModel", part: "Batch") -> "Reference | None":
         """What the losses need of the reference model; it is not asked where they need nothing."""
         from collapse_llm.updater.reference import ask
 
-        asked = {*self.asks_reference, *(("retain",) if self.retention == "kl" else ())}
+        asked = {*self.asks_reference(), *(("retain",) if self.retention == "kl" else ())}
         return ask(model, part, asked) if asked else None
 
     def losses(

@@ -4,11 +4,14 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from collapse_core import Iteration, Kept, Prompt, derive_seed, processes, progress
 from collapse_llm.model.encoding import Encoder, Example
 from collapse_llm.updater import GradientSteps
+
+if TYPE_CHECKING:
+    import torch
 
 Item = TypeVar("Item")
 
@@ -23,6 +26,9 @@ class TrainingExample:
     """The reward of the kept answer."""
     weight: float = 1.0
     """How much it counts in the mean over the batch."""
+    drawn_nll: "torch.Tensor | None" = None
+    """The negative log-likelihood of each token of its answer under the model that drew it, of shape
+    (num_labels,), for methods that need it."""
 
     @property
     def longest(self) -> int:

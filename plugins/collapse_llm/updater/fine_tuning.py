@@ -19,7 +19,7 @@ def fine_tune(
     """Train the model on an iteration's examples; returns the mean losses for the journal."""
     language = require(model, LanguageModel, settings.use)
     cut_before = language.encoder.num_cut
-    batches = batches_of(settings, language.encoder, kept, retain, iteration)
+    batches = settings.before_steps(language, batches_of(settings, language.encoder, kept, retain, iteration))
     if num_cut := language.encoder.num_cut - cut_before:
         progress.announce(
             f"iteration {iteration.finished}: {num_cut} prompts were cut at their beginning, so that they "

@@ -6,7 +6,7 @@ An answer's negative log-likelihood, `nll`, is the sum over its tokens, the end 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.nn.functional import logsigmoid
@@ -56,6 +56,21 @@ class Answers:
         """By how much each answer is likelier than before, log p - log p_reference, of shape (examples,)."""
         assert self.reference.nll is not None
         return torch.stack([row[place].sum() for row in self.reference.nll]) - self.nll(place)
+
+    def average(
+        self, values: Sequence[torch.Tensor], over: Literal["answer", "token", "sum"]
+    ) -> torch.Tensor:
+        """The share of a mean of values by token, without weights.
+
+        Args:
+            values: By example, a value for each token of its first answer.
+            over: The mean over the answers of the mean over their tokens, or of their sum; or that over all
+                tokens of the batch.
+        """
+        if over == "answer":
+            return torch.stack([one.mean() for one in values]).sum() / len(self.batch)
+        num = sum(one.answers[0].num_labels for one in self.batch) if over == "token" else len(self.batch)
+        return torch.cat(list(values)).sum() / num
 
     def mean(self, values: torch.Tensor) -> torch.Tensor:
         """The share of the weighted mean over the batch's examples of one value each."""
@@ -153,6 +168,15 @@ def divergence(reference: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
     """KL(p_reference || p) of the predictions of each token, of shape (tokens,), from logits."""
     before, now = reference.log_softmax(-1), logits.log_softmax(-1)
     return (before.exp() * (before - now)).sum(-1)
+
+
+def k3(log_ratio: torch.Tensor) -> torch.Tensor:
+    """R - 1 - log r of tokens, at least 0, whose mean over draws from p is KL(p || p_reference).
+
+    Args:
+        log_ratio: log p_reference - log p, of any shape (GRPO, arXiv 2402.03300, equation 4).
+    """
+    return log_ratio.exp() - 1 - log_ratio
 
 
 def unlikelihood(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -43,10 +43,12 @@ class GradientAscent(Rejecting):
 class _ComparedWithReference(FineTuning):
     """A method that compares likelihoods with those of the reference model."""
 
-    asks_reference: ClassVar[tuple["Asked", ...]] = ("nll",)
-
     beta: Annotated[float, Gt(0)] = 0.1
     """The inverse temperature: how soon an answer is unlikely enough."""
+
+    def asks_reference(self) -> "tuple[Asked, ...]":
+        """The likelihoods of the answers."""
+        return ("nll",)
 
 
 class Npo(Rejecting, _ComparedWithReference):

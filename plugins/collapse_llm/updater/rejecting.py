@@ -136,12 +136,15 @@ class Undial(Rejecting):
     """
 
     uses_logits: ClassVar[bool] = True
-    asks_reference: ClassVar[tuple["Asked", ...]] = ("logits",)
 
     retain_weight: Annotated[float, Ge(0)] = 0.0
     """How much retain answers count; the paper's method needs none."""
     beta: Annotated[float, Gt(0)] = 10.0
     """By how much the token's logit is lowered."""
+
+    def asks_reference(self) -> "tuple[Asked, ...]":
+        """The predictions of the pushed tokens."""
+        return ("logits",)
 
     def loss_of_pushed(self, pushed: "Pushed") -> "torch.Tensor":
         """The cross-entropy with the target."""
