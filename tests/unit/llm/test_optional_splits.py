@@ -87,7 +87,8 @@ def test_without_companions_the_plain_questions_are_measured_as_far_as_they_go(m
     assert set(words.metrics) == set(FactWords(max_new_tokens=4).evaluate(model, full, 0).metrics)
     assert any("all words of its answer" in note and "has no wrong answers" in note for note in notes)
     held, less_held = (Memorization().evaluate(model, data, 0) for data in (full, less))
-    assert set(less_held.missing) == {"truth_ratio_forget", "truth_ratio_retain"}
+    ratios = ("ratio", "probability")
+    assert set(less_held.missing) == {f"truth_{r}_{side}" for r in ratios for side in ("forget", "retain")}
     assert less_held.metrics == {k: v for k, v in held.metrics.items() if k not in less_held.missing}
 
 
