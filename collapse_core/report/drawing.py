@@ -105,5 +105,5 @@ def _inline(svg: str) -> tuple[str, str]:
     body = re.sub(
         r"<metadata>.*?</metadata>|<defs>\s*<style.*?</defs>|<!--.*?-->", "", found[2], flags=re.DOTALL
     )
-    body = re.sub(r' id="[a-zA-Z0-9.]+_\d+"', "", body).replace(INK, "currentColor")
+    body = re.sub(r' id="[a-zA-Z0-9.]+_\d+"| target="_blank"', "", body).replace(INK, "currentColor")
     return found[1], re.sub(r"\n\s*", "\n", body).strip()

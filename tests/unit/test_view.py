@@ -263,7 +263,7 @@ def test_prompts_are_listed_with_how_their_rewards_went(visitor: Visitor, whole:
 
 def test_the_points_of_a_front_lead_to_their_runs(visitor: Visitor, whole: str) -> None:
     page = visitor.client.get("/compare", params={"run": [whole.rpartition("/")[2]]}).text
-    assert f'<a xlink:href="{whole}"' in page
+    assert f'<a xlink:href="{whole}">' in page
     assert f'<a href="{whole}"><bdi>toy-partial-collapse</bdi></a>' in page
     assert "privacy, higher is better" in page
     text = visitor.text("/compare", run=visitor.keys()["toy"].rpartition("/")[2])
