@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from annotated_types import Ge, Le
 
@@ -369,6 +369,17 @@ class Evaluator(Component, ABC):
         raise errors.CollapseError(
             f"the evaluator '{self.use or type(self).__name__}' reads no logs; it measures a model"
         )
+
+    def write_logs(self, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, object]:
+        """Return what was measured in one model as published logs, by file name; by default there are none.
+
+        Args:
+            rows: Lines of evaluations.jsonl, this evaluator's and others'.
+
+        Raises:
+            CollapseError: This evaluator writes no logs, or not of these rows.
+        """
+        raise errors.CollapseError(f"the evaluator '{self.use or type(self).__name__}' writes no logs")
 
 
 Kind = Literal[
