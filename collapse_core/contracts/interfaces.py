@@ -358,10 +358,7 @@ class Evaluator(Component, ABC):
         """
 
     def read_logs(self, logs: Sequence[Path]) -> Evaluation:
-        """Compute the metrics from published logs, with no model; by default none can be read.
-
-        Args:
-            logs: The log of the model that is measured, then those of what it is held against.
+        """Compute the metrics from published logs: of the measured model, then of what it is held against.
 
         Raises:
             CollapseError: This evaluator reads no logs, or not these, or needs further ones.
@@ -371,13 +368,10 @@ class Evaluator(Component, ABC):
         )
 
     def write_logs(self, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, object]:
-        """Return what was measured in one model as published logs, by file name; by default there are none.
-
-        Args:
-            rows: Lines of evaluations.jsonl, this evaluator's and others'.
+        """Return what all evaluators measured in one model, as published logs by file name.
 
         Raises:
-            CollapseError: This evaluator writes no logs, or not of these rows.
+            CollapseError: This evaluator writes no logs, which is the default, or not of these rows.
         """
         raise errors.CollapseError(f"the evaluator '{self.use or type(self).__name__}' writes no logs")
 

@@ -25,7 +25,8 @@ class OpenUnlearning(Answering):
 
     Probability, ROUGE-L recall and Truth Ratio of the forget set and of the three sets of Model Utility, and
     Extraction Strength of the forget set. `collapse eval --logs` reads its TOFU_EVAL.json, MUSE_EVAL.json and
-    SUMMARY files with it, a retain model's second; `collapse export-logs` writes what it has measured.
+    SUMMARY files with it, a retain model's second; `collapse export-logs` writes what it has measured. Cost
+    per question: one decoded answer, and a forward pass for each of its answers, true, paraphrased and wrong.
     """
 
     reads: ClassVar[tuple[str, ...]] = tuple(f"{split}_perturbed" for split in PREFIXES)
