@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from collapse_core.contracts.callbacks import Callback
-from collapse_core.contracts.interfaces import Model
+from collapse_core.contracts.interfaces import Callback, Model
 from collapse_core.contracts.seeds import derive_seed
 from collapse_core.contracts.state import State
 from collapse_core.contracts.types import Group, Iteration, Prompt, PromptSet

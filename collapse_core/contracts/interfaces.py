@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 from annotated_types import Ge, Le
 
 from collapse_core import errors
-from collapse_core.contracts.callbacks import Callback
+from collapse_core.contracts.callbacks import Callback as Callback
 from collapse_core.contracts.component import Component
 from collapse_core.contracts.exports import ExportedModel
 from collapse_core.contracts.pictures import Picture
