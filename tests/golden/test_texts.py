@@ -42,8 +42,6 @@ COMMANDS = {
     "help_certify": ["certify", "--help"],
     "help_scrub": ["scrub", "--help"],
     "help_export-logs": ["export-logs", "--help"],
-    "help_card": ["card", "--help"],
-    "help_push": ["push", "--help"],
     "help_sweep": ["sweep", "--help"],
     "help_init": ["init", "--help"],
     "help_init_recipe": ["init", "recipe", "--help"],
