@@ -19,6 +19,7 @@ COMMANDS = (
     "eval",
     "certify",
     "scrub",
+    "export-logs",
     "card",
     "push",
     "sweep",
@@ -37,7 +38,9 @@ class Commands(click.Group):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"collapse_core.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(
+            f"collapse_core.cli.{cmd_name.replace('-', '_')}"
+        ).command
         return command
 
     def resolve_command(

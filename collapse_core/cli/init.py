@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from collapse_core.errors import CollapseError, printable
-from collapse_core.plugins.discovery import draft
+from collapse_core.plugins.discovery import convert, draft
 from collapse_core.recipe.loading import load_recipe
 from collapse_core.recipe.overrides import yaml_value
 from collapse_core.recipe.shipped import copy_shipped
@@ -43,8 +43,22 @@ def _source(option: str, what: str) -> Callable[[Decorated], Decorated]:
 @_source("--holdout", "Data of the same kind that the model was never trained on")
 @_source("--paraphrased", "The data to forget in other words")
 @_source("--general", "Common knowledge")
+@click.option(
+    "--from-open-unlearning",
+    "experiment",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="An experiment of OpenUnlearning to make a recipe of.",
+)
 @click.option("--no-estimate", is_flag=True, help="Don't time small iterations.")
-def recipe(name: str, domain: str, model: str | None, no_estimate: bool, **given: str | None) -> None:
+def recipe(
+    name: str,
+    domain: str,
+    model: str | None,
+    experiment: Path | None,
+    no_estimate: bool,
+    **given: str | None,
+) -> None:
     """Write the recipe NAME.yaml, ready to run, with a comment on every choice.
 
     With --model and --forget it looks at your model and your data first, and says what it found. A SOURCE
@@ -60,12 +74,27 @@ def recipe(name: str, domain: str, model: str | None, no_estimate: bool, **given
         for key, source in given.items()
         if source
     }
-    if model or sources:
+    if experiment:
+        _convert(path, name, experiment)
+    elif model or sources:
         _draft(path, name, model, sources, estimate=not no_estimate)
     else:
         text = _filled(f"recipe_{domain}.yaml", name=name, file=path.name)
         path.write_text(text, encoding="utf-8")
     click.echo(f"collapse {'run' if model else 'validate'} {path}")
+
+
+def _convert(path: Path, name: str, experiment: Path) -> None:
+    """Write the recipe that a plugin makes of an experiment of OpenUnlearning, and say what it noted."""
+    found = convert(name, "open-unlearning", experiment)
+    if found is None:
+        raise CollapseError(
+            "no installed plugin knows OpenUnlearning's experiments; that of language models does"
+        )
+    for line in found.found:
+        click.echo(printable(line), err=True)
+    path.write_text(found.recipe, encoding="utf-8")
+    load_recipe(path)
 
 
 def _draft(path: Path, name: str, model: str | None, sources: Mapping[str, Any], *, estimate: bool) -> None:

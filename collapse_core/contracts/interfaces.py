@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from annotated_types import Ge, Le
 
@@ -358,10 +358,7 @@ class Evaluator(Component, ABC):
         """
 
     def read_logs(self, logs: Sequence[Path]) -> Evaluation:
-        """Compute the metrics from published logs, with no model; by default none can be read.
-
-        Args:
-            logs: The log of the model that is measured, then those of what it is held against.
+        """Compute the metrics from published logs: of the measured model, then of what it is held against.
 
         Raises:
             CollapseError: This evaluator reads no logs, or not these, or needs further ones.
@@ -369,6 +366,14 @@ class Evaluator(Component, ABC):
         raise errors.CollapseError(
             f"the evaluator '{self.use or type(self).__name__}' reads no logs; it measures a model"
         )
+
+    def write_logs(self, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, object]:
+        """Return what all evaluators measured in one model, as published logs by file name.
+
+        Raises:
+            CollapseError: This evaluator writes no logs, which is the default, or not of these rows.
+        """
+        raise errors.CollapseError(f"the evaluator '{self.use or type(self).__name__}' writes no logs")
 
 
 Kind = Literal[

@@ -79,14 +79,25 @@ def _owner(entry_point: EntryPoint) -> tuple[str, str]:
 
 def draft(name: str, model: str, sources: Mapping[str, Any]) -> Draft | None:
     """The recipe that an installed plugin proposes for a model and data; None where none knows them."""
+    found = _hooks().hook.collapse_draft(name=name, model=model, sources=sources)
+    return cast("Draft | None", next(iter(found), None))
+
+
+def convert(name: str, project: str, path: Path) -> Draft | None:
+    """The recipe that an installed plugin makes of another project's configuration; None where none can."""
+    found = _hooks().hook.collapse_convert(name=name, project=project, path=path)
+    return cast("Draft | None", next(iter(found), None))
+
+
+def _hooks() -> pluggy.PluginManager:
+    """The hooks of all sound plugins."""
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
     sound = {plugin.name for plugin in installed_plugins() if not plugin.error}
     for entry_point in entry_points(group=GROUP):
         if entry_point.name in sound:
             manager.register(entry_point.load(), entry_point.name)
-    found = manager.hook.collapse_draft(name=name, model=model, sources=sources)
-    return cast("Draft | None", next(iter(found), None))
+    return manager
 
 
 def load_file(path: Path) -> Plugin:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -43,6 +44,18 @@ def collapse_draft(name: str, model: str, sources: Mapping[str, Any]) -> Draft |
         model: A directory or a name, as the recipe's `model` takes it.
         sources: By what they are for ("forget", "retain", "holdout", "paraphrased", "general"): files,
             directories, names or mappings, as the recipe's `data` takes them. "forget" is always there.
+    """
+    raise AssertionError("a specification is not called")
+
+
+@hookspec
+def collapse_convert(name: str, project: str, path: Path) -> Draft | None:
+    """A recipe from another project's configuration; None for projects that this plugin does not know.
+
+    Args:
+        name: What the recipe is called.
+        project: Whose configuration it is, such as "open-unlearning".
+        path: The file.
     """
     raise AssertionError("a specification is not called")
 

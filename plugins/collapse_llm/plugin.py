@@ -1,6 +1,7 @@
 """What this plugin contributes."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from collapse_core import Draft, Entry, hookimpl
@@ -59,6 +60,7 @@ ENTRIES = (
     Entry("evaluator", "likelihood", "collapse_llm.evaluators:Likelihood"),
     Entry("evaluator", "model-utility", "collapse_llm.evaluators:ModelUtility"),
     Entry("evaluator", "forget-quality", "collapse_llm.evaluators:ForgetQuality"),
+    Entry("evaluator", "open-unlearning", "collapse_llm.evaluators.open_unlearning:OpenUnlearning"),
     Entry("evaluator", "memorization", "collapse_llm.evaluators:Memorization"),
     Entry("evaluator", "membership", "collapse_llm.evaluators:Membership"),
     Entry("evaluator", "privleak", "collapse_llm.evaluators:PrivLeak"),
@@ -80,6 +82,16 @@ ENTRIES = (
     Entry("evaluator", "text-relearning", "collapse_llm.evaluators.attacks:TextRelearning"),
     Entry("evaluator", "quantization", "collapse_llm.evaluators.attacks:Quantization"),
 )
+
+
+@hookimpl
+def collapse_convert(name: str, project: str, path: Path) -> Draft | None:
+    """Make a recipe of an experiment of OpenUnlearning."""
+    if project != "open-unlearning":
+        return None
+    from collapse_llm.converting import convert
+
+    return convert(name, path)
 
 
 @hookimpl

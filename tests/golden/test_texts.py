@@ -41,6 +41,7 @@ COMMANDS = {
     "help_eval": ["eval", "--help"],
     "help_certify": ["certify", "--help"],
     "help_scrub": ["scrub", "--help"],
+    "help_export-logs": ["export-logs", "--help"],
     "help_sweep": ["sweep", "--help"],
     "help_init": ["init", "--help"],
     "help_init_recipe": ["init", "recipe", "--help"],
