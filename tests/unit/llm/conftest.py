@@ -34,6 +34,14 @@ def model(tiny_directory: Path) -> LanguageModel:
 
 
 @pytest.fixture
+def load(tiny_directory):
+    def load(**fields):
+        return CausalLm(path=str(tiny_directory), compute="float32", **fields).load(Authors(), 0)
+
+    return load
+
+
+@pytest.fixture
 def make_model(tokenizer):
     """A language model around any transformers module, with the tiny tokenizer."""
 
