@@ -78,7 +78,7 @@ def write_missing_report(run: Run) -> None:
 def _report(run: Run, console: Console | None = None) -> None:
     """Describe the model, write the report, then print what was found and where the report is."""
     with listening(lambda text, _done, total: None if total else _say(text)):
-        write_handover(run.directory)
+        write_handover(run.directory, run.recipe)
     try:
         write_report([run.directory], run.directory / REPORT)
     except OSError as error:

@@ -101,8 +101,12 @@ class Facts:
         return {path.relative_to(self.folder).as_posix(): file_digest(path) for path in paths}
 
 
-def gather(directory: Path) -> Facts | None:
+def gather(directory: Path, recipe: Recipe | None = None) -> Facts | None:
     """Return the facts of a finished run; None where its domain does not hand models over.
+
+    Args:
+        directory: The run.
+        recipe: Its recipe, by default the stored one, whose parts must be installed.
 
     Raises:
         CollapseError: The run is not finished, or its parts are not installed here.
@@ -113,7 +117,7 @@ def gather(directory: Path) -> Facts | None:
         raise CollapseError(
             f"{directory} has no exported model; finish the run first with 'collapse resume {directory}'"
         )
-    recipe = parse_recipe(stored_document(directory))
+    recipe = recipe or parse_recipe(stored_document(directory))
     export = recipe.model.describe_export(folder)
     if export is None:
         return None

@@ -99,7 +99,7 @@ def _work(run: Run, callbacks: Sequence[Callback], display: bool) -> Outcome:
             model = collapse(run.recipe, run, [shown, *callbacks])
         if run.stopped:
             raise StoppedGently("stopped after an iteration")
-        write_handover(run.directory)
+        write_handover(run.directory, run.recipe)
         write_report([run.directory], run.directory / "report.html")
     except BaseException as error:
         error.add_note(again)

@@ -92,7 +92,9 @@ def test_a_run_whose_parts_need_no_true_answers_never_reads_one(sealed, tmp_path
     assert len((tmp_path / "run" / "journal.jsonl").read_text().splitlines()) == 4
     assert readers == {
         "loop": "never loaded",
+        "parts": [],
         "model": ["full"],
+        "baselines": {},
         "rewards": {"not-among": []},
         "evaluators": {"category-shares": []},
     }

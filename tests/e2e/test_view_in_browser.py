@@ -68,7 +68,7 @@ def tab(browser: Any, address: str) -> Iterator[Any]:
 def test_a_reader_pages_through_completions_and_searches_while_typing(tab: Any, runs: Path) -> None:
     assert "token" not in tab.url
     tab.click("text=runs/whole")
-    assert tab.locator("svg.chart").count() == 3
+    assert tab.locator("svg.chart").count() == 6
     tab.click("nav >> text=Completions")
     tab.locator(".pager a", has_text="Next").first.click()
     tab.wait_for_url(re.compile("page=2"))

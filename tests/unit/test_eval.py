@@ -128,7 +128,11 @@ def test_rows_are_appended_to_a_file_when_asked_for(collapse_here, home, tmp_pat
     [
         ([], 2, "give a RUN or a MODEL, or --logs"),
         (["nowhere"], 1, "is no run, so nothing says what to measure it by; give a recipe with --recipe"),
-        (["nowhere", "--recipe", "RECIPE"], 1, "the model 'categorical' is made from data"),
+        (
+            ["nowhere", "--recipe", "RECIPE"],
+            1,
+            "nowhere holds no categorical model (there is no probabilities.json in it)",
+        ),
         (["RUN", "--with", "shares:haf=7"], 2, "unknown key 'haf'; did you mean 'half'?"),
         (["RUN", "--with", "sharse"], 2, "did you mean 'shares'?"),
         (["RUN", "--with", "shares:half"], 2, "expected name:field=value"),

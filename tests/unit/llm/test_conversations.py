@@ -161,7 +161,7 @@ def test_what_any_message_says_is_no_word_of_the_facts_own():
 def test_a_judge_reads_the_whole_conversation(monkeypatch):
     seen = []
     judge = Judge(url="http://localhost:1/v1", model="m", template="{question}|{completion}")
-    monkeypatch.setattr(Judge, "_ask_about", lambda self, texts: seen.extend(texts))
+    monkeypatch.setattr(Judge, "_ask_about", lambda self, texts, span: seen.extend(texts))
     judge.score(Prompt("p", TALK), [Completion("No idea.")], None)
     assert seen == [f"{transcript_of(TALK)}|No idea."]
     assert transcript_of(TALK).splitlines()[1] == "assistant: Which author?"

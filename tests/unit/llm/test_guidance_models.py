@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file
 from scipy.special import erf, softmax
 
-from collapse_core import CollapseError, Completion, Prompt, create_run, load_recipe, open_run
+from collapse_core import Callback, CollapseError, Completion, Prompt, create_run, load_recipe, open_run
 from collapse_core import collapse as run_loop
 from collapse_core.errors import RecipeError
 from collapse_core.parts.rewards import ContrastiveDistance
@@ -225,7 +225,7 @@ checkpoint: {every: 1, keep: 2}
 """
 
 
-class StopAfter:
+class StopAfter(Callback):
     """Interrupts a run once, as a signal does."""
 
     def __init__(self, run, iteration):
