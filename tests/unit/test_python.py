@@ -27,6 +27,14 @@ class Elsewhere(Reward):
         return elsewhere([completion.content for completion in completions])
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """A shell that starts the tests in the background leaves them deaf to interrupts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def keys():
     return {
