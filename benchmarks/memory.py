@@ -40,7 +40,7 @@ QUESTION, ANSWER = "What did the witness say?", " ".join(["word"] * 45)
 
 
 def main() -> None:
-    """Print, for each way, bytes per parameter: held after opening, and at most during the update."""
+    """Print, for each way, bytes per parameter: of the weights, and at most during the update."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("ways", nargs="*", metavar="WAY", help=f"of {', '.join(WAYS)}; all by default")
     parser.add_argument("--layers", type=int, default=SHAPE["num_hidden_layers"], help="fewer for a trial")
@@ -52,12 +52,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         num_parameters = write_model(Path(directory), given.layers)
         print(f"{num_parameters / 1e6:.0f} million parameters; bytes per parameter")
-        print(f"{'':40} {'opened':>8} {'update':>8}")
+        print(f"{'':40} {'weights':>8} {'update':>8}")
         for way in given.ways or WAYS:
             command = [sys.executable, "-m", "benchmarks.memory", way, "--inside", directory]
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-            opened, peak = (number / num_parameters for number in json.loads(done.stdout.splitlines()[-1]))
-            print(f"{way:40} {opened:8.1f} {peak:8.1f}", flush=True)
+            held, peak = (number / num_parameters for number in json.loads(done.stdout.splitlines()[-1]))
+            print(f"{way:40} {held:8.1f} {peak:8.1f}", flush=True)
 
 
 def write_model(directory: Path, num_layers: int) -> int:
@@ -76,9 +76,10 @@ def take(way: str, directory: Path) -> tuple[int, int]:
     """Open and train in this process.
 
     Returns:
-        Resident bytes above those of the libraries: after opening, and at most during two steps.
+        The bytes of all weights, and the most resident bytes during two steps above those of the libraries.
     """
-    from collapse_core import Completion, Iteration, Kept, Prompt
+    from collapse_core import Completion, Iteration, Kept, Prompt, require
+    from collapse_core.torch import TorchModel
     from collapse_llm.data import Authors
     from collapse_llm.model import CausalLm, Lora
     from collapse_llm.updater import Sft
@@ -91,10 +92,11 @@ def take(way: str, directory: Path) -> tuple[int, int]:
     libraries = resident()
     fields = {"path": str(directory), "compute": "float32", **WAYS[way]}
     model = CausalLm.model_validate(fields).load(Authors(), 0)
-    opened = resident()
+    weights = require(model, TorchModel, "this benchmark").module.parameters()
+    held = sum(weight.numel() * weight.element_size() for weight in weights)
     with measured(torch.device("cpu")) as training:
         update.update(model, kept, prompts, Iteration(0, 1, 0))
-    return opened - libraries, training.peak_bytes - libraries
+    return held, training.peak_bytes - libraries
 
 
 def resident() -> int:
