@@ -22,6 +22,21 @@ from collapse_core import (
 from collapse_core.report.report import write_report
 
 TOY = Path(__file__).parents[2] / "recipes" / "toy" / "partial_collapse.yaml"
+SHORT_TOY = """\
+version: 1
+name: toy
+data: {use: cities, num_draws: 40}
+model: {use: categorical}
+sampler: {use: categorical-draws}
+rewards:
+  - {use: not-among, categories: [Toronto, Montreal, Vancouver]}
+filter: {use: best-of-n}
+updater: {use: categorical-mle}
+iterations: 4
+completions_per_prompt: 2
+evaluate: {with: [category-shares]}
+"""
+"""A recipe of seconds, to which criteria can be added."""
 MANIFEST: dict[str, Any] = {
     "command": ["collapse", "run", "a recipe.yaml"],
     "code": {"collapse_core": "0123456789abcdef"},

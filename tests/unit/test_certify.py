@@ -14,29 +14,20 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from report_runs import Page
+from report_runs import SHORT_TOY, Page
 
 from collapse_core import collapse, create_run, load_recipe
 from collapse_core.certificate.schema import Certificate
 
-RECIPE = """\
-version: 1
-name: toy
-data: {use: cities, num_draws: 40}
-model: {use: categorical}
-sampler: {use: categorical-draws}
-rewards:
-  - {use: not-among, categories: [Toronto, Montreal, Vancouver]}
-filter: {use: best-of-n}
-updater: {use: categorical-mle}
-iterations: 4
-completions_per_prompt: 2
-evaluate: {with: [category-shares]}
+RECIPE = (
+    SHORT_TOY
+    + """\
 criteria:
   - {metric: Toronto, at_most: 0.01, exact: true, claim: does-not-say}
   - {metric: Ottawa, at_least: 0.9, exact: true}
   - {metric: Calgary, at_least: 0.01}
 """
+)
 
 
 @pytest.fixture(scope="session")

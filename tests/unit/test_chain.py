@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from report_runs import Page
+from report_runs import SHORT_TOY, Page
 
 from collapse_core import collapse, create_run, load_recipe
 from collapse_core.certificate.making import make_certificate
@@ -12,23 +12,14 @@ from collapse_core.certificate.schema import Request
 from collapse_core.runtime import files
 from collapse_core.runtime.digests import file_digest
 
-FIRST = """\
-version: 1
-name: first
-data: {use: cities, num_draws: 40}
-model: {use: categorical}
-sampler: {use: categorical-draws}
-rewards:
-  - {use: not-among, categories: [Toronto, Montreal, Vancouver]}
-filter: {use: best-of-n}
-updater: {use: categorical-mle}
-iterations: 4
-completions_per_prompt: 3
-evaluate: {with: [category-shares]}
+FIRST = (
+    SHORT_TOY.replace("name: toy", "name: first").replace("per_prompt: 2", "per_prompt: 3")
+    + """\
 criteria:
   - {metric: Toronto, at_most: 0.01, exact: true, claim: does-not-say}
   - {metric: Ottawa, at_least: 0.05, exact: true}
 """
+)
 SECOND = (
     FIRST.replace("name: first", "name: second")
     .replace("model: {use: categorical}", "model: {from: runs/first}")

@@ -28,7 +28,7 @@ class Rejecting(FineTuning):
     """Which tokens of an answer are pushed down. With "unshared", those that the kept answer does not have in
     the same place and that do not stand in the question: what both answers share is mostly phrasing."""
     floor: Annotated[float, Ge(0), Lt(1)] = 0.0
-    """The probability below which a token is left alone: it gives no gradient."""
+    """The probability below which a token gives no gradient."""
 
     def learns_from_pairs(self) -> bool:
         """A pair is needed where the kept answer has a part of its own."""

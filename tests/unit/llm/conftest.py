@@ -53,6 +53,12 @@ def make_model(tokenizer):
 
 
 @pytest.fixture
+def other(tiny_directory: Path) -> CausalLm:
+    """What to load as another model."""
+    return CausalLm(use="causal-lm", path=str(tiny_directory), compute="float32")
+
+
+@pytest.fixture
 def questions() -> list[Prompt]:
     return list(Authors().load("forget"))
 

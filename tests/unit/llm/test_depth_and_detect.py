@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from few_questions import Few, memorized
 from sklearn.metrics import roc_auc_score
 
-from collapse_core import Dataset, PromptSet
 from collapse_core.testing import check_evaluator
 from collapse_llm.data import Authors
 from collapse_llm.evaluators import Depth, Detect
@@ -13,31 +13,11 @@ from collapse_llm.evaluators.detect import told_apart
 from collapse_llm.evaluators.fact_words import own_words
 from collapse_llm.evaluators.formulas import area_under_curve
 from collapse_llm.evaluators.states import fact_places, ranked_first, read
-from collapse_llm.model import CausalLm, Teach
-from collapse_llm.model.training import teach
-
-
-class Few(Dataset):
-    """The first questions of each split of the authors."""
-
-    num: int = 8
-    """How many."""
-
-    def load(self, split: str, *, targets: bool = True) -> PromptSet:
-        return PromptSet(Authors().load(split, targets=targets).prompts[: self.num])
-
-
-@pytest.fixture
-def other(tiny_directory) -> CausalLm:
-    return CausalLm(use="causal-lm", path=str(tiny_directory), compute="float32")
 
 
 @pytest.fixture(scope="module")
 def weights(tiny_directory):
-    model = CausalLm(path=str(tiny_directory), compute="float32").load(Authors(), 0)
-    pairs = [(p.content, p.target) for p in Few().load("forget")]
-    teach(model, pairs, Teach(epochs=30, learning_rate=5e-3, batch_size=8, warmup=0), 0)
-    return model.module.state_dict()
+    return memorized(tiny_directory, num=8, epochs=30)
 
 
 @pytest.fixture
@@ -73,7 +53,7 @@ def test_the_lens_at_the_last_layer_is_the_model_and_in_between_the_layers_outpu
 
 
 def test_the_tokens_that_are_looked_at_begin_the_facts_own_words(model):
-    for prompt in Few().load("forget_perturbed"):
+    for prompt in Few(num=8).load("forget_perturbed"):
         example = model.encoder.example(prompt.content, prompt.target)
         pieces = model.encoder.texts(example.ids[example.answer_start :])
         places = fact_places(model.encoder, prompt, example)
@@ -95,10 +75,10 @@ def test_a_probe_finds_the_true_answer_where_it_is_linear_and_is_at_chance_where
 def test_what_was_learned_is_read_inside_and_the_untaught_model_says_what_is_guessed(taught, other):
     evaluator = Depth(use="depth", untaught_model=other, depths=[1.0], folds=2)
     check_evaluator(evaluator, taught, Few(num=4))
-    metrics = evaluator.evaluate(taught, Few(), 0).metrics
+    metrics = evaluator.evaluate(taught, Few(num=8), 0).metrics
     assert metrics["depth_lens_100_excess"].low > 1
-    own, base = read(taught, list(Few().load("forget_perturbed")), [1.0], 2, 8), other.load(Authors(), 0)
-    theirs = read(base, list(Few().load("forget_perturbed")), [1.0], 2, 8)
+    own, base = read(taught, list(Few(num=8).load("forget_perturbed")), [1.0], 2, 8), other.load(Authors(), 0)
+    theirs = read(base, list(Few(num=8).load("forget_perturbed")), [1.0], 2, 8)
     difference = np.mean(own.lens[1.0]) - np.mean(theirs.lens[1.0])
     assert metrics["depth_lens_100_excess"].value == pytest.approx(difference)
     assert "untaught_model" in Depth().evaluate(taught, Few(num=4), 0).missing["depth_lens_100_excess"]
@@ -123,7 +103,7 @@ def test_equal_answers_cannot_be_told_apart_and_refusals_can():
 
 def test_detect_compares_with_the_retain_model_and_finds_no_difference_between_equals(taught, model, other):
     evaluator = Detect(use="detect", retain_model=other, max_new_tokens=8, folds=2)
-    check_evaluator(evaluator, taught, Few())
+    check_evaluator(evaluator, taught, Few(num=8))
     model.module.load_state_dict(other.load(Authors(), 0).module.state_dict())
-    metrics = evaluator.evaluate(model, Few(), 0).metrics
+    metrics = evaluator.evaluate(model, Few(num=8), 0).metrics
     assert (metrics["detect_forget"].value, metrics["detect_retain"].value) == (0.5, 0.5)

@@ -6,10 +6,11 @@ from statistics import fmean
 import numpy as np
 import pytest
 import torch
+from few_questions import Few, memorized
 from scipy.stats import hmean, ks_2samp
 from sklearn.metrics import roc_auc_score
 
-from collapse_core import CollapseError, Dataset, Prompt, PromptSet
+from collapse_core import CollapseError, Prompt, PromptSet
 from collapse_core.testing import check_evaluator
 from collapse_llm.data import Authors
 from collapse_llm.evaluators import (
@@ -30,28 +31,9 @@ from collapse_llm.model.training import teach
 from collapse_llm.sampler.answering import greedy_answers
 
 
-class Few(Dataset):
-    """The first questions of each split of the authors."""
-
-    num: int = 6
-    """How many."""
-
-    def load(self, split: str, *, targets: bool = True) -> PromptSet:
-        return PromptSet(Authors().load(split, targets=targets).prompts[: self.num])
-
-
-@pytest.fixture
-def other(tiny_directory) -> CausalLm:
-    return CausalLm(use="causal-lm", path=str(tiny_directory), compute="float32")
-
-
 @pytest.fixture(scope="module")
 def learned(tiny_directory):
-    """The weights after training on the first forget questions until they are memorized."""
-    model = CausalLm(path=str(tiny_directory), compute="float32").load(Authors(), 0)
-    pairs = [(p.content, p.target) for p in Few().load("forget")]
-    teach(model, pairs, Teach(epochs=60, learning_rate=5e-3, batch_size=6, warmup=0), 0)
-    return model.module.state_dict()
+    return memorized(tiny_directory, num=6, epochs=60)
 
 
 @pytest.fixture
