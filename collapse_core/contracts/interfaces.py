@@ -57,6 +57,14 @@ class Model(ABC):
             self._reference = self._load_reference()
         yield self._reference
 
+    def fingerprint(self) -> str | None:
+        """Return a digest of the weights, which tells one state of the model from another.
+
+        What is measured before unlearning, and of a baseline, is kept by it for other runs. By default None:
+        the model is measured each time.
+        """
+        return None
+
     def pieces(self, prompt: Prompt, answer: Content = None) -> Sequence[tuple[str, bool]]:
         """Show how the model is given a prompt, or with an answer how it is trained on it.
 
@@ -347,6 +355,9 @@ class Evaluator(Component, ABC):
     known_from: ClassVar[tuple[str, float] | None] = None
     """A metric, and its lowest value in a model that knows what is to be forgotten; less is reported."""
 
+    repeatable: ClassVar[bool] = False
+    """Whether its settings, the model, the data and the seed determine what it finds. Then what it finds in
+    a model before unlearning, or in a baseline, is kept in the cache for other runs."""
     attacks: ClassVar[bool] = False
     """Whether it tries to make the model say what was forgotten; certificates list what came out."""
 

@@ -10,7 +10,7 @@ from collapse_core import errors
 from collapse_core.contracts.interfaces import Evaluator, Model
 from collapse_core.contracts.state import State
 from collapse_core.errors import CollapseError, Problem, RecipeError
-from collapse_core.evaluation.during import evaluate, evaluation_row
+from collapse_core.evaluation.during import evaluate, evaluate_each, evaluation_row
 from collapse_core.recipe.document import Document, read_file
 from collapse_core.recipe.loading import parse_recipe
 from collapse_core.recipe.overrides import split_at_commas, yaml_value
@@ -89,7 +89,7 @@ def _examined(target: str, recipe: Recipe, baselines: bool) -> Iterator[Row]:
         yield {"model": AFTER, "iteration": state.iteration if state else None} | row
     if baselines:
         for name, loader in recipe.evaluate.baselines.items():
-            for row in evaluate(recipe, recipe.load_model(loader), references):
+            for row in evaluate_each(recipe, recipe.load_model(loader), references, shared=True):
                 yield {"model": name, "iteration": None} | row
 
 

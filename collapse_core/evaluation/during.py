@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from collapse_core.contracts.checks import at_work
@@ -11,6 +12,7 @@ from collapse_core.contracts.seeds import derive_seed
 from collapse_core.contracts.splits import NothingToCompareError, standing_in
 from collapse_core.contracts.state import State
 from collapse_core.contracts.types import Completion, Evaluation, Metric
+from collapse_core.evaluation.once import measured_once
 from collapse_core.recipe.recipe import Recipe, Stage
 from collapse_core.run.run import Run
 from collapse_core.runtime import progress
@@ -24,14 +26,15 @@ def measure(recipe: Recipe, run: Run, model: Model, stage: Stage, state: State) 
 
 
 def _measure(recipe: Recipe, run: Run, model: Model, stage: Stage, state: State) -> None:
-    for evaluator, row in zip(recipe.evaluate.with_, evaluate(recipe, model, state.references), strict=True):
+    found = evaluate_each(recipe, model, state.references, shared=stage == "before")
+    for evaluator, row in zip(recipe.evaluate.with_, found, strict=True):
         if stage == "before" and (unknown := _unknown(evaluator, row["metrics"])):
             progress.announce(unknown)
             row["notes"] = [*row.get("notes", ()), unknown]
         run.evaluated({"model": stage, "iteration": state.iteration} | row)
     if stage == "after":
         for name, loader in recipe.evaluate.baselines.items():
-            for row in evaluate(recipe, recipe.load_model(loader), state.references):
+            for row in evaluate_each(recipe, recipe.load_model(loader), state.references, shared=True):
                 run.evaluated({"model": name, "iteration": None} | row)
 
 
@@ -52,7 +55,7 @@ def evaluate(recipe: Recipe, model: Model, references: Mapping[str, Completion])
 
 
 def evaluate_each(
-    recipe: Recipe, model: Model, references: Mapping[str, Completion]
+    recipe: Recipe, model: Model, references: Mapping[str, Completion], *, shared: bool = False
 ) -> Iterator[dict[str, Any]]:
     """Yield what each evaluator of the recipe finds in the model, as a plain row, once it has found it.
 
@@ -62,15 +65,24 @@ def evaluate_each(
         recipe: Names the evaluators and the data.
         model: What is measured.
         references: By prompt id, the reference answers, which stand in where there is no true one.
+        shared: Whether other runs measure the same model, so that what is found is kept in the cache.
     """
+    fingerprint = model.fingerprint() if shared else None
     for evaluator in recipe.evaluate.with_:
-        seed = derive_seed(recipe.seed, "evaluate", evaluator.use)
-        with at_work("evaluator", evaluator.use), standing_in(references) as notes:
-            try:
-                found = evaluator.evaluate(model, recipe.data, seed)
-            except NothingToCompareError as error:
-                found = Evaluation({}, missing={evaluator.use: str(error)})
-        yield evaluation_row(evaluator, found, recipe.keep_text, notes)
+        measure_now = partial(_find, recipe, evaluator, model, references)
+        yield measured_once(recipe, evaluator, fingerprint, references, measure_now)
+
+
+def _find(
+    recipe: Recipe, evaluator: Evaluator, model: Model, references: Mapping[str, Completion]
+) -> dict[str, Any]:
+    seed = derive_seed(recipe.seed, "evaluate", evaluator.use)
+    with at_work("evaluator", evaluator.use), standing_in(references) as notes:
+        try:
+            found = evaluator.evaluate(model, recipe.data, seed)
+        except NothingToCompareError as error:
+            found = Evaluation({}, missing={evaluator.use: str(error)})
+    return evaluation_row(evaluator, found, recipe.keep_text, notes)
 
 
 def evaluation_row(

@@ -28,7 +28,7 @@ def provenance(recipe: Recipe, plugins: Sequence[Plugin], command: Sequence[str]
         "platform": platform.platform(),
         "hardware": hardware(),
         "processes": processes.num_launched(),
-        "packages": dict(_packages()),
+        "packages": dict(packages()),
         "plugins": [
             {"name": p.name, "distribution": p.distribution, "version": p.version}
             | {key: value for key, value in (("digest", p.digest), ("error", p.error)) if value}
@@ -72,8 +72,8 @@ def hardware() -> dict[str, Any]:
 
 
 @cache
-def _packages() -> Mapping[str, str]:
-    """Return the version of each installed distribution; reading them takes longer than a run of a toy.
+def packages() -> Mapping[str, str]:
+    """The version of each installed distribution; reading them takes longer than a run of a toy.
 
     One whose installation is broken has no name, and is called by its folder.
     """

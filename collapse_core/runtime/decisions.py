@@ -58,6 +58,14 @@ def decided(question: str, measure: Callable[[], Decision]) -> str:
     return processes.current().on_main(lambda: _decide(question, measure))
 
 
+def taken() -> dict[str, str]:
+    """What the run has decided, by question; of no run, what this process has."""
+    record = _record.get()
+    known = files.read_json(record.path).get(KEY, {}) if record and record.path.exists() else {}
+    measured = {question: one.value for question, one in _measured.items()}
+    return {question: str(one["value"]) for question, one in known.items()} or measured
+
+
 def _decide(question: str, measure: Callable[[], Decision]) -> str:
     record = _record.get()
     manifest = files.read_json(record.path) if record and record.path.exists() else {}

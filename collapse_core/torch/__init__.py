@@ -9,6 +9,7 @@ from collapse_core.torch.model import (
     scheduled_rate,
     seeded,
     step,
+    tensors_digest,
 )
 from collapse_core.torch.sharding import all_reduce, full_tensor, reduce_to_shards
 from collapse_core.torch.taught import taught
@@ -45,5 +46,6 @@ __all__ = [
     "shuffled_passes",
     "step",
     "taught",
+    "tensors_digest",
     "train",
 ]

@@ -13,6 +13,7 @@ from collapse_core.contracts.interfaces import Model
 from collapse_core.contracts.types import Iteration
 from collapse_core.errors import CollapseError
 from collapse_core.runtime import processes
+from collapse_core.runtime.digests import digest
 from collapse_core.torch.sharding import as_part_of, asks_for_shards, full_tensor, shard_
 
 MakeOptimizer = Callable[[Iterable[torch.nn.Parameter]], torch.optim.Optimizer]
@@ -40,6 +41,10 @@ class TorchModel(Model):
     @abstractmethod
     def export(self, directory: Path) -> None:
         """Write the model in its domain's native format, loadable without collapse."""
+
+    def fingerprint(self) -> str | None:
+        """Return a digest of the sum and the norm of each tensor; None where one is not finite."""
+        return tensors_digest(self.module)
 
     @property
     def device(self) -> torch.device:
@@ -117,6 +122,14 @@ class TorchModel(Model):
             like = parameters[parameter]
             optimizer.state[like][key] = tensor if key == "step" else as_part_of(tensor, like)
         self._saved_moments = {}
+
+
+def tensors_digest(module: torch.nn.Module) -> str | None:
+    """Return a digest of the sum and the norm of each parameter and buffer; None where one is not finite."""
+    with torch.no_grad():
+        tensors = (tensor.float() for tensor in (*module.parameters(), *module.buffers()))
+        sums = torch.stack([part for tensor in tensors for part in (tensor.sum(), tensor.norm())])
+    return digest(sums.tolist()) if torch.isfinite(sums).all() else None
 
 
 @contextmanager

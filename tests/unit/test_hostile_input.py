@@ -142,17 +142,17 @@ def broken_package(tmp_path, monkeypatch):
     (home / "foo-1.0.dist-info").mkdir(parents=True)
     (home / "foo-1.0.dist-info" / "entry_points.txt").write_text("[collapse]\nfoo = foo\n")
     monkeypatch.syspath_prepend(str(home))
-    for cached in (environment._packages, discovery.installed_plugins):
+    for cached in (environment.packages, discovery.installed_plugins):
         cached.cache_clear()
     yield home
     monkeypatch.undo()
     sys.modules.pop("foo", None)
-    for cached in (environment._packages, discovery.installed_plugins):
+    for cached in (environment.packages, discovery.installed_plugins):
         cached.cache_clear()
 
 
 def test_a_package_without_metadata_is_listed_as_broken(broken_package):
-    assert environment._packages()["foo-1.0.dist-info"] == "broken"
+    assert environment.packages()["foo-1.0.dist-info"] == "broken"
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,7 @@ class UnlearnQuality(Answering):
     reads: ClassVar[tuple[str, ...]] = ("forget", "forget_paraphrased")
     optional_splits: ClassVar[tuple[str, ...]] = ("forget_paraphrased",)
     known_from: ClassVar[tuple[str, float] | None] = ("rouge_forget", 50.0)
+    repeatable: ClassVar[bool] = True
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Ask the forget questions, and the same in other words where there are any."""
@@ -131,6 +132,7 @@ class Utility(Answering):
 
     reads: ClassVar[tuple[str, ...]] = ("retain", "world_facts", "real_authors")
     optional_splits: ClassVar[tuple[str, ...]] = ("world_facts", "real_authors")
+    repeatable: ClassVar[bool] = True
 
     num_retain: Annotated[int, Ge(1)] = 400
     """How many retain rows are drawn."""
@@ -163,6 +165,7 @@ class Likelihood(Evaluator):
     """
 
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
+    repeatable: ClassVar[bool] = True
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain")
     optional_splits: ClassVar[tuple[str, ...]] = ("retain",)

@@ -38,6 +38,8 @@ class FactWords(Answering):
     per question: one decoded answer, which other evaluators share.
     """
 
+    repeatable: ClassVar[bool] = True
+
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "forget_perturbed", "retain_perturbed")
     optional_splits: ClassVar[tuple[str, ...]] = ("retain", "forget_perturbed", "retain_perturbed")
     known_from: ClassVar[tuple[str, float] | None] = ("fact_words_forget", 50.0)

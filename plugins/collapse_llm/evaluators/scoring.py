@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from collapse_core import Model, digest, progress, require
+from collapse_core import Model, progress, require
 from collapse_llm.conversations import Answered
 from collapse_llm.model.encoding import Example
 from collapse_llm.model.finite import check_weights, not_finite
@@ -94,16 +94,12 @@ def score_examples(
 
 
 def fingerprint(model: Model) -> str:
-    """Tells one state of a model from another, by the sum and the norm of each of its tensors."""
+    """Tells one state of a model from another; a weight that is not finite is an error."""
     language = require(model, LanguageModel, "answer scoring")
-    with language.for_inference() as module:
-        tensors = (tensor.float() for tensor in (*module.parameters(), *module.buffers()))
-        sums = torch.stack([part for tensor in tensors for part in (tensor.sum(), tensor.norm())])
-    if not torch.isfinite(sums).all():
+    found = language.fingerprint()
+    if found is None:
         check_weights(language.module)
-    encoder = language.encoder
-    form = (encoder.prompt_format.digest(), encoder.max_length, encoder.too_long, str(language.compute))
-    return digest([sums.tolist(), *form])
+    return str(found)
 
 
 def mean_losses(model: Model, asked: Sequence[Answered], batch_size: int) -> list[float]:

@@ -35,6 +35,8 @@ class ModelUtility(Answering):
     answers, true, paraphrased and wrong; both are shared with other evaluators.
     """
 
+    repeatable: ClassVar[bool] = True
+
     reads: ClassVar[tuple[str, ...]] = tuple(f"{task}_perturbed" for task in TASKS)
     optional_splits: ClassVar[tuple[str, ...]] = ("real_authors_perturbed", "world_facts_perturbed")
 

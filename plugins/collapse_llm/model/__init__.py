@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from annotated_types import Ge, Gt
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from collapse_core import Dataset, ExportedModel, HasSplits, Model, ModelLoader, Settings
 
@@ -28,6 +28,8 @@ class Teach(Settings):
     """Epochs over which the learning rate rises."""
     weight_decay: Annotated[float, Ge(0)] = 0.01
     """AdamW's weight decay."""
+    train_layers: Annotated[int, Ge(1)] | None = None
+    """Train the last so many decoder layers only, by default all weights."""
 
 
 class Lora(Settings):
@@ -96,6 +98,9 @@ class CausalLm(ModelLoader):
     """Teach the model first; the result is cached by the digest of everything that made it."""
     lora: Lora | None = None
     """Train adapters instead of all weights."""
+    train_layers: Annotated[int, Ge(1)] | None = None
+    """Train the last so many decoder layers only, by default all weights. What the layers below them make of
+    a row is computed once and held, where the model's kind allows for it."""
     max_length: Annotated[int, Ge(2)] = 200
     """Tokens of prompt and answer together, in training and in sampling."""
     too_long: TooLong = "refuse"
@@ -111,6 +116,12 @@ class CausalLm(ModelLoader):
     """The transformers attention kernel; by default "eager" on a CPU, where it trains fastest."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass, to save memory."""
+
+    @model_validator(mode="after")
+    def _trains_one_way(self) -> Self:
+        if self.lora and self.train_layers:
+            raise ValueError("'lora' and 'train_layers' both say what is trained; leave one out")
+        return self
 
     def load(self, data: Dataset, seed: int) -> Model:
         """Load the model, taught on the data if the recipe says so."""

@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 
 import torch
 
-from collapse_core import Prompt, processes
-from collapse_core.torch import TorchModel, full_tensor, reduce_to_shards
+from collapse_core import Prompt, digest, processes
+from collapse_core.torch import TorchModel, full_tensor, reduce_to_shards, tensors_digest
 from collapse_llm.model import CausalLm
 from collapse_llm.model.encoding import Encoder
 from collapse_llm.model.exporting import check_written, merged, write
 from collapse_llm.model.marks import must_not_pad, reads_unpadded
 from collapse_llm.model.precision import resolve_precision
+from collapse_llm.model.upper import UpperLayers, is_divisible
 from collapse_llm.model.weights import Source
 
 
@@ -38,7 +39,9 @@ class LanguageModel(TorchModel):
         self.origin: Path | None = None
         """The directory that the weights came from, for the files next to them."""
         self.saves = loader.lora.save if loader.lora else "merged"
+        self.train_layers = loader.train_layers
         self._worker: Any = None
+        self._upper: UpperLayers | None = None
         self._frozen: FrozenLanguageModel | None = None
 
     @contextmanager
@@ -74,6 +77,13 @@ class LanguageModel(TorchModel):
             must_not_pad(module)
         return module.to(self.device).requires_grad_(False).eval()
 
+    def fingerprint(self) -> str | None:
+        """Return a digest of the weights, of the precision, and of how a question is put to the model."""
+        with self.for_inference() as module:
+            weights = tensors_digest(module)
+        form = (self.encoder.prompt_format.digest(), self.encoder.max_length, self.encoder.too_long)
+        return weights and digest([weights, *form, str(self.compute)])
+
     def pieces(self, prompt: Prompt, answer: Any = None) -> list[tuple[str, bool]]:
         """Return the tokens as texts, special ones included; those of the answer and its end are learned."""
         if answer is None:
@@ -86,11 +96,21 @@ class LanguageModel(TorchModel):
     def for_training(self) -> Iterator[Any]:
         """The module for one forward and backward pass; gradients end up on the float32 weights."""
         worker = self._working_module().train()
-        yield worker
+        yield self._trained_part(worker)
         if self.sharded:
             reduce_to_shards(worker, self.module)
         elif worker is not self.module:
             _move_gradients(worker, self.module)
+
+    def _trained_part(self, worker: Any) -> Any:
+        """The module, or its upper layers where they alone are trained and can be computed alone."""
+        if self.train_layers is None:
+            return worker
+        if self._upper is None or self._upper.whole is not worker:
+            if not is_divisible(worker):
+                return worker
+            self._upper = UpperLayers(worker, self.train_layers)
+        return self._upper
 
     @contextmanager
     def for_inference(self) -> Iterator[Any]:

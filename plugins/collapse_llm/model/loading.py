@@ -46,7 +46,7 @@ def _taught(loader: CausalLm, settings: Teach, base: str | Path, data: Dataset, 
         )
 
     def make(directory: Path) -> None:
-        model = _open(loader, base, None)
+        model = _open(loader.model_copy(update={"train_layers": settings.train_layers}), base, None)
         teach(model, examples, settings, derive_seed(seed, "teach"))
         model.export(directory)
 

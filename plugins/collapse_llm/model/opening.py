@@ -10,6 +10,7 @@ from collapse_core import CollapseError
 from collapse_core.torch import pick_device, seeded
 from collapse_llm.model import CausalLm, Lora
 from collapse_llm.model.finite import check_weights
+from collapse_llm.model.upper import freeze_below
 
 OTHER_KINDS = {"vision_config": "images", "audio_config": "sound"}
 """What the configuration of a model has that reads more than text."""
@@ -62,6 +63,8 @@ def open_module(
         module.to(device)
     if loader.gradient_checkpointing:
         module.gradient_checkpointing_enable()
+    if loader.train_layers:
+        freeze_below(module, loader.train_layers)
     return _adapted(module, lora) if lora else module
 
 

@@ -9,6 +9,7 @@ import torch
 from collapse_core import CollapseError
 from collapse_llm.model.encoding import Example
 from collapse_llm.model.language_model import LanguageModel
+from collapse_llm.model.upper import decoder_layers
 from collapse_llm.updater.batches import Batch
 
 
@@ -32,7 +33,7 @@ def hidden_states(module: Any, examples: Sequence[Example], layer: int) -> list[
     length = max(len(example.ids) for example in examples)
     ids = torch.tensor([e.ids + [0] * (length - len(e.ids)) for e in examples], device=device)
     mask = torch.tensor([[1] * len(e.ids) + [0] * (length - len(e.ids)) for e in examples], device=device)
-    layers = _decoder_layers(module)
+    layers = decoder_layers(module)
     if layer >= len(layers):
         raise CollapseError(
             f"the updater 'rmu' is to steer layer {layer}, but the model has layers 0 to {len(layers) - 1} "
@@ -45,20 +46,13 @@ def hidden_states(module: Any, examples: Sequence[Example], layer: int) -> list[
         module(input_ids=ids, attention_mask=mask, logits_to_keep=1, use_cache=False)
     finally:
         hook.remove()
+    if module.training and not (given and given[0].requires_grad):
+        raise CollapseError(
+            f"the updater 'rmu' is to steer layer {layer}, which 'model.train_layers' leaves frozen; set "
+            "updater.layer to one of the layers that are trained, or train more of them"
+        )
     found = given[0]
     return [found[row, e.answer_start - 1 : len(e.ids) - 1].float() for row, e in enumerate(examples)]
-
-
-def _decoder_layers(module: Any) -> torch.nn.ModuleList:
-    """Return the outermost list of as many modules as the model has layers."""
-    num = module.config.num_hidden_layers
-    lists = (one for one in module.modules() if isinstance(one, torch.nn.ModuleList))
-    found = next((one for one in lists if len(one) == num), None)
-    if found is None:
-        raise CollapseError(
-            f"the updater 'rmu' does not find the layers of a model of the type '{module.config.model_type}'"
-        )
-    return found
 
 
 def _tensor_of(output: Any) -> torch.Tensor:
