@@ -170,6 +170,8 @@ class Likelihood(Evaluator):
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain")
     optional_splits: ClassVar[tuple[str, ...]] = ("retain",)
 
+    num_retain: Annotated[int, Ge(1)] | None = None
+    """Only the first so many retain questions."""
     batch_size: Annotated[int, Ge(1)] = 64
     """How many answers are scored at once."""
 
@@ -180,7 +182,8 @@ class Likelihood(Evaluator):
         metrics: dict[str, Metric] = {}
         splits = load_answered(self, data)
         for split, prompts in splits.found.items():
-            losses = answer_losses(model, prompts, self.batch_size)
+            num = self.num_retain if split == "retain" else None
+            losses = answer_losses(model, prompts[:num], self.batch_size)
             means = [fmean(tokens) for tokens in losses]
             metrics[f"{split}_nll"] = mean_metric(
                 [means], derive_seed(seed, split), "down" if split == "retain" else "none"

@@ -1,7 +1,8 @@
 """Loading a language model: unpacked, taught and cached as its recipe says."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +80,14 @@ def unpacked_files(source: Source) -> str | Path:
         from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
         AutoTokenizer.from_pretrained(source.path, gguf_file=source.gguf).save_pretrained(directory)
-        AutoModelForCausalLM.from_pretrained(
-            source.path,
-            gguf_file=source.gguf,
-            quantization_config=GgufConfig(dequantize=True),
-            dtype=torch.float32,
-        ).save_pretrained(directory)
+        with redirect_stderr(StringIO()):  # its progress bar has no switch
+            module = AutoModelForCausalLM.from_pretrained(
+                source.path,
+                gguf_file=source.gguf,
+                quantization_config=GgufConfig(dequantize=True),
+                dtype=torch.float32,
+            )
+        module.save_pretrained(directory)
 
     return cached("unpacked", source.digest(), make)
 
