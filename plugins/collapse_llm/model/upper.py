@@ -17,7 +17,7 @@ def decoder_layers(module: Any) -> torch.nn.ModuleList:
     Raises:
         CollapseError: There is no such list.
     """
-    num = module.config.get_text_config().num_hidden_layers
+    num = module.config.num_hidden_layers
     lists = (one for one in module.modules() if isinstance(one, torch.nn.ModuleList))
     found = next((one for one in lists if len(one) == num), None)
     if found is None:

@@ -31,6 +31,11 @@ class TrainingExample:
     (num_labels,), for methods that need it."""
 
     @property
+    def agrees(self) -> bool:
+        """Whether the answer is the one that the method compares it with."""
+        return len(self.answers) > 1 and self.answers[0].ids == self.answers[-1].ids
+
+    @property
     def longest(self) -> int:
         """How many tokens its longest row has."""
         return max(len(answer.ids) for answer in self.answers)

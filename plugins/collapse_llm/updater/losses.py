@@ -40,8 +40,14 @@ class Answers:
     """By example: the logits of its last answer, of shape (num_labels, vocabulary), where they are needed."""
 
     def cross_entropy(self, place: int = 0) -> torch.Tensor:
-        """The share of the weighted mean over all tokens of the batch's answers in this place."""
-        weighted = [row[place] * e.weight for row, e in zip(self.losses, self.examples, strict=True)]
+        """The share of the weighted mean over all tokens of the batch's answers in this place.
+
+        An answer that is the one it is compared with counts as zero: it is not learned.
+        """
+        weighted = [
+            row[place] * (0.0 if example.agrees else example.weight)
+            for row, example in zip(self.losses, self.examples, strict=True)
+        ]
         return share_of_mean(weighted, [one.answers[place] for one in self.batch])
 
     def nll(self, place: int = 0) -> torch.Tensor:

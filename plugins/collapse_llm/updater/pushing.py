@@ -103,9 +103,16 @@ def pushed_tokens(answers: Answers, tokens: Tokens, floor: float) -> Pushed:
 
 
 def selected(example: TrainingExample, tokens: Tokens) -> list[bool]:
-    """Return for each token of an example's last answer, its end included, whether it is pushed down."""
+    """Return for each token of an example's last answer, its end included, whether it is pushed down.
+
+    Where the kept answer is the same, all but the end and what stands in the question is unshared: a model
+    that still gives the answer has nothing of its own to set against it.
+    """
     kept, pushed = example.answers[0], example.answers[-1]
     said = pushed.ids[pushed.answer_start :]
     if tokens == "all":
         return [True] * len(said)
-    return unshared(said, kept.ids[kept.answer_start :], pushed.ids[: pushed.answer_start])
+    asked = pushed.ids[: pushed.answer_start]
+    if example.agrees:
+        return [*unshared(said[:-1], (), asked), False]
+    return unshared(said, kept.ids[kept.answer_start :], asked)

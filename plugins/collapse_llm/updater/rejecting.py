@@ -26,7 +26,8 @@ class Rejecting(FineTuning):
     """How much the cross-entropy of the kept answer counts, which is learned instead of the pushed one."""
     tokens: Literal["all", "unshared"] = "all"
     """Which tokens of an answer are pushed down. With "unshared", those that the kept answer does not have in
-    the same place and that do not stand in the question: what both answers share is mostly phrasing."""
+    the same place and that do not stand in the question: what both answers share is mostly phrasing. Where
+    the kept answer is the pushed one, all that does not stand in the question is pushed."""
     floor: Annotated[float, Ge(0), Lt(1)] = 0.0
     """The probability below which a token gives no gradient."""
 
