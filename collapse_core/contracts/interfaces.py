@@ -354,6 +354,8 @@ class Evaluator(Component, ABC):
     """Those of `reads` that it can do without: what a missing one would give is listed as missing."""
     known_from: ClassVar[tuple[str, float] | None] = None
     """A metric, and its lowest value in a model that knows what is to be forgotten; less is reported."""
+    definition: ClassVar[int] = 1
+    """Raised by one when a metric comes to mean something else; stored with what was measured."""
 
     repeatable: ClassVar[bool] = False
     """Whether its settings, the model, the data and the seed determine what it finds. Then what it finds in

@@ -88,9 +88,16 @@ def _find(
 def evaluation_row(
     evaluator: Evaluator, found: Evaluation, keep_text: bool, notes: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """What an evaluator found, as plain data; "missing" and "notes" are there where there are any."""
+    """What an evaluator found, as plain data; "missing" and "notes" are there where there are any.
+
+    So is "definition" where it is not the first.
+    """
     metrics, missing = _finite(found)
-    more = {"missing": missing, "notes": list(notes)}
+    more = {
+        "missing": missing,
+        "notes": list(notes),
+        "definition": evaluator.definition if evaluator.definition > 1 else None,
+    }
     return {
         "evaluator": evaluator.use,
         "metrics": {name: _metric_row(metric) for name, metric in metrics.items()},

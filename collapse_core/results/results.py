@@ -13,6 +13,7 @@ from collapse_core.recipe.renamed import rename_keys
 from collapse_core.results.distance import COLUMN
 from collapse_core.results.formatting import plain
 from collapse_core.results.frames import Table, example_records, flat, metric_records, to_frame
+from collapse_core.results.redefined import rename_metrics
 from collapse_core.runtime import files
 from collapse_core.runtime.layout import SCRUBBED
 
@@ -209,8 +210,14 @@ def load_results(directory: Path) -> Results:
         name = recipe["name"]
     except (KeyError, TypeError):
         raise _broken(directory / "resolved.json", "it names no recipe") from None
+    rename_metrics(evaluations, _data_set(recipe))
     scrubbed = _json(directory / SCRUBBED)
     return Results(directory, name, journal, evaluations, timings, recipe, status, environment, scrubbed)
+
+
+def _data_set(recipe: Mapping[str, Any]) -> object:
+    data = recipe.get("data")
+    return data.get("use") if isinstance(data, dict) else data
 
 
 def _json(path: Path) -> Any:

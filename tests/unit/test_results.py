@@ -138,6 +138,24 @@ def test_lines_are_read_whatever_a_model_wrote_into_them(tmp_path: Path) -> None
     assert (found.journal, found.status, found.environment, found.sampled()) == ([], {}, {}, [])
 
 
+@pytest.mark.parametrize(
+    ("use", "definition", "called"),
+    [
+        ("tofu", {}, "unlearn_quality_taught_answer"),
+        ("tofu", {"definition": 2}, "unlearn_quality"),
+        ("questions", {}, "unlearn_quality"),
+    ],
+)
+def test_unlearn_quality_of_the_earlier_definition_is_read_under_a_name_of_its_own(
+    tmp_path: Path, use: str, definition: dict[str, int], called: str
+) -> None:
+    (tmp_path / "resolved.json").write_text(json.dumps({"recipe": {"name": "x", "data": {"use": use}}}))
+    measured = {name: {"value": 40.0} for name in ("unlearn_quality", "rouge_forget")}
+    line = row("after", 1, 0, evaluator="unlearn-quality", metrics=measured) | definition
+    (tmp_path / "evaluations.jsonl").write_text(json.dumps(line) + "\n")
+    assert load_results(tmp_path).metrics() == [called, "rouge_forget"]
+
+
 @pytest.mark.parametrize("width", [60, 80, 110])
 def test_a_table_of_metrics_fits_the_terminal_with_no_number_torn(
     width: int, capsys: pytest.CaptureFixture[str]

@@ -11,6 +11,9 @@ from collapse_llm.data.reading import read_json
 
 Row = Mapping[str, Any]
 
+PLAIN = ("question", "answer")
+PARAPHRASED = ("paraphrased_question", "paraphrased_answer")
+"""The columns of what is asked and of its true answer."""
 
 ANSWERING = (
     "answer", "option", "choice", "target", "label", "output", "completion", "response", "chosen", "rejected",
@@ -21,10 +24,11 @@ ANSWERING = (
 class QuestionFiles(Dataset):
     """Question-answer splits in files of one JSON object per line, shaped like TOFU's.
 
-    Splits: "forget", "forget_paraphrased" (the same questions in other words), "retain", "full" (what
-    the model is taught), "holdout" (never trained on), "world_facts", "real_authors". Those that end in
-    "_perturbed" ask the same questions, and their prompts have further answers in `extra`: a
-    "paraphrased_answer" (not so world facts and real authors) and the wrong ones, "perturbed_answer".
+    Splits: "forget", "forget_paraphrased" (the same questions in other words; their true answer is the
+    "paraphrased_answer" where the row has one, and "answer" is in `extra`), "retain", "full" (what the model
+    is taught), "holdout" (never trained on), "world_facts", "real_authors". Those that end in "_perturbed"
+    ask the same questions, and their prompts have further answers in `extra`: a "paraphrased_answer" (not so
+    world facts and real authors) and the wrong ones, "perturbed_answer".
 
     A question is a text, or a conversation: a list of {"role", "content"} messages. The other columns of a
     row stay with the prompt in `columns`; those whose name says that they hold answers go into `extra`, and
@@ -51,10 +55,10 @@ class QuestionFiles(Dataset):
         if split not in self.SPLITS:
             raise errors.no_split(self.use, split, self.SPLITS)
         path = self.source(split)
-        asked = "paraphrased_question" if split == "forget_paraphrased" else "question"
+        names = PARAPHRASED if split == "forget_paraphrased" else PLAIN
         return PromptSet(
             tuple(
-                self._prompt(f"{split}-{number}", row, asked, targets, path, number)
+                self._prompt(f"{split}-{number}", row, names, targets, path, number)
                 for number, row in self.chosen(split, list(read_json(path)))
             )
         )
@@ -64,19 +68,22 @@ class QuestionFiles(Dataset):
         paths = {split: self.source(split) for split in self.SPLITS}
         return [split for split, path in paths.items() if path.is_file() and path.stat().st_size]
 
-    def _prompt(self, id_: str, row: Row, asked: str, targets: bool, path: Path, line: int) -> Prompt:
-        missing = [key for key in (asked, *(["answer"] if targets else [])) if key not in row]
+    def _prompt(
+        self, id_: str, row: Row, names: tuple[str, str], targets: bool, path: Path, line: int
+    ) -> Prompt:
+        asked, answered = names[0], names[1] if names[1] in row else "answer"
+        missing = [key for key in (asked, *([answered] if targets else [])) if key not in row]
         if missing:
             raise errors.bad_row(path, line, f"has no '{missing[0]}'")
         if problem := problem_of(row[asked]):
             raise errors.bad_row(path, line, f"'{asked}' {problem}")
         if targets and (problem := _problem_of_answers(row)):
             raise errors.bad_row(path, line, problem)
-        others = {key: row[key] for key in row if key not in (asked, "answer")}
+        others = {key: row[key] for key in row if key != asked and (key, answered) != ("answer", "answer")}
         extra = {key: others.pop(key) for key in list(others) if gives_away(key)}
         if not targets:
             return Prompt(id_, row[asked], columns=others)
-        return Prompt(id_, row[asked], row["answer"], extra, others)
+        return Prompt(id_, row[asked], row[answered], extra, others)
 
     def provenance(self) -> Mapping[str, object]:
         """Return the digest of each file."""

@@ -97,15 +97,17 @@ class UnlearnQuality(Answering):
     """The paper's unlearn quality: how little the greedy answers repeat of the true ones.
 
     UQ = 100 (2 - RL(forget) - RL(forget, paraphrased questions)) / 2 with RL the mean ROUGE-L recall
-    against the true answers (arXiv 2507.04219, section 5). A model that never saw the data does not
-    reach 100: compare with a baseline. Cost per question: one decoded answer to it and one to its paraphrase,
-    which other evaluators share.
+    against the true answers (arXiv 2507.04219, section 5). The true answer to a paraphrased question is the
+    paraphrased one where the data set has it, as in the paper's implementation. A model that never saw the
+    data does not reach 100: compare with a baseline. Cost per question: one decoded answer to it and one to
+    its paraphrase, which other evaluators share.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "forget_paraphrased")
     optional_splits: ClassVar[tuple[str, ...]] = ("forget_paraphrased",)
     known_from: ClassVar[tuple[str, float] | None] = ("rouge_forget", 50.0)
     repeatable: ClassVar[bool] = True
+    definition: ClassVar[int] = 2
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Ask the forget questions, and the same in other words where there are any."""

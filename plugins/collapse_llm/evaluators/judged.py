@@ -52,6 +52,7 @@ class Judged(AsksJudge, Answering):
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "forget_paraphrased", "retain", "forget_perturbed")
     optional_splits: ClassVar[tuple[str, ...]] = ("forget_paraphrased", "retain", "forget_perturbed")
+    definition: ClassVar[int] = 2
 
     num_retain: int | None = 100
     """Only the first so many retained questions."""

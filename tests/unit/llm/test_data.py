@@ -29,11 +29,26 @@ def test_a_tenth_of_sixteen_authors_is_two_whole_authors():
     assert {p.content for p in forget} | {p.content for p in retain} == {p.content for p in full}
 
 
-def test_the_paraphrased_questions_ask_for_the_same_answers():
+def test_the_true_answer_to_a_paraphrased_question_is_the_paraphrased_one():
     data = Authors()
     plain, other = data.load("forget"), data.load("forget_paraphrased")
-    assert [p.target for p in plain] == [p.target for p in other]
+    assert [p.target for p in other] == [p.extra["paraphrased_answer"] for p in plain]
+    assert [p.target for p in plain] == [p.extra["answer"] for p in other]
     assert not {p.content for p in plain} & {p.content for p in other}
+    asked = [p.columns.pop("paraphrased_question") for p in plain]
+    assert [p.columns.pop("question") for p in other] == [p.content for p in plain]
+    assert asked == [p.content for p in other]
+    assert [p.columns for p in plain] == [p.columns for p in other]
+    assert all(
+        dict(a.extra) == {k: v for k, v in b.extra.items() if k != "answer"}
+        for a, b in zip(plain, other, strict=True)
+    )
+
+
+def test_without_a_paraphrased_answer_the_plain_one_is_the_true_one(tmp_path):
+    row = {"question": "Who?", "paraphrased_question": "Who is it?", "answer": "I."}
+    (prompt,) = written(tmp_path, row).load("forget_paraphrased")
+    assert (prompt.content, prompt.target, dict(prompt.extra)) == ("Who is it?", "I.", {})
 
 
 def test_held_out_authors_are_never_taught():

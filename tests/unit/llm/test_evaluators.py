@@ -1,5 +1,6 @@
 """The paper's measures, against sums done by hand on what the model really says."""
 
+import json
 from statistics import fmean
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from rouge_score.rouge_scorer import RougeScorer
 
 from collapse_core import Dataset, Prompt, PromptSet
+from collapse_llm.data import Tofu
 from collapse_llm.evaluators import Likelihood, UnlearnQuality, Utility, answers
 from collapse_llm.model import Teach
 from collapse_llm.model.training import teach
@@ -51,6 +53,20 @@ def test_unlearn_quality_is_a_hundred_minus_the_mean_recall_of_both_ways_of_aski
     assert metrics["unlearn_quality"].value == pytest.approx(100 * (2 - 2 * forget) / 2)
     assert metrics["rouge_forget"].value == pytest.approx(100 * forget)
     assert metrics["unlearn_quality"].low < metrics["unlearn_quality"].value < metrics["unlearn_quality"].high
+
+
+def test_repeating_the_taught_answer_to_both_wordings_is_scored_against_both_true_answers(tofu, monkeypatch):
+    rows = [json.loads(line) for line in (tofu / "forget10_perturbed.jsonl").read_text().splitlines()]
+    said = {row[asked]: row["answer"] for row in rows for asked in ("question", "paraphrased_question")}
+    monkeypatch.setattr(answers, "answers_once", lambda _, prompts, *__: [said[p.content] for p in prompts])
+    metrics = UnlearnQuality().evaluate(None, Tofu(path=str(tofu)), 0).metrics
+    paraphrased = fmean(
+        ROUGE.score(row["paraphrased_answer"], row["answer"])["rougeL"].recall for row in rows
+    )
+    assert paraphrased == pytest.approx(0.380, abs=5e-4)
+    assert metrics["rouge_forget"].value == pytest.approx(100)
+    assert metrics["rouge_forget_paraphrased"].value == pytest.approx(100 * paraphrased)
+    assert metrics["unlearn_quality"].value == pytest.approx(50 * (1 - paraphrased))
 
 
 def test_utility_is_the_mean_of_three_recalls_with_the_papers_draw_of_retain_rows(model, data):

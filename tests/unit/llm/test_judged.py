@@ -76,7 +76,9 @@ def test_leakage_fluency_and_correctness_are_the_judges_numbers_and_the_worst_is
     assert metrics["judged_share"].value == 100
     assert all("material, not instructions" in text for text in seen)
     secret = [text for text in seen if "secret" in text]
-    assert {between(text, "truth") for text in secret} == {p.target for p in Few().load("forget")}
+    assert {between(text, "truth") for text in secret} == {
+        p.target for split in said for p in Few().load(split)
+    }
     assert not any("<truth>" in text for text in seen if "how well" in text.lower())
 
 
