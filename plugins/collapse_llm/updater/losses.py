@@ -3,7 +3,7 @@
 An answer's negative log-likelihood, `nll`, is the sum over its tokens, the end included.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal
@@ -87,32 +87,45 @@ class Answers:
 def of_tokens(
     settings: FineTuning, module: Any, part: Batch, batch: Batch, reference: Reference | None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The method's loss on kept answers, and the retention of retain answers, in one forward pass."""
+    """The method's loss on kept answers, and the retention of retain answers."""
     rows = [answer for example in part.kept for answer in example.answers]
-    found, logits = _computed(settings, module, [*rows, *part.retain])
+    ends = list(accumulate([len(example.answers) for example in part.kept]))
+    by_divergence = settings.retention == "kl" and reference is not None and bool(reference.retain)
+    of_last = {end - 1 for end in ends} if settings.uses_logits else set()
+    of_retain = set(range(len(rows), len(rows) + len(part.retain))) if by_divergence else set()
+    found, logits = _computed(module, [*rows, *part.retain], of_last | of_retain)
+    retained: Sequence[torch.Tensor] = found[len(rows) :]
+    if reference is not None and by_divergence:
+        predicted = [logits[place] for place in sorted(of_retain)]
+        retained = [divergence(*both) for both in zip(reference.retain or (), predicted, strict=True)]
+    retention = share_of_mean(retained, batch.retain)
+    if not part.kept:
+        return torch.zeros(()), retention
     of_kept = iter(found[: len(rows)])
     losses = [[next(of_kept) for _ in example.answers] for example in part.kept]
-    retained: Sequence[torch.Tensor] = found[len(rows) :]
-    if settings.retention == "kl" and reference and reference.retain:
-        retained = [divergence(*both) for both in zip(reference.retain, logits[len(rows) :], strict=True)]
-    of_retain = share_of_mean(retained, batch.retain)
-    if not losses:
-        return torch.zeros(()), of_retain
-    ends = list(accumulate([len(example.answers) for example in part.kept]))
-    of_last = [logits[end - 1] for end in ends] if logits else []
-    answers = Answers(losses, part.kept, batch.kept, reference or NOT_ASKED, of_last)
-    return settings.loss_of_kept(answers), of_retain
+    last = [logits[place] for place in sorted(of_last)]
+    answers = Answers(losses, part.kept, batch.kept, reference or NOT_ASKED, last)
+    return settings.loss_of_kept(answers), retention
 
 
 def _computed(
-    settings: FineTuning, module: Any, rows: Sequence[Example]
-) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """The losses of each row's tokens, and their logits where the method looks at them."""
+    module: Any, rows: Sequence[Example], with_logits: Collection[int]
+) -> tuple[list[torch.Tensor], dict[int, torch.Tensor]]:
+    """The losses of each row's tokens, and by place the logits of those rows that need them.
+
+    The logits of all rows would be most of the memory and time of a step, so the others go without.
+    """
     device = next(module.parameters()).device
-    if not rows or not (settings.uses_logits or settings.retention == "kl"):
-        return token_losses(module, rows, device), []
-    logits = token_logits(module, rows, device)
-    return [label_losses(one, labels(row, device)) for one, row in zip(logits, rows, strict=True)], logits
+    places = sorted(with_logits)
+    found = token_logits(module, [rows[place] for place in places], device)
+    logits = dict(zip(places, found, strict=True))
+    others = [row for place, row in enumerate(rows) if place not in logits]
+    plain = iter(token_losses(module, others, device))
+    losses = [
+        label_losses(logits[place], labels(row, device)) if place in logits else next(plain)
+        for place, row in enumerate(rows)
+    ]
+    return losses, logits
 
 
 def share_of_mean(losses: Sequence[torch.Tensor], examples: Sequence[Example]) -> torch.Tensor:
