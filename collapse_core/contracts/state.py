@@ -1,6 +1,6 @@
 """What a run must remember between iterations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
@@ -44,18 +44,27 @@ class State:
                 best[one.prompt.id] = one
         return State(self.iteration + 1, self.references, {**self.incumbents, **best}, self.watched)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data from which `from_json` makes the same state. True answers are left out."""
+    def tables(self) -> dict[str, Any]:
+        """Plain data, and iterators over the rows of tables, from which `from_json` makes the same state.
+
+        True answers are left out.
+        """
         return {
             "iteration": self.iteration,
-            "references": {key: _row(value) for key, value in self.references.items()},
-            "incumbents": {key: _kept_row(value) for key, value in self.incumbents.items()},
-            "watched": {key: asdict(value) for key, value in self.watched.items()},
+            "references": ((key, _row(value)) for key, value in self.references.items()),
+            "incumbents": ((key, _kept_row(value)) for key, value in self.incumbents.items()),
+            "watched": ((key, asdict(value)) for key, value in self.watched.items()),
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain data alone."""
+        return {
+            key: dict(value) if isinstance(value, Iterator) else value for key, value in self.tables().items()
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], prompts: Mapping[str, Prompt]) -> "State":
-        """The state that `to_json` wrote; incumbents get the run's own prompts, by id."""
+        """The state that `to_json` gave; incumbents get the run's own prompts, by id."""
         return cls(
             data["iteration"],
             {key: Completion(**value) for key, value in data["references"].items()},

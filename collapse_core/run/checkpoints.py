@@ -63,7 +63,7 @@ class Checkpoints:
         return State.from_json(files.read_json(found[-1] / "state.json"), prompts)
 
     def _seal(self, directory: Path, state: State) -> None:
-        files.write_json(directory / "state.json", state.to_json())
+        files.write_tables(directory / "state.json", state.tables())
         files.seal(directory)
         self._drop_old()
 

@@ -25,10 +25,40 @@ SURROGATES = "backslashreplace"
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file atomically and durably."""
+    _write(path, [text])
+
+
+def write_tables(path: Path, value: Mapping[str, Any]) -> None:
+    """Replace a file atomically by a JSON object, of whose tables one row at a time is held as text.
+
+    Args:
+        path: The file.
+        value: Plain data by key, or an iterator over the keys and values of an object.
+    """
+    _write(path, _pieces(value, path))
+
+
+def _pieces(value: Mapping[str, Any], path: Path) -> Iterator[str]:
+    separator = "{\n"
+    for key, piece in value.items():
+        yield f"{separator}{json.dumps(key)}: "
+        separator = ",\n"
+        if not isinstance(piece, Iterator):
+            yield _dumped(piece, path)
+            continue
+        before = "{\n"
+        for name, row in piece:
+            yield f"{before}{json.dumps(name, ensure_ascii=False)}: {_dumped(row, path)}"
+            before = ",\n"
+        yield "{}" if before == "{\n" else "\n}"
+    yield "\n}\n"
+
+
+def _write(path: Path, pieces: Iterable[str]) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}{DRAFT}")
     try:
         with _naming(path), draft.open("w", encoding="utf-8", errors=SURROGATES) as file:
-            file.write(text)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collapse_core import Completion, Iteration, Kept, Prompt, PromptSet, State, derive_seed
+from collapse_core.runtime import files
 
 SIZES = st.integers(1, 12)
 SEEDS = st.integers(0, 2**40)
@@ -143,11 +144,14 @@ KEPT = st.builds(
 )
 
 
-@given(st.integers(0, 99), st.dictionaries(IDS, COMPLETIONS), st.lists(KEPT))
-def test_a_state_survives_its_file(iteration, references, kept):
+@given(iteration=st.integers(0, 99), references=st.dictionaries(IDS, COMPLETIONS), kept=st.lists(KEPT))
+def test_a_state_survives_its_file(iteration, references, kept, tmp_path_factory):
     state = State(iteration, references).advance(kept)
-    text = json.dumps(state.to_json(), ensure_ascii=False)
-    assert State.from_json(json.loads(text), {prompt.id: prompt for prompt in prompts(5)}) == state
+    path = tmp_path_factory.mktemp("state") / "state.json"
+    files.write_tables(path, state.tables())
+    written = files.read_json(path)
+    assert written == json.loads(json.dumps(state.to_json()))
+    assert State.from_json(written, {prompt.id: prompt for prompt in prompts(5)}) == state
 
 
 @given(st.lists(KEPT))
