@@ -30,7 +30,7 @@ from collapse_core.contracts.splits import (
     standing_in,
 )
 from collapse_core.contracts.state import State
-from collapse_core.contracts.statistics import mean_metric
+from collapse_core.contracts.statistics import PERCENT, SHARE, area_metric, difference_metric, mean_metric
 from collapse_core.contracts.training import TrainingSettings
 from collapse_core.contracts.types import (
     Completion,
@@ -62,6 +62,8 @@ from collapse_core.runtime.digests import digest, file_digest, source_digest
 from collapse_core.session.running import Outcome, resume, run
 
 __all__ = [
+    "PERCENT",
+    "SHARE",
     "Bound",
     "Callback",
     "Cells",
@@ -112,12 +114,14 @@ __all__ = [
     "TrainingSettings",
     "Updater",
     "all_hold",
+    "area_metric",
     "build_recipe",
     "cached",
     "collapse",
     "create_run",
     "decided",
     "derive_seed",
+    "difference_metric",
     "digest",
     "environment",
     "errors",

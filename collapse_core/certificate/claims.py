@@ -128,9 +128,7 @@ def assumptions(decisions: Sequence[Decision]) -> list[str]:
             "separately."
         )
     if any("interval" in one.test or one.criterion.within is not None for one in tested):
-        found.append(
-            "Standard errors are read off 95 % bootstrap intervals, as if means were normally distributed."
-        )
+        found.append("Standard errors are read off 95 % intervals, as if means were normally distributed.")
     if any(one.criterion.against and one.test != "exact comparison" for one in tested):
         found.append(
             "Two models that answered the same questions are compared as if independent, which is careful as "

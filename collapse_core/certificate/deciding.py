@@ -1,11 +1,11 @@
 """Whether criteria are met, by tests that can also say that it cannot be told."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Literal
 
+from collapse_core.contracts.statistics import difference_metric
 from collapse_core.contracts.types import Metric
 from collapse_core.recipe.criteria import Criterion
 from collapse_core.results.results import Results
@@ -106,7 +106,7 @@ def _tested(criterion: Criterion, results: Results) -> _Tested:
         which = "the model after the run" if after is None else f"'{against}'"
         why = f"it was not measured in {which}{_reason(criterion.metric, results)}"
         return _Tested(replace(nothing, why=why))
-    compared = difference(after, other) if other else after
+    compared = difference_metric(after, other) if other else after
     nothing = replace(nothing, compared=compared)
     if criterion.exact:
         within = holds(criterion, compared.value)
@@ -118,7 +118,7 @@ def _tested(criterion: Criterion, results: Results) -> _Tested:
     if not other and (problem := _untestable(after, criterion)):
         return _Tested(replace(nothing, why=problem))
     if other:
-        compared = difference(_widened(after, criterion), _widened(other, criterion))
+        compared = difference_metric(_widened(after, criterion), _widened(other, criterion))
     above, below, test = _tails(compared, criterion)
     shown = replace(nothing, compared=_shown(compared, criterion), test=_name(criterion, test))
     return _Tested(shown, *_p_values(criterion, above, below))
@@ -173,6 +173,8 @@ def _p_values(criterion: Criterion, above: Tail, below: Tail) -> tuple[float, fl
 def _tails(metric: Metric, criterion: Criterion) -> tuple[Tail, Tail, str]:
     """p-values by bound for "it is above" and "it is below", and what they are made by."""
     low, high = metric.low or 0.0, metric.high or 0.0
+    if high > low and metric.num and metric.value in (low, high):
+        return *_same_score_tails(metric, low, high, metric.num), "binomial"
     if high > low:
         errors = (metric.value - low) / DEVIATIONS, (high - metric.value) / DEVIATIONS
         return (
@@ -180,11 +182,17 @@ def _tails(metric: Metric, criterion: Criterion) -> tuple[Tail, Tail, str]:
             lambda bound: _normal_tail(bound - metric.value, errors[1]),
             "normal",
         )
-    least, highest = criterion.scale or (0.0, 0.0)
+    wide = _widened(metric, criterion)
+    return *_same_score_tails(metric, wide.low or 0.0, wide.high or 0.0, metric.num or 1), "binomial"
+
+
+def _same_score_tails(metric: Metric, low: float, high: float, num: int) -> tuple[Tail, Tail]:
+    """The exact tails where every question scored the same, from the exact binomial interval."""
+    share = 1 - 0.025 ** (1 / num)
+    down, up = (metric.value - low) / share, (high - metric.value) / share
     return (
-        lambda bound: same_score_tail(metric.value - bound, metric.value - least, metric.num or 0),
-        lambda bound: same_score_tail(bound - metric.value, highest - metric.value, metric.num or 0),
-        "binomial",
+        lambda bound: same_score_tail(metric.value - bound, down, num),
+        lambda bound: same_score_tail(bound - metric.value, up, num),
     )
 
 
@@ -218,21 +226,6 @@ def same_score_tail(distance: float, room: float, num: int) -> float:
 
 
 # --- intervals -------------------------------------------------------------------------------------
-
-
-def difference(after: Metric, other: Metric) -> Metric:
-    """The difference of two metrics with its 95 % interval, from those of the two.
-
-    The method of variance estimates recovery for independent estimates (Zou and Donner, Statistics in
-    Medicine 27, 2008; method 10 of Newcombe, Statistics in Medicine 17, 1998). Both models answer the same
-    questions; where their scores rise and fall together, the interval is wider than need be.
-    """
-    value = after.value - other.value
-    if None in (after.low, after.high, other.low, other.high):
-        return Metric(value)
-    down = math.hypot(after.value - (after.low or 0.0), (other.high or 0.0) - other.value)
-    up = math.hypot((after.high or 0.0) - after.value, other.value - (other.low or 0.0))
-    return Metric(value, low=value - down, high=value + up)
 
 
 def _widened(metric: Metric, criterion: Criterion) -> Metric:

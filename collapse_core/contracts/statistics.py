@@ -1,36 +1,103 @@
-"""Means over questions and over runs, with their uncertainty."""
+"""Means over questions and over runs, and areas, with their uncertainty."""
 
 import math
-import random
 from collections.abc import Sequence
 from statistics import fmean, stdev
 from typing import Literal
 
+from collapse_core.contracts.intervals import Ends, area, area_interval, mean_interval, of_mean_of
+from collapse_core.contracts.student import student_quantile
 from collapse_core.contracts.types import Metric
 
-RESAMPLES = 1000
+Direction = Literal["up", "down", "none"]
+PERCENT: Ends = (0.0, 100.0)
+SHARE: Ends = (0.0, 1.0)
+"""The scales of most metrics."""
+ROUNDING = 1e-9
 
 
 def mean_metric(
-    strata: Sequence[Sequence[float]], seed: int, direction: Literal["up", "down", "none"] = "none"
+    strata: Sequence[Sequence[float]],
+    seed: int = 0,
+    direction: Direction = "none",
+    *,
+    scale: Ends | None = None,
+    weights: Sequence[Sequence[float]] | None = None,
 ) -> Metric:
-    """The mean of the strata's means, with a bootstrap interval over the questions.
+    """Return the mean of the strata's means, with its 95 % interval over the questions.
 
-    Questions are resampled within their stratum, 1000 times; the interval is the 95 % percentile
-    interval (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, section 13.3).
+    Each stratum has the interval of `mean_interval`, and the mean of means the one that follows from these.
+    Values that belong to one question, such as its two wordings, are averaged before they come here.
 
     Args:
         strata: Values by question, one sequence per set of questions; a plain mean has one.
-        seed: Seed of the resampling.
+        seed: Not used: no interval is resampled any more.
         direction: Which way is better.
+        scale: The least and the highest value that a question can have, where there are such. With it the
+            interval has a width also where all questions agree.
+        weights: How often each question counts; by default once.
+
+    Raises:
+        ValueError: A value is outside the scale.
     """
-    source = random.Random(seed)
-    means = sorted(
-        fmean(fmean(source.choices(values, k=len(values))) for values in strata) for _ in range(RESAMPLES)
+    counted = weights or [[1.0] * len(values) for values in strata]
+    means = [
+        math.fsum(w * x for w, x in zip(some, values, strict=True)) / math.fsum(some)
+        for some, values in zip(counted, strata, strict=True)
+    ]
+    num = min(map(len, strata))
+    if not all(map(math.isfinite, means)):
+        return Metric(fmean(means), direction, num=num)
+    on_scale = [[_within(value, scale) for value in values] for values in strata]
+    found = [mean_interval(values, some, scale) for values, some in zip(on_scale, counted, strict=True)]
+    known = [ends for ends in found if ends is not None]
+    if len(known) < len(found):
+        return Metric(fmean(means), direction, num=num)
+    return Metric(fmean(means), direction, *of_mean_of(means, known), num)
+
+
+def _within(value: float, scale: Ends | None) -> float:
+    """The value, rounding errors at the ends of the scale removed."""
+    if scale is None:
+        return value
+    slack = ROUNDING * (scale[1] - scale[0])
+    if not scale[0] - slack <= value <= scale[1] + slack:
+        raise ValueError(f"the value {value} is outside the scale {scale}")
+    return min(max(value, scale[0]), scale[1])
+
+
+def area_metric(
+    higher: Sequence[float], lower: Sequence[float], direction: Direction = "none", *, unit: float = 1.0
+) -> Metric:
+    """Return the area under the ROC curve, with its 95 % interval over both sets (`area_interval`).
+
+    Args:
+        higher: Scores of the set that counts as recognized where its scores are higher.
+        lower: Scores of the other set.
+        direction: Which way is better.
+        unit: What a certain attack has: 1, or 100 for percent.
+    """
+    if not all(map(math.isfinite, (*higher, *lower))):
+        return Metric(math.nan, direction)
+    low, high = area_interval(higher, lower)
+    return Metric(
+        unit * area(higher, lower), direction, unit * low, unit * high, min(len(higher), len(lower))
     )
-    low, high = means[int(0.025 * RESAMPLES)], means[int(0.975 * RESAMPLES) - 1]
-    value = fmean(fmean(values) for values in strata)
-    return Metric(value, direction, low, high, min(map(len, strata)))
+
+
+def difference_metric(metric: Metric, other: Metric) -> Metric:
+    """The difference of two metrics with its 95 % interval, from those of the two.
+
+    The method of variance estimates recovery for independent estimates (Zou and Donner, Statistics in
+    Medicine 27, 2008; method 10 of Newcombe, Statistics in Medicine 17, 1998). Where both are of
+    the same questions and rise and fall together, the interval is wider than need be.
+    """
+    value = metric.value - other.value
+    if None in (metric.low, metric.high, other.low, other.high):
+        return Metric(value)
+    down = math.hypot(metric.value - (metric.low or 0.0), (other.high or 0.0) - other.value)
+    up = math.hypot((metric.high or 0.0) - metric.value, other.value - (other.low or 0.0))
+    return Metric(value, low=value - down, high=value + up)
 
 
 def mean_over_runs(values: Sequence[float]) -> tuple[float, tuple[float, float] | None]:
@@ -49,34 +116,3 @@ def mean_over_runs(values: Sequence[float]) -> tuple[float, tuple[float, float] 
         return fmean(values), None
     mean, half = fmean(values), stdev(values) / math.sqrt(len(values)) * student_quantile(len(values) - 1)
     return mean, (mean - half, mean + half)
-
-
-def student_quantile(degrees: int, confidence: float = 0.95) -> float:
-    """The t between whose negative and itself Student's distribution has this probability.
-
-    By bisection on the closed form for whole degrees of freedom (Abramowitz and Stegun, Handbook of
-    Mathematical Functions, 1964, 26.7.3 and 26.7.4).
-
-    Args:
-        degrees: Degrees of freedom, at least 1.
-        confidence: The probability, between 0 and 1.
-    """
-    low, high = 0.0, 1.0
-    while _student_inside(high, degrees) < confidence:
-        high *= 2
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _student_inside(middle, degrees) < confidence else (low, middle)
-    return high
-
-
-def _student_inside(t: float, degrees: int) -> float:
-    """P(-t < T < t)."""
-    angle = math.atan(t / math.sqrt(degrees))
-    odd = degrees % 2
-    term, total = math.cos(angle) if odd else 1.0, 0.0
-    for number in range(1, (degrees - odd) // 2 + 1):
-        total += term
-        term *= math.cos(angle) ** 2 * (2 * number - 1 + odd) / (2 * number + odd)
-    inside = math.sin(angle) * total
-    return (angle + inside) * 2 / math.pi if odd else inside

@@ -108,7 +108,7 @@ def plain_table(*words: str, numbers: Sequence[str] = ()) -> table.Table:
 # --- runs compared -----------------------------------------------------------------------------
 
 COMPARED = (
-    "Means over runs. q: 95 % interval over questions, the mean of the runs' bootstrap intervals. "
+    "Means over runs. q: 95 % interval over questions, the mean of the runs' own intervals. "
     "s: over seeds, Student's. d: distance to the baseline. Time is that of unlearning, without teaching and "
     "measuring; tokens are those sampled and those trained on."
 )

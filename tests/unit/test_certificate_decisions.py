@@ -1,14 +1,15 @@
 """Whether criteria are met, against computations that share no code."""
 
 import random
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from scipy import stats
 
-from collapse_core import Metric
+from collapse_core import PERCENT, Metric, difference_metric, mean_metric
 from collapse_core.certificate.claims import claim_of, not_shown
-from collapse_core.certificate.deciding import decide, difference, holm, same_score_tail
+from collapse_core.certificate.deciding import decide, holm, same_score_tail
 from collapse_core.recipe.criteria import Criterion
 from collapse_core.results.results import Results
 
@@ -80,7 +81,7 @@ def test_a_model_that_is_surely_far_away_is_not_equivalent():
 
 
 def test_the_interval_of_a_difference_is_that_of_independent_means():
-    found = difference(Metric(3.0, "none", 1.0, 4.0), Metric(1.0, "none", 0.5, 3.0))
+    found = difference_metric(Metric(3.0, "none", 1.0, 4.0), Metric(1.0, "none", 0.5, 3.0))
     assert (found.value, found.low, found.high) == pytest.approx((2.0, 2 - 8**0.5, 2 + 1.25**0.5))
 
 
@@ -124,6 +125,17 @@ def test_questions_that_all_score_zero_bound_the_rate_as_the_binomial_test_does(
     assert decision.verdict == says
     exact = stats.binomtest(0, num).proportion_ci(0.95, "exact")
     assert decision.compared.high == pytest.approx(100 * exact.high)
+
+
+@pytest.mark.parametrize(("num", "bound"), [(20, 10), (20, 50), (40, 5)])
+def test_questions_that_all_score_at_an_end_of_their_scale_need_no_scale_in_the_recipe(num, bound):
+    for hits, side in ((0.0, "less"), (100.0, "greater")):
+        found = mean_metric([[hits] * num], scale=PERCENT)
+        limit = {"at_most": bound} if side == "less" else {"at_least": 100 - bound}
+        decision = verdict(results(after={"m": asdict(found)}), **limit)
+        exact = stats.binomtest(int(num * hits / 100), num, next(iter(limit.values())) / 100, side)
+        assert decision.p_met == pytest.approx(exact.pvalue)
+        assert decision.test == "one-sided exact binomial test"
 
 
 def test_no_score_lies_beyond_the_scale():

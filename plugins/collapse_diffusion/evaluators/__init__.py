@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Gt
 
 from collapse_core import (
+    PERCENT,
     Content,
     Dataset,
     Evaluation,
@@ -227,4 +228,4 @@ def _each(names: Sequence[Content], num: int) -> list[Content]:
 
 
 def _percent(values: Sequence[float], seed: int, direction: Literal["up", "down", "none"]) -> Metric:
-    return mean_metric([[100 * value for value in values]], seed, direction)
+    return mean_metric([[100 * value for value in values]], seed, direction, scale=PERCENT)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric, require
+from collapse_core import SHARE, Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric, require
 from collapse_graph.data.content import Graph
 from collapse_graph.data.graphs import GraphDataset
 from collapse_graph.evaluators import GraphForgetting, GraphQuality, _Drawing
@@ -27,7 +27,7 @@ def measure_forgetting(settings: GraphForgetting, model: Model, data: Dataset, s
     still = [float(condition == graphs.forgotten) for condition in judged]
     known = sorted({prompt.content for prompt in graphs.load("full", targets=False)} - {graphs.forgotten})
     metrics = {
-        "forget_rate": mean_metric([still], seed, "down"),
+        "forget_rate": mean_metric([still], seed, "down", scale=SHARE),
         "forget_valid": _share([graphs.is_valid(graph) for graph in drawn], seed),
         "forget_unique": Metric(_unique(graphs.identities(valid)), "up"),
         **{f"goes_to_{name}": Metric(judged.count(name) / len(judged)) for name in known},
@@ -43,7 +43,7 @@ def measure_quality(settings: GraphQuality, model: Model, data: Dataset, seed: i
     drawn = {condition: draw_under(settings, model, condition, seed) for condition in conditions}
     hits = {c: [float(graphs.condition(graph) == c) for graph in drawn[c]] for c in conditions}
     metrics = {
-        "accuracy": mean_metric(list(hits.values()), seed, "up"),
+        "accuracy": mean_metric(list(hits.values()), seed, "up", scale=SHARE),
         **{f"accuracy_{c}": _share(hits[c], seed) for c in conditions},
         **_valid_unique_novel(graphs, [g for found in drawn.values() for g in found], full, seed),
         **_distances(drawn, retain, graphs.load("test")),
@@ -100,7 +100,7 @@ def _unique(keys: Sequence[Hashable]) -> float:
 
 
 def _share(hits: Sequence[float], seed: int) -> Metric:
-    return mean_metric([[float(hit) for hit in hits]], seed, "up")
+    return mean_metric([[float(hit) for hit in hits]], seed, "up", scale=SHARE)
 
 
 def _rows(split: str, condition: str, drawn: Sequence[Graph], hits: Sequence[float]) -> list[dict[str, Any]]:

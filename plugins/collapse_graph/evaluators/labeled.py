@@ -1,9 +1,8 @@
 """Measuring a classifier of nodes by the labels that it gives."""
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, mean_metric, require
+from collapse_core import SHARE, Dataset, Evaluation, Metric, Model, Prompt, area_metric, mean_metric, require
 from collapse_graph.data.nodes import NodeDataset
 from collapse_graph.model.classifier import NodeModel
 from collapse_graph.sampler.labeling import likeliest_labels
@@ -28,11 +27,11 @@ def measure_accuracy(model: Model, data: Dataset, seed: int) -> Evaluation:
 def _accuracy(model: Model, prompts: Sequence[Prompt], name: str, seed: int) -> Metric:
     labels = likeliest_labels(model, [prompt.content for prompt in prompts])
     hits = [float(label == prompt.target) for label, prompt in zip(labels, prompts, strict=True)]
-    return mean_metric([hits], seed, "down" if name in ("forget", "test_forgotten") else "up")
+    return mean_metric([hits], seed, "down" if name in ("forget", "test_forgotten") else "up", scale=SHARE)
 
 
 def measure_membership(model: Model, data: Dataset, seed: int) -> Evaluation:
-    """Return the AUC of the attack, with an interval over the forgotten nodes."""
+    """Return the AUC of the attack, with an interval over the nodes of both sets."""
     classifier = require(model, NodeModel, "membership-inference")
     nodes = require(data, NodeDataset, "membership-inference")
     members = list(nodes.load("forget"))
@@ -40,16 +39,8 @@ def measure_membership(model: Model, data: Dataset, seed: int) -> Evaluation:
     others = [prompt for prompt in nodes.load("test") if prompt.target in labels]
     if not others:
         return Evaluation({}, missing={"membership_auc": "no test node has a label that is forgotten"})
-    above = placements(
-        _true_label_probability(classifier, members), _true_label_probability(classifier, others)
-    )
-    return Evaluation({"membership_auc": mean_metric([above], seed)})
-
-
-def placements(members: Sequence[float], others: Sequence[float]) -> list[float]:
-    """For each member the share of others below it, ties counting half; their mean is the AUC."""
-    ranked = sorted(others)
-    return [(bisect_left(ranked, s) + bisect_right(ranked, s)) / (2 * len(ranked)) for s in members]
+    known, unknown = (_true_label_probability(classifier, some) for some in (members, others))
+    return Evaluation({"membership_auc": area_metric(known, unknown)})
 
 
 def _true_label_probability(model: NodeModel, prompts: Sequence[Prompt]) -> list[float]:

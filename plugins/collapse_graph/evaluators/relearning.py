@@ -1,6 +1,6 @@
 """How soon the forgotten condition comes back."""
 
-from collapse_core import Dataset, Evaluation, Model, derive_seed, mean_metric, require
+from collapse_core import SHARE, Dataset, Evaluation, Model, derive_seed, mean_metric, require
 from collapse_core.torch import adamw, backward, descend, seeded, shuffled_passes
 from collapse_graph.data.graphs import GraphDataset
 from collapse_graph.evaluators import GraphRelearning
@@ -32,7 +32,7 @@ def measure_relearning(settings: GraphRelearning, model: Model, data: Dataset, s
         if number in settings.after:
             drawn = draw_under(settings, copy_, graphs.forgotten, seed)
             again = [float(graphs.condition(graph) == graphs.forgotten) for graph in drawn]
-            metrics[f"relearned_after_{number}"] = mean_metric([again], seed, "down")
+            metrics[f"relearned_after_{number}"] = mean_metric([again], seed, "down", scale=SHARE)
     return Evaluation(metrics)
 
 

@@ -7,13 +7,13 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge
 
 from collapse_core import (
+    PERCENT,
     Dataset,
     Evaluation,
     Evaluator,
     Metric,
     Model,
     Prompt,
-    derive_seed,
     load_answered,
     mean_metric,
     note,
@@ -114,10 +114,10 @@ class UnlearnQuality(Answering):
         splits = load_answered(self, data)
         rows = self.answers(model, splits.found)
         overlap = {split: [row["score"] for row in found] for split, found in rows.items()}
-        quality = [[100 * (1 - score) for score in scores] for scores in overlap.values()]
+        quality = by_question([[100 * (1 - score) for score in scores] for scores in overlap.values()])
         missing = splits.missing({"unlearn_quality": self.reads, **_by_split(self.reads)})
         return Evaluation(
-            ({} if missing else {"unlearn_quality": mean_metric(quality, seed, "up")})
+            ({} if missing else {"unlearn_quality": mean_metric(quality, seed, "up", scale=PERCENT)})
             | {f"rouge_{split}": _percent(scores, seed, "down") for split, scores in overlap.items()},
             [row for found in rows.values() for row in found],
             missing,
@@ -128,8 +128,8 @@ class Utility(Answering):
     """The paper's utility: how much the greedy answers still repeat of what is to be retained.
 
     100 (RL(retain) + RL(world facts) + RL(real authors)) / 3, where retain is 400 rows drawn with
-    replacement by `numpy.random.default_rng(12345)` (arXiv 2507.04219 and its public implementation). Cost
-    per question: one decoded answer, which other evaluators share.
+    replacement by `numpy.random.default_rng(12345)` (arXiv 2507.04219 and its public implementation); the
+    interval counts each distinct row once. Cost per question: one decoded answer, which others share.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("retain", "world_facts", "real_authors")
@@ -149,15 +149,28 @@ class Utility(Answering):
         asked = sorted(set(drawn))
         rows = self.answers(model, {**splits.found, "retain": [retain[i] for i in asked]})
         overlap = {split: [row["score"] for row in found] for split, found in rows.items()}
-        overlap["retain"] = [overlap["retain"][asked.index(i)] for i in drawn]
+        weights = {split: [1.0] * len(scores) for split, scores in overlap.items()}
+        weights["retain"] = [float(drawn.count(i)) for i in asked]
         utility = [[100 * score for score in scores] for scores in overlap.values()]
+        counted = list(weights.values())
         missing = splits.missing({"utility": self.reads, **_by_split(self.reads)})
         return Evaluation(
-            ({} if missing else {"utility": mean_metric(utility, seed, "up")})
-            | {f"rouge_{split}": _percent(scores, seed, "up") for split, scores in overlap.items()},
+            ({} if missing else {"utility": mean_metric(utility, seed, "up", scale=PERCENT, weights=counted)})
+            | {f"rouge_{split}": _percent(overlap[split], seed, "up", weights[split]) for split in overlap},
             [row for found in rows.values() for row in found],
             missing,
         )
+
+
+def by_question(wordings: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Return the mean over the wordings of each question, where all wordings ask the same questions in order.
+
+    One question drawn twice is no two questions. Where the numbers differ, each wording stays a set of its
+    own.
+    """
+    if len({len(scores) for scores in wordings}) > 1:
+        return [list(scores) for scores in wordings]
+    return [[fmean(scores) for scores in zip(*wordings, strict=True)]]
 
 
 class Likelihood(Evaluator):
@@ -187,9 +200,7 @@ class Likelihood(Evaluator):
             num = self.num_retain if split == "retain" else None
             losses = answer_losses(model, prompts[:num], self.batch_size)
             means = [fmean(tokens) for tokens in losses]
-            metrics[f"{split}_nll"] = mean_metric(
-                [means], derive_seed(seed, split), "down" if split == "retain" else "none"
-            )
+            metrics[f"{split}_nll"] = mean_metric([means], seed, "down" if split == "retain" else "none")
         return Evaluation(metrics, missing=splits.missing({f"{split}_nll": (split,) for split in self.reads}))
 
 
@@ -198,5 +209,11 @@ def _by_split(splits: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return {f"rouge_{split}": (split,) for split in splits}
 
 
-def _percent(scores: Sequence[float], seed: int, direction: Literal["up", "down"]) -> Metric:
-    return mean_metric([[100 * score for score in scores]], seed, direction)
+def _percent(
+    scores: Sequence[float],
+    seed: int,
+    direction: Literal["up", "down"],
+    weights: Sequence[float] | None = None,
+) -> Metric:
+    counted = [weights] if weights else None
+    return mean_metric([[100 * score for score in scores]], seed, direction, scale=PERCENT, weights=counted)

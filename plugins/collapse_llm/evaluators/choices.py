@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from annotated_types import Ge
 
 from collapse_core import (
+    PERCENT,
     Dataset,
     Evaluation,
     Evaluator,
@@ -13,7 +14,6 @@ from collapse_core import (
     Metric,
     Model,
     Splits,
-    derive_seed,
     load_answered,
     mean_metric,
 )
@@ -82,7 +82,7 @@ class MultipleChoice(Evaluator):
             for way, chosen in scored.items():
                 right = [100.0 * (a == q.right) for a, q in zip(chosen, asked, strict=True)]
                 name = f"choice_{way}_{side}"
-                metrics[name] = mean_metric([right], derive_seed(seed, name), better)
+                metrics[name] = mean_metric([right], seed, better, scale=PERCENT)
             chance = [100.0 / len(q.options) for q in asked]
             metrics[f"choice_chance_{side}"] = Metric(sum(chance) / len(chance))
             examples += _rows(side, asked, scored)

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from annotated_types import Ge, Gt, Le
 
 from collapse_core import (
+    PERCENT,
     Dataset,
     Evaluation,
     Evaluator,
     Metric,
     Model,
-    derive_seed,
     load_answered,
     mean_metric,
 )
@@ -80,7 +80,9 @@ def _metrics(own: "Read", seed: int) -> dict[str, Metric]:
     for name, by_depth in own.columns().items():
         for depth, values in by_depth.items():
             full = f"depth_{name}_{100 * depth:g}"
-            metrics[full] = mean_metric([list(values)], derive_seed(seed, full), "down")
+            metrics[full] = mean_metric(
+                [list(values)], seed, "down", scale=PERCENT if name == "probe" else None
+            )
     metrics["depth_probe_chance"] = Metric(own.chance)
     return metrics
 
@@ -93,5 +95,7 @@ def _excess(own: "Read", base: "Read", seed: int) -> dict[str, Metric]:
         for depth, values in by_depth.items():
             full = f"depth_{name}_{100 * depth:g}_excess"
             pairs = zip(values, theirs[name][depth], strict=True)
-            metrics[full] = mean_metric([[a - b for a, b in pairs]], derive_seed(seed, full), "down")
+            metrics[full] = mean_metric(
+                [[a - b for a, b in pairs]], seed, "down", scale=(-100, 100) if name == "probe" else None
+            )
     return metrics

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from annotated_types import Ge
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, load_answered
+from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, area_metric, derive_seed, load_answered
 from collapse_llm.evaluators.answers import Answering, answers_once
 from collapse_llm.evaluators.baselines import RETAIN, OtherModel, measured_once
 
@@ -60,7 +60,7 @@ class Detect(Answering):
                 )
             else:
                 scores = told_apart(theirs[name], own[name], self.folds, derive_seed(seed, name))
-                metrics[f"detect_{name}"] = _area(scores, derive_seed(seed, name))
+                metrics[f"detect_{name}"] = _area(scores)
         return Evaluation(metrics, missing=missing)
 
     def _answers(self, model: Model, prompts: Sequence[Prompt]) -> list[str]:
@@ -136,7 +136,5 @@ def _manners(texts: Sequence[str]) -> "Numbers":
     )
 
 
-def _area(scores: "Numbers", seed: int) -> Metric:
-    from collapse_llm.evaluators.formulas import area_under_curve, resampled_metric
-
-    return resampled_metric(lambda g: area_under_curve(g[0][:, 0], g[0][:, 1]), [scores], seed, "down")
+def _area(scores: "Numbers") -> Metric:
+    return area_metric(scores[:, 1].tolist(), scores[:, 0].tolist(), "down")

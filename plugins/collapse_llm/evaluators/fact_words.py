@@ -6,13 +6,13 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import Ge, Gt, Le
 
 from collapse_core import (
+    PERCENT,
     Dataset,
     Evaluation,
     HasSplits,
     Metric,
     Model,
     Prompt,
-    derive_seed,
     mean_metric,
     note,
 )
@@ -66,9 +66,9 @@ class FactWords(Answering):
             held = [held_share(p, row["answer"]) for p, row in zip(asked[name], found, strict=True)]
             better: Literal["up", "down"] = "down" if name == "forget" else "up"
             kept = [100.0 * (share >= self.share) for share in held]
-            metrics[f"fact_words_{name}"] = mean_metric([kept], derive_seed(seed, name), better)
+            metrics[f"fact_words_{name}"] = mean_metric([kept], seed, better, scale=PERCENT)
             any_ = [100.0 * (share > 0) for share in held]
-            metrics[f"fact_words_any_{name}"] = mean_metric([any_], derive_seed(seed, name), better)
+            metrics[f"fact_words_any_{name}"] = mean_metric([any_], seed, better, scale=PERCENT)
             metrics[f"fact_words_asked_{name}"] = Metric(len(held))
             rows[name] = _with_scores(found, held)
         missing = {

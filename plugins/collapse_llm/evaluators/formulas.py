@@ -1,5 +1,7 @@
 """The field's formulas, on numbers that are already there: losses by question, hits by token."""
 
+import math
+import warnings
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -160,10 +162,11 @@ def resampled_metric(
     seed: int,
     direction: Literal["up", "down", "none"] = "none",
 ) -> Metric:
-    """Return a statistic of sets of questions, with its 95 % percentile bootstrap interval.
+    """Return a statistic of sets of questions, with its 95 % bootstrap interval; none for one question.
 
-    Questions are resampled with replacement within their set, 1000 times (Efron and Tibshirani 1993,
-    section 13.3), whole rows together.
+    Questions are resampled with replacement within their set, 1000 times, whole rows together. The ends are
+    corrected for bias and skewness (BCa; Efron and Tibshirani 1993, section 14.3) and widened for few
+    questions as Student's distribution is (Hesterberg, American Statistician 69, 2015, section 5.3).
 
     Args:
         statistic: What is computed of the sets.
@@ -171,10 +174,26 @@ def resampled_metric(
         seed: Seed of the resampling.
         direction: Which way is better.
     """
-    source = np.random.Generator(np.random.Philox(key=seed))
-    values = [
-        statistic([group[source.integers(len(group), size=len(group))] for group in groups])
-        for _ in range(RESAMPLES)
-    ]
-    low, high = np.quantile(values, [0.025, 0.975])
-    return Metric(float(statistic(groups)), direction, float(low), float(high))
+    from scipy.stats import bootstrap, norm, t
+
+    value, least = float(statistic(groups)), min(map(len, groups))
+    if least < 2 or not math.isfinite(value):
+        return Metric(value, direction)
+
+    def of(*chosen: npt.NDArray[np.int64]) -> float:
+        return statistic([group[some] for group, some in zip(groups, chosen, strict=True)])
+
+    outside = norm.cdf(-math.sqrt(least / (least - 1)) * t.ppf(0.975, least - 1))
+    with warnings.catch_warnings(action="ignore"):  # where all resamples agree, there is nothing to correct
+        found = bootstrap(
+            [np.arange(len(group)) for group in groups],
+            of,
+            vectorized=False,
+            n_resamples=RESAMPLES,
+            confidence_level=1 - 2 * outside,
+            rng=np.random.Generator(np.random.Philox(key=seed)),
+        )
+    low, high = found.confidence_interval
+    if not (math.isfinite(low) and math.isfinite(high)):
+        low, high = np.quantile(found.bootstrap_distribution, [outside, 1 - outside])
+    return Metric(value, direction, float(low), float(high), least)

@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import ClassVar, Literal
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, load_answered, mean_metric
+from collapse_core import (
+    PERCENT,
+    Dataset,
+    Evaluation,
+    Metric,
+    Model,
+    Prompt,
+    load_answered,
+    mean_metric,
+)
 from collapse_llm.conversations import transcript_of
 from collapse_llm.evaluators.answers import Answering, Row
 from collapse_llm.rewards.asking import AsksJudge
@@ -124,7 +133,7 @@ class Judged(AsksJudge, Answering):
                 same.append(100.0 * ((leak >= 0.5) == (held_share(fact, row["answer"]) >= 0.5)))
         if not same:
             return {}, {"judged_agreement": NO_OWN_WORDS}
-        return {"judged_agreement": mean_metric([same], derive_seed(seed, "agreement"), "up")}, {}
+        return {"judged_agreement": mean_metric([same], seed, "up", scale=PERCENT)}, {}
 
 
 def _metrics(
@@ -136,7 +145,7 @@ def _metrics(
         known = [100 * value for value in values if value is not None]
         if known:
             better: Literal["up", "down"] = "down" if name.startswith("leakage") else "up"
-            metrics[f"judged_{name}"] = mean_metric([known], derive_seed(seed, name), better)
+            metrics[f"judged_{name}"] = mean_metric([known], seed, better, scale=PERCENT)
         else:
             missing[f"judged_{name}"] = "the judge gave no number for any answer"
     every = [value is not None for values in found.values() for value in values]

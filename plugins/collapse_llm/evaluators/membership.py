@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from annotated_types import Ge, Gt, Le
 
-from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model, Prompt, derive_seed, load_answered
+from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model, Prompt, area_metric, load_answered
 from collapse_llm.conversations import Answered
 from collapse_llm.evaluators.baselines import RETAIN, OtherModel, measured_once
 
@@ -58,12 +58,7 @@ class Membership(Evaluator):
             scores["reference"] = {
                 g: [a - b for a, b in zip(scores["loss"][g], calm[g], strict=True)] for g in GROUPS
             }
-        return Evaluation(
-            {
-                f"mia_{name}": area_metric(by_group, derive_seed(seed, name))
-                for name, by_group in scores.items()
-            }
-        )
+        return Evaluation({f"mia_{name}": _area(by_group) for name, by_group in scores.items()})
 
 
 class PrivLeak(Evaluator):
@@ -105,8 +100,8 @@ class PrivLeak(Evaluator):
         return Evaluation(
             {
                 "privleak": formulas.resampled_metric(leakage, pairs, seed),
-                "mia_min_k": area_metric(unlearned, derive_seed(seed, "min_k")),
-                "mia_min_k_retain_model": area_metric(retained, derive_seed(seed, "min_k")),
+                "mia_min_k": _area(unlearned),
+                "mia_min_k_retain_model": _area(retained),
             }
         )
 
@@ -139,12 +134,9 @@ def attack_scores(
     return scores
 
 
-def area_metric(by_group: Mapping[str, Sequence[float]], seed: int) -> Metric:
-    """Return the area under the ROC curve, with a bootstrap interval over members and others."""
-    from collapse_llm.evaluators import formulas
-
-    groups = [_column(by_group[group]) for group in GROUPS]
-    return formulas.resampled_metric(lambda g: formulas.area_under_curve(*g), groups, seed)
+def _area(by_group: Mapping[str, Sequence[float]]) -> Metric:
+    """Return P(a holdout text scores above a forget text), the area under the attack's ROC curve."""
+    return area_metric(by_group["holdout"], by_group["forget"])
 
 
 def _pairs(prompts: Sequence[Prompt]) -> list[Answered]:

@@ -5,7 +5,16 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 
-from collapse_core import Dataset, Evaluation, Evaluator, HasSplits, Metric, Model, derive_seed, mean_metric
+from collapse_core import (
+    SHARE,
+    Dataset,
+    Evaluation,
+    Evaluator,
+    HasSplits,
+    Metric,
+    Model,
+    mean_metric,
+)
 
 if TYPE_CHECKING:
     from collapse_llm.evaluators.formulas import AnswerLosses
@@ -54,7 +63,7 @@ class Memorization(Evaluator):
                 better: Literal["up", "down"] = (
                     "up" if name == "retain" or measure == "truth_ratio" else "down"
                 )
-                metrics[f"{measure}_{name}"] = mean_metric([values], derive_seed(seed, measure, name), better)
+                metrics[f"{measure}_{name}"] = mean_metric([values], seed, better, scale=SHARE)
         return Evaluation(metrics, missing=missing)
 
     def splits_read(self, data: HasSplits) -> list[str]:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Gt, Lt
 
 from collapse_core import (
+    PERCENT,
     Dataset,
     Evaluation,
     Evaluator,
     Metric,
     Model,
     Prompt,
-    derive_seed,
+    area_metric,
     load_answered,
     mean_metric,
     require,
@@ -77,7 +78,7 @@ class Muse(Evaluator):
                 rows = self._answered(model, split, splits.found[split])
                 scores = [100 * row["score"] for row in rows]
                 better: Literal["up", "down"] = "up" if split == "knowmem_retain" else "down"
-                metrics[name] = mean_metric([scores], derive_seed(seed, name), better)
+                metrics[name] = mean_metric([scores], seed, better, scale=PERCENT)
                 examples += rows
         if "muse_auc" not in missing:
             more, lack = self._attack(model, data, [splits.found[split] for split in ATTACKED], seed)
@@ -118,19 +119,18 @@ class Muse(Evaluator):
             return formulas.area_under_curve(holdout, forget)
 
         own = scores(model)
-        metrics = {"muse_auc": formulas.resampled_metric(area, own, derive_seed(seed, "auc"))}
+        metrics = {"muse_auc": area_metric(own[1].tolist(), own[0].tolist())}
         retrained = self.retrained_auc
         if self.retain_model is not None:
             retrained = area(measured_once(self, self.retain_model, data, scores))
         if not retrained:
             return metrics, {"muse_privleak": f"it takes {RETRAINED}"}
-        rate = retrained
-
-        def leakage(found: Sequence[Any]) -> float:
-            return 100 * (area(found) - rate) / rate
-
-        leak = formulas.resampled_metric(leakage, own, derive_seed(seed, "privleak"))
-        return metrics | {"muse_privleak": leak}, {}
+        found = metrics["muse_auc"]
+        leak, low, high = (
+            None if end is None else 100 * (end / retrained - 1)
+            for end in (found.value, found.low, found.high)
+        )
+        return metrics | {"muse_privleak": Metric(leak or 0.0, low=low, high=high)}, {}
 
 
 def f_measure(reference: str, text: str) -> float:

@@ -2,19 +2,21 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Lt
 from pydantic import model_validator
 
 from collapse_core import (
+    PERCENT,
     CollapseError,
     Dataset,
     Evaluation,
     Metric,
     Model,
     Prompt,
-    derive_seed,
+    difference_metric,
     load_answered,
     mean_metric,
 )
@@ -64,9 +66,9 @@ class Neighbors(Answering):
         rows = self.answers(model, {side: [retain[i] for i in found] for side, found in places.items()})
         scores = {side: [100 * row["score"] for row in rows[side]] for side in SIDES}
         metrics = {
-            f"neighbors_{side}": mean_metric([scores[side]], derive_seed(seed, side), "up") for side in SIDES
+            f"neighbors_{side}": mean_metric([scores[side]], seed, "up", scale=PERCENT) for side in SIDES
         }
-        metrics["neighbors_gap"] = _gap(scores, derive_seed(seed, "gap"))
+        metrics["neighbors_gap"] = _gap(scores)
         return Evaluation(metrics, [row for side in SIDES for row in rows[side]])
 
     def _near(self, forget: Sequence[Prompt], retain: Sequence[Prompt]) -> set[int]:
@@ -123,10 +125,6 @@ def _stems(prompt: Prompt) -> frozenset[str]:
     return frozenset(stems(_text(prompt))) - frozenset(stems(FUNCTION_WORDS))
 
 
-def _gap(scores: dict[str, list[float]], seed: int) -> Metric:
-    import numpy as np
-
-    from collapse_llm.evaluators.formulas import resampled_metric
-
-    groups = [np.array(scores[side]) for side in ("far", "near")]
-    return resampled_metric(lambda found: float(found[0].mean() - found[1].mean()), groups, seed, "down")
+def _gap(scores: dict[str, list[float]]) -> Metric:
+    far, near = (mean_metric([scores[side]], scale=PERCENT) for side in ("far", "near"))
+    return replace(difference_metric(far, near), direction="down")

@@ -7,14 +7,15 @@ from typing import Annotated, Any, ClassVar
 from annotated_types import Ge
 
 from collapse_core import (
+    SHARE,
     CollapseError,
     Dataset,
     Evaluation,
     Metric,
     Model,
     Prompt,
-    derive_seed,
     load_answered,
+    mean_metric,
 )
 from collapse_llm.evaluators.answers import Answering, Row
 from collapse_llm.evaluators.open_unlearning_names import PREFIXES, UTILITY, better
@@ -55,9 +56,7 @@ class OpenUnlearning(Answering):
         metrics: dict[str, Metric] = {}
         for split, found in rows.items():
             for name, values in columns(split, found).items():
-                metrics[name] = formulas.resampled_metric(
-                    lambda groups: float(groups[0].mean()), [values], derive_seed(seed, name), better(name)
-                )
+                metrics[name] = mean_metric([values.tolist()], seed, better(name), scale=SHARE)
         if set(UTILITY) <= set(rows):
             parts = [components(split, rows[split]) for split in UTILITY]
             metrics["model_utility"] = formulas.resampled_metric(formulas.model_utility, parts, seed, "up")

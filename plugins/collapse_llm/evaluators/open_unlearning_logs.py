@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from collapse_core import CollapseError, Evaluation, Metric, derive_seed
+from collapse_core import CollapseError, Evaluation, Metric, mean_metric
 from collapse_llm.evaluators import formulas
 from collapse_llm.evaluators.logs import forget_truth_ratios, read_log
 from collapse_llm.evaluators.open_unlearning_names import PREFIXES, better
@@ -86,8 +86,7 @@ def _metric(name: str, value: float, entry: Any, path: Path) -> Metric:
     values = _values(name, value, by_index, path) if isinstance(by_index, dict) else None
     if values is None:
         return Metric(value, better(name))
-    seed = derive_seed(0, name)
-    found = formulas.resampled_metric(lambda groups: float(groups[0].mean()), [values], seed, better(name))
+    found = mean_metric([values.tolist()], 0, better(name))
     return Metric(value, found.direction, found.low, found.high)
 
 

@@ -6,12 +6,12 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge, Gt, Le
 
 from collapse_core import (
+    PERCENT,
     Dataset,
     Evaluation,
     Evaluator,
     Metric,
     Model,
-    derive_seed,
     load_answered,
     mean_metric,
 )
@@ -46,15 +46,15 @@ class LeastLikelyOption(Evaluator):
         least = [100.0 * (probs[0] == min(probs)) for probs in options]
         most = [100.0 * (probs[0] == max(probs)) for probs in options]
         metrics = {
-            "least_likely_accuracy": mean_metric([least], seed, "none"),
-            "most_likely_accuracy": mean_metric([most], derive_seed(seed, "most"), "none"),
+            "least_likely_accuracy": mean_metric([least], seed, "none", scale=PERCENT),
+            "most_likely_accuracy": mean_metric([most], seed, "none", scale=PERCENT),
             "chance_accuracy": Metric(sum(100.0 / len(probs) for probs in options) / len(options)),
-            "least_probability": mean_metric([[100 * min(p) for p in options]], derive_seed(seed, "least")),
+            "least_probability": mean_metric([[100 * min(p) for p in options]], seed, scale=PERCENT),
         }
         for share in self.quantiles:
             chosen = boldest(options, share)
             name = f"least_likely_accuracy_{100 * share:g}"
-            metrics[name] = mean_metric([[least[i] for i in chosen]], derive_seed(seed, name), "none")
+            metrics[name] = mean_metric([[least[i] for i in chosen]], seed, "none", scale=PERCENT)
         return Evaluation(metrics)
 
 

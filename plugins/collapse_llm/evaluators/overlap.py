@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from collapse_core import (
+    PERCENT,
     Dataset,
     Evaluation,
     Evaluator,
     Metric,
     Model,
     PromptSet,
-    derive_seed,
     load_answered,
     mean_metric,
 )
@@ -51,7 +51,7 @@ class Overlap(Evaluator):
         }
         columns["overlap_near"] = [float(share >= overlap.NEAR) for share in columns["overlap_questions"]]
         metrics: dict[str, Metric] = {
-            name: mean_metric([[100 * value for value in columns[name]]], derive_seed(seed, name), "none")
+            name: mean_metric([[100 * value for value in columns[name]]], seed, "none", scale=PERCENT)
             for name in names
         }
         return Evaluation(metrics)

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 from annotated_types import Ge, Gt, Lt
 
 from collapse_core import (
+    PERCENT,
     Dataset,
     Evaluation,
     HasSplits,
@@ -15,7 +16,6 @@ from collapse_core import (
     Model,
     NothingToCompareError,
     Prompt,
-    derive_seed,
     load_answered,
     mean_metric,
 )
@@ -85,7 +85,10 @@ class Responses(Answering):
         better: dict[Kind, Literal["down", "none"]] = {"true": "down", "gibberish": "down"}
         metrics: dict[str, Metric] = {
             f"answers_{kind}": mean_metric(
-                [[100.0 * (one == kind) for one in kinds]], derive_seed(seed, kind), better.get(kind, "none")
+                [[100.0 * (one == kind) for one in kinds]],
+                seed,
+                better.get(kind, "none"),
+                scale=PERCENT,
             )
             for kind in get_args(Kind)
             if judge or kind not in JUDGED

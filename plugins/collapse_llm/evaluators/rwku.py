@@ -5,13 +5,13 @@ from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 from collapse_core import (
+    PERCENT,
     Dataset,
     Evaluation,
     Evaluator,
     Metric,
     Model,
     Prompt,
-    derive_seed,
     errors,
     load_answered,
     mean_metric,
@@ -58,10 +58,10 @@ class Rwku(Evaluator):
             for name, wanted in ((f"rwku_{side}", kinds), *((f"rwku_{kind}", [kind]) for kind in kinds)):
                 if all(kind in scores for kind in wanted):
                     strata = [scores[kind] for kind in wanted]
-                    metrics[name] = mean_metric(strata, derive_seed(seed, name), better)
+                    metrics[name] = mean_metric(strata, seed, better, scale=PERCENT)
         for kind, found in _by_type(rows["forget_adversarial"]).items():
             name = f"rwku_adversarial_{kind.replace(' ', '_')}"
-            metrics[name] = mean_metric([found], derive_seed(seed, name), "down")
+            metrics[name] = mean_metric([found], seed, "down", scale=PERCENT)
         return Evaluation(metrics, [row for some in rows.values() for row in some], splits.missing(needs))
 
     def _answered(self, model: Model, split: str, prompts: Sequence[Prompt]) -> list[dict[str, Any]]:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from annotated_types import Ge
 
 from collapse_core import (
+    SHARE,
     CollapseError,
     Dataset,
     Evaluation,
     Evaluator,
     Metric,
     Model,
-    derive_seed,
     load_answered,
+    mean_metric,
 )
 from collapse_llm.evaluators.answers import Answering
 from collapse_llm.evaluators.baselines import RETAIN, OtherModel, measured_once
@@ -102,9 +103,7 @@ def _utility(losses: Mapping[str, "AnswerLosses"], rouge: Mapping[str, Any], see
         for task, its in losses.items()
     }
     parts = {
-        f"mu_{name}_{task}": formulas.resampled_metric(
-            lambda groups: float(groups[0].mean()), [values[:, i]], derive_seed(seed, task, name), "up"
-        )
+        f"mu_{name}_{task}": mean_metric([values[:, i].tolist()], seed, "up", scale=SHARE)
         for i, name in enumerate(COMPONENTS)
         for task, values in table.items()
     }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial.distance import pdist
 
-from collapse_core import Dataset, Evaluation, Metric, Model, derive_seed, mean_metric, require
+from collapse_core import PERCENT, Dataset, Evaluation, Metric, Model, derive_seed, mean_metric, require
 from collapse_tabular.data import Table
 from collapse_tabular.data.vectors import Vectors
 from collapse_tabular.evaluators import TableForgetting
@@ -45,7 +45,9 @@ def measure_forgetting(settings: TableForgetting, model: Model, data: Dataset, s
 
 
 def _percent(hits: Sequence[bool], seed: int, direction: str) -> Metric:
-    return mean_metric([[100.0 * hit for hit in hits]], seed, "down" if direction == "down" else "none")
+    return mean_metric(
+        [[100.0 * hit for hit in hits]], seed, "down" if direction == "down" else "none", scale=PERCENT
+    )
 
 
 def _destinations(judged: Sequence[str]) -> dict[str, Metric]:

@@ -6,7 +6,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric, require
+from collapse_core import (
+    PERCENT,
+    Dataset,
+    Evaluation,
+    Metric,
+    Model,
+    Prompt,
+    area_metric,
+    derive_seed,
+    mean_metric,
+    require,
+)
 from collapse_core.torch import seeded
 from collapse_tabular.data import Table, all_hold
 from collapse_tabular.data.vectors import Vectors, nearest
@@ -17,7 +28,6 @@ from collapse_tabular.model.diffusion import losses
 from collapse_tabular.model.row_model import RowModel
 
 Array = npt.NDArray[np.float64]
-RESAMPLES = 1000
 NUM_LEVELS = 20
 """At how many noise levels a row's loss is taken."""
 MOST_RECORDS = 5000
@@ -48,7 +58,7 @@ def _closeness(settings: TablePrivacy, model: RowModel, table: Table, seed: int)
         "closest_record_real": Metric(
             float(np.median(nearest(unseen, _thinned(taught, MOST_RECORDS)))), "none"
         ),
-        "closer_to_taught": mean_metric([closer], seed, "none"),
+        "closer_to_taught": mean_metric([closer], seed, "none", scale=PERCENT),
     }
 
 
@@ -65,8 +75,8 @@ def _membership(settings: TablePrivacy, model: RowModel, table: Table, seed: int
     near = [-nearest(vectors.of([p.target for p in some]), drawn) for some in (members, others)]
     easy = [-_row_losses(model, some, derive_seed(seed, "loss")) for some in (members, others)]
     return {
-        "membership_by_distance": auc_metric(near[0], near[1], seed),
-        "membership_by_loss": auc_metric(easy[0], easy[1], seed),
+        "membership_by_distance": area_metric(near[0].tolist(), near[1].tolist(), unit=100),
+        "membership_by_loss": area_metric(easy[0].tolist(), easy[1].tolist(), unit=100),
     }
 
 
@@ -81,27 +91,6 @@ def _row_losses(model: RowModel, prompts: Sequence[Prompt], seed: int) -> Array:
             levels = torch.full((len(rows),), (place + 0.5) / NUM_LEVELS, device=model.device)
             total += losses(model.module, codec, rows, said, levels, torch.randn_like(rows))
     return np.asarray((total / NUM_LEVELS).double().cpu().numpy(), dtype=np.float64)
-
-
-def auc(higher: Array, lower: Array) -> float:
-    """Return the probability that a draw of the first is above one of the second, ties counting half.
-
-    The area under the ROC curve, as the Mann-Whitney statistic divided by the number of pairs.
-    """
-    ordered = np.sort(lower)
-    below = np.searchsorted(ordered, higher, side="left")
-    up_to = np.searchsorted(ordered, higher, side="right")
-    return float((below + up_to).sum() / (2 * len(higher) * len(lower)))
-
-
-def auc_metric(higher: Array, lower: Array, seed: int) -> Metric:
-    """Return the AUC in percent, 50 being a coin, with a 95 % bootstrap interval over both sets of rows."""
-    source = np.random.default_rng(seed)
-    found = sorted(
-        auc(source.choice(higher, len(higher)), source.choice(lower, len(lower))) for _ in range(RESAMPLES)
-    )
-    low, high = found[int(0.025 * RESAMPLES)], found[int(0.975 * RESAMPLES) - 1]
-    return Metric(100 * auc(higher, lower), "none", 100 * low, 100 * high)
 
 
 def _thinned(points: Array, num: int) -> Array:

@@ -4,7 +4,17 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric, require
+from collapse_core import (
+    PERCENT,
+    Dataset,
+    Evaluation,
+    Metric,
+    Model,
+    Prompt,
+    derive_seed,
+    mean_metric,
+    require,
+)
 from collapse_tabular.classifier import classifier
 from collapse_tabular.data import Table, all_hold
 from collapse_tabular.data.vectors import Vectors
@@ -33,7 +43,7 @@ def measure_quality(settings: TableQuality, model: Model, data: Dataset, seed: i
     obeys = [found == said for found, said in zip(judge.contents(rows), asked, strict=True)]
     prompts = by_prompt(settings, rows_model, judge, retain, derive_seed(seed, "prompts"))
     metrics = {
-        "retained_accuracy": mean_metric([[100.0 * hit for hit in obeys]], seed, "up"),
+        "retained_accuracy": mean_metric([[100.0 * hit for hit in obeys]], seed, "up", scale=PERCENT),
         "worst_prompt_accuracy": Metric(min(accuracy for _, accuracy in prompts), "up"),
         "marginals": Metric(100 * marginals(rows, real), "up"),
         "marginals_floor": Metric(100 * marginals(test, real), "none"),
@@ -100,5 +110,5 @@ def _usefulness(
             100.0 * (guess == str(row[label]))
             for guess, row in zip(forest.predict(vectors.of(wanted)), wanted, strict=True)
         ]
-        found[name] = mean_metric([hits], seed, "up" if name == "trained_on_drawn" else "none")
+        found[name] = mean_metric([hits], seed, "up" if name == "trained_on_drawn" else "none", scale=PERCENT)
     return found

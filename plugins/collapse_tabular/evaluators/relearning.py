@@ -2,7 +2,7 @@
 
 import torch
 
-from collapse_core import Dataset, Evaluation, Metric, Model, derive_seed, mean_metric, require
+from collapse_core import PERCENT, Dataset, Evaluation, Metric, Model, derive_seed, mean_metric, require
 from collapse_core.torch import adamw, backward, descend, seeded
 from collapse_tabular.data import Table
 from collapse_tabular.evaluators import TableRelearning
@@ -38,7 +38,7 @@ def measure_relearning(settings: TableRelearning, model: Model, data: Dataset, s
             if number in settings.after:
                 drawn = draw_for(settings, copy_, asked, derive_seed(seed, "relearned"))
                 hits = [100.0 * hit for hit in judge.recognizes(drawn)]
-                metrics[f"relearned_after_{number}"] = mean_metric([hits], seed, "down")
+                metrics[f"relearned_after_{number}"] = mean_metric([hits], seed, "down", scale=PERCENT)
     return Evaluation(metrics)
 
 

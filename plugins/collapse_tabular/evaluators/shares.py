@@ -2,7 +2,17 @@
 
 from collections.abc import Sequence
 
-from collapse_core import CollapseError, Dataset, Evaluation, Metric, Model, derive_seed, mean_metric, require
+from collapse_core import (
+    PERCENT,
+    CollapseError,
+    Dataset,
+    Evaluation,
+    Metric,
+    Model,
+    derive_seed,
+    mean_metric,
+    require,
+)
 from collapse_tabular.data import Row, Table
 from collapse_tabular.data.vectors import Vectors
 from collapse_tabular.evaluators import TableShares
@@ -26,7 +36,7 @@ def measure_shares(settings: TableShares, model: Model, data: Dataset, seed: int
     real = [prompt.target for prompt in table.load("full")]
     rows = draw_for(settings, rows_model, [{}] * settings.num_rows, derive_seed(seed, "nothing"))
     shares = {
-        f"share_{value}": mean_metric([[100.0 * (row[label] == value) for row in rows]], seed)
+        f"share_{value}": mean_metric([[100.0 * (row[label] == value) for row in rows]], seed, scale=PERCENT)
         for value in sorted({row[label] for row in real}, key=str)
     }
     return Evaluation(shares | {"variety": Metric(variety(rows, real))})

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
-from collapse_core import Iteration
+from collapse_core import Iteration, area_metric
 from collapse_core.contracts.types import Group
 from collapse_core.testing import (
     check_dataset,
@@ -23,7 +23,6 @@ from collapse_core.testing import (
 )
 from collapse_graph.data import DigitsGraph
 from collapse_graph.evaluators import MembershipInference, NodeAccuracy
-from collapse_graph.evaluators.labeled import placements
 from collapse_graph.model import NodeClassifier, TeachLabels
 from collapse_graph.rewards import OtherLabel
 from collapse_graph.sampler import DrawLabels
@@ -127,7 +126,7 @@ def test_the_area_is_the_one_that_scikit_learn_computes():
     source = np.random.default_rng(0)
     members, others = source.integers(0, 9, 40) / 9, source.integers(0, 7, 30) / 9
     expected = roc_auc_score([1] * 40 + [0] * 30, [*members, *others])
-    assert np.mean(placements(members.tolist(), others.tolist())) == pytest.approx(expected)
+    assert area_metric(members.tolist(), others.tolist()).value == pytest.approx(expected)
 
 
 def test_the_exported_classifier_is_two_layers_of_torch_geometric(make_classifier, tmp_path):

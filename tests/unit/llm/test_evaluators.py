@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 from rouge_score.rouge_scorer import RougeScorer
+from scipy.stats import norm
 
-from collapse_core import Dataset, Prompt, PromptSet
+from collapse_core import SHARE, Dataset, Prompt, PromptSet, mean_metric
 from collapse_llm.data import Tofu
 from collapse_llm.evaluators import Likelihood, UnlearnQuality, Utility, answers
 from collapse_llm.model import Teach
@@ -67,6 +68,32 @@ def test_repeating_the_taught_answer_to_both_wordings_is_scored_against_both_tru
     assert metrics["rouge_forget"].value == pytest.approx(100)
     assert metrics["rouge_forget_paraphrased"].value == pytest.approx(100 * paraphrased)
     assert metrics["unlearn_quality"].value == pytest.approx(50 * (1 - paraphrased))
+
+
+def coverage_of_pairs(correlation: float, times: int) -> float:
+    """How often the interval of twenty questions, whose two wordings score alike, holds the truth."""
+    source, covered = np.random.default_rng(3), 0
+    for _ in range(times):
+        both = correlation**0.5 * source.normal(size=20) + (1 - correlation) ** 0.5 * source.normal(
+            size=(2, 20)
+        )
+        found = mean_metric(answers.by_question(norm.cdf(both).tolist()), scale=SHARE)
+        covered += found.low <= 0.5 <= found.high
+    return covered / times
+
+
+def test_two_wordings_of_a_question_count_as_one():
+    assert answers.by_question([[0.0, 1.0], [0.5, 0.0]]) == [[0.25, 0.5]]
+    assert answers.by_question([[0.0, 1.0], [0.5]]) == [[0.0, 1.0], [0.5]]
+    assert answers.by_question([[0.5]]) == [[0.5]]
+    assert coverage_of_pairs(0.8, 200) >= 0.92
+
+
+@pytest.mark.slow
+@pytest.mark.simulation
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.8])
+def test_unlearn_qualitys_interval_keeps_its_promise_however_much_wordings_have_in_common(correlation):
+    assert coverage_of_pairs(correlation, 3000) >= 0.93
 
 
 def test_utility_is_the_mean_of_three_recalls_with_the_papers_draw_of_retain_rows(model, data):

@@ -203,14 +203,25 @@ def test_a_p_value_too_small_for_a_double_has_a_finite_logarithm():
     assert formulas.log10_of(1e-21) == pytest.approx(-21)
 
 
-@pytest.mark.parametrize("num", [50, pytest.param(150, marks=pytest.mark.slow)])
-def test_a_bootstrap_interval_covers_the_truth_as_often_as_it_says(num):
-    source, covered = np.random.default_rng(2), 0
-    for seed in range(num):
-        members, others = source.normal(0, 1, 25), source.normal(1, 1, 25)
-        found = formulas.resampled_metric(lambda g: formulas.area_under_curve(*g), [members, others], seed)
-        covered += found.low <= 0.760250 <= found.high  # Phi(1 / sqrt 2)
-    assert 0.87 <= covered / num <= 0.99
+def coverage_of_model_utility(times: int) -> float:
+    """Three sets of twenty questions with likely, wordy and hardly true answers."""
+    source, shapes, covered = np.random.default_rng(2), ((2, 3), (1, 1), (0.8, 2)), 0
+    truth = 3 / sum((a + b) / a for a, b in shapes)
+    for seed in range(times):
+        groups = [np.stack([source.beta(a, b, 20) for a, b in shapes], axis=1) for _ in range(3)]
+        found = formulas.resampled_metric(formulas.model_utility, groups, seed)
+        covered += found.low <= truth <= found.high
+    return covered / times
+
+
+def test_a_resampled_interval_holds_the_truth_as_often_as_it_says():
+    assert coverage_of_model_utility(30) >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.simulation
+def test_model_utilitys_interval_keeps_the_promise():
+    assert coverage_of_model_utility(500) >= 0.93
 
 
 def test_an_interval_resamples_whole_rows_and_keeps_to_its_seed():

@@ -75,7 +75,7 @@ def test_each_metric_of_a_log_is_read_with_an_interval_where_it_has_questions(tm
     found = OpenUnlearning().read_logs([path])
     assert found.metrics["forget_Q_A_Prob"].value == 0.3
     assert found.metrics["forget_Q_A_Prob"].direction == "down"
-    assert (found.metrics["forget_Q_A_Prob"].low, found.metrics["forget_Q_A_Prob"].high) == (0.2, 0.4)
+    assert found.metrics["forget_Q_A_Prob"].low < 0.2 < 0.4 < found.metrics["forget_Q_A_Prob"].high
     assert found.metrics["forget_truth_ratio"].direction == "up"
     assert found.metrics["mia_min_k"].low is None
     assert found.missing == {"forget_quality": "the log gives None"}
@@ -90,7 +90,8 @@ def test_a_summary_and_a_log_of_muse_are_read_as_well(tmp_path):
     }
     muse.write_text(json.dumps({"forget_verbmem_ROUGE": {"agg_value": 0.4, "value_by_index": rows}}))
     metric = OpenUnlearning().read_logs([muse]).metrics["forget_verbmem_ROUGE"]
-    assert (metric.value, metric.low, metric.high) == (0.4, 0.2, 0.6)
+    assert metric.value == 0.4
+    assert metric.low < 0.2 < 0.6 < metric.high, "two questions say little"
 
 
 def test_a_retain_models_log_gives_what_compares_with_it(tmp_path):

@@ -9,6 +9,8 @@ from scipy.spatial import distance
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
+from collapse_core import area_metric
+from collapse_core.contracts.intervals import area
 from collapse_tabular.data.vectors import Vectors, nearest
 from collapse_tabular.evaluators.marginals import (
     column_complements,
@@ -16,7 +18,6 @@ from collapse_tabular.evaluators.marginals import (
     marginals,
     tv_complement,
 )
-from collapse_tabular.evaluators.privacy import auc, auc_metric
 
 NUMBERS = st.lists(st.integers(-5, 5) | st.floats(-5, 5), min_size=2, max_size=40)
 
@@ -45,15 +46,16 @@ def test_marginals_are_the_mean_over_columns():
 def test_the_auc_is_scikit_learns(higher, lower):
     labels = [1] * len(higher) + [0] * len(lower)
     wanted = roc_auc_score(labels, higher + lower)
-    assert auc(np.asarray(higher, float), np.asarray(lower, float)) == pytest.approx(wanted, abs=1e-12)
+    assert area(higher, lower) == pytest.approx(wanted, abs=1e-12)
 
 
 def test_the_interval_of_an_auc_covers_a_coin_and_a_certainty():
     source = np.random.default_rng(0)
-    coin = auc_metric(source.normal(size=80), source.normal(size=80), 0)
+    coin = area_metric(source.normal(size=80).tolist(), source.normal(size=80).tolist(), unit=100)
     assert coin.low < 50 < coin.high
-    sure = auc_metric(np.ones(20), np.zeros(20), 0)
-    assert (sure.low, sure.value, sure.high) == (100, 100, 100)
+    sure = area_metric([1.0] * 20, [0.0] * 20, unit=100)
+    assert (sure.value, sure.high) == (100, 100)
+    assert sure.low < 95, "twenty rows that do not overlap are no certainty"
 
 
 def test_the_closest_record_is_scikit_learns():

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from collapse_core import (
+    PERCENT,
     Dataset,
     Evaluation,
     Metric,
@@ -165,7 +166,7 @@ def _metrics(scores: Mapping[str, Sequence[float]], seed: int) -> dict[str, Metr
         **{_metric(name): list(found) for name, found in scores.items()},
     }
     return {
-        name: mean_metric([[100 * value for value in values]], derive_seed(seed, name), "down")
+        name: mean_metric([[100 * value for value in values]], seed, "down", scale=PERCENT)
         for name, values in columns.items()
     }
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 
 from collapse_core import (
+    PERCENT,
     Dataset,
     Evaluation,
     Metric,
@@ -111,7 +112,12 @@ def _metrics(
         "leak_bound": [highest_probability(c, n, confidence) for c in leaks],
     }
     return {
-        f"{measure}_{attack}": mean_metric([[100 * value for value in values]], seed, "down")
+        f"{measure}_{attack}": mean_metric(
+            [[100 * value for value in values]],
+            seed,
+            "down",
+            scale=None if measure == "leakage_deviation" else PERCENT,
+        )
         for measure, values in by_question.items()
     }
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from collapse_core import Evaluation, Prompt, derive_seed, mean_metric
+from collapse_core import PERCENT, SHARE, Evaluation, Prompt, derive_seed, mean_metric
 from collapse_llm.conversations import transcript_of
 from collapse_llm.evaluators.formulas import extraction_strength
 from collapse_llm.evaluators.scoring import score_answers
@@ -36,8 +36,8 @@ def remembered(
     seed = derive_seed(seed, "remembered")
     return Evaluation(
         {
-            "rouge": mean_metric([[100 * recall for recall in recalls]], seed, better),
-            "strength": mean_metric([strengths], seed, better),
+            "rouge": mean_metric([[100 * recall for recall in recalls]], seed, better, scale=PERCENT),
+            "strength": mean_metric([strengths], seed, better, scale=SHARE),
             "loss": mean_metric([[one.loss for one in scored]], seed, "down" if retained else "none"),
         },
         [
