@@ -45,6 +45,7 @@ from collapse_core.contracts.types import (
 )
 from collapse_core.errors import CollapseError, PluginError, RecipeError
 from collapse_core.loop import collapse
+from collapse_core.plugins import drafting
 from collapse_core.plugins.hookspecs import Draft, Entry, hookimpl
 from collapse_core.plugins.registry import Registry, part
 from collapse_core.recipe.building import build_recipe
@@ -123,6 +124,7 @@ __all__ = [
     "derive_seed",
     "difference_metric",
     "digest",
+    "drafting",
     "environment",
     "errors",
     "file_digest",

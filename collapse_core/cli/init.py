@@ -14,6 +14,7 @@ from collapse_core.plugins.discovery import convert, draft
 from collapse_core.recipe.loading import load_recipe
 from collapse_core.recipe.overrides import yaml_value
 from collapse_core.recipe.shipped import copy_shipped
+from collapse_core.runtime import waiting
 from collapse_core.runtime.progress import listening
 from collapse_core.session.estimate import time_costs
 
@@ -64,6 +65,11 @@ def recipe(
     With --model and --forget it looks at your model and your data first, and says what it found. A SOURCE
     is a file, a directory, a name on the hub, or a mapping of a recipe:
     '{from: rows.csv, columns: {question: frage, answer: antwort}}'.
+
+    For images, tables, graphs and nodes --forget names all data and which of them to forget:
+    '{from: patients.csv, where: {ward: oncology}}', '{from: photos, where: {label: church}}',
+    '{from: MUTAG, where: {motif: triangle}}'. Models of tables, graphs and nodes are taught on the data
+    where there is no --model.
     """
     name = name.removesuffix(".yaml")
     _check(name, r"[a-z0-9][a-z0-9._-]*", "lower-case letters, digits, '.', '_' and '-'")
@@ -81,7 +87,7 @@ def recipe(
     else:
         text = _filled(f"recipe_{domain}.yaml", name=name, file=path.name)
         path.write_text(text, encoding="utf-8")
-    click.echo(f"collapse {'run' if model else 'validate'} {path}")
+    click.echo(f"collapse {'run' if model or sources else 'validate'} {path}")
 
 
 def _convert(path: Path, name: str, experiment: Path) -> None:
@@ -99,10 +105,13 @@ def _convert(path: Path, name: str, experiment: Path) -> None:
 
 def _draft(path: Path, name: str, model: str | None, sources: Mapping[str, Any], *, estimate: bool) -> None:
     """Write the recipe that a plugin proposes, and say what it found and how long a run takes."""
-    if not model or "forget" not in sources:
-        raise click.UsageError("a recipe for your own model and data needs --model and --forget")
+    needed = "a recipe for your own model and data needs --model and --forget"
+    if "forget" not in sources:
+        raise click.UsageError(needed)
     with listening(lambda label, done, total: click.echo(label, err=True) if total == 0 else None):
         found = draft(name, model, sources)
+        if found is None and model is None:
+            raise click.UsageError(needed)
         if found is None:
             raise CollapseError(
                 f"no plugin knows what to do with the model '{model}'; give one of a domain that is "
@@ -113,7 +122,7 @@ def _draft(path: Path, name: str, model: str | None, sources: Mapping[str, Any],
     path.write_text(found.recipe, encoding="utf-8")
     loaded = load_recipe(path)
     if estimate:
-        line = time_costs(loaded).describe(loaded)
+        line = time_costs(loaded).describe(loaded, waiting.slowdown())
         click.echo(line, err=True)
         path.write_text(f"{found.recipe}\n# {line}, as timed on this machine.\n", encoding="utf-8")
 

@@ -12,6 +12,7 @@ from collapse_core.errors import counted, printable
 from collapse_core.recipe.loading import load_recipe
 from collapse_core.recipe.recipe import Recipe
 from collapse_core.results.formatting import plain
+from collapse_core.runtime import waiting
 from collapse_core.session.estimate import time_costs
 
 NUM_SAMPLES = 3
@@ -50,7 +51,7 @@ def command(recipe: Path, overrides: tuple[str, ...], num: int, estimate: bool) 
     _show(describe_labels(model, "sample", [(g.prompt, c.content) for g in groups for c in g.completions]))
     if estimate:
         del model  # the estimate loads one of its own
-        click.echo(time_costs(loaded).describe(loaded))
+        click.echo(time_costs(loaded).describe(loaded, waiting.slowdown()))
 
 
 def sampled(recipe: Recipe, model: Model, prompts: Sequence[Prompt]) -> list[Group]:

@@ -77,7 +77,7 @@ def _owner(entry_point: EntryPoint) -> tuple[str, str]:
     return metadata["Name"] or "unknown", metadata["Version"] or "unknown"
 
 
-def draft(name: str, model: str, sources: Mapping[str, Any]) -> Draft | None:
+def draft(name: str, model: str | None, sources: Mapping[str, Any]) -> Draft | None:
     """The recipe that an installed plugin proposes for a model and data; None where none knows them."""
     found = _hooks().hook.collapse_draft(name=name, model=model, sources=sources)
     return cast("Draft | None", next(iter(found), None))

@@ -36,12 +36,12 @@ class Draft:
 
 
 @hookspec
-def collapse_draft(name: str, model: str, sources: Mapping[str, Any]) -> Draft | None:
+def collapse_draft(name: str, model: str | None, sources: Mapping[str, Any]) -> Draft | None:
     """A recipe for a model and data of a user's, by looking at both; None where they are of another domain.
 
     Args:
         name: What the recipe is called.
-        model: A directory or a name, as the recipe's `model` takes it.
+        model: A directory or a name, as the recipe's `model` takes it; None where the recipe is to teach one.
         sources: By what they are for ("forget", "retain", "holdout", "paraphrased", "general"): files,
             directories, names or mappings, as the recipe's `data` takes them. "forget" is always there.
     """

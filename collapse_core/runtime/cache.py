@@ -7,9 +7,10 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
-from collapse_core.runtime import files, processes, progress
+from collapse_core.runtime import files, processes, progress, waiting
 
 _listener: ContextVar[Callable[[str], None] | None] = ContextVar("listener", default=None)
+_making: ContextVar[list[float] | None] = ContextVar("making", default=None)
 
 
 def cache_root() -> Path:
@@ -49,6 +50,16 @@ def listening(listener: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         _listener.reset(token)
+
+
+@contextmanager
+def timing(seconds: list[float]) -> Iterator[None]:
+    """Append how long each thing took that is made for the cache while the block runs."""
+    token = _making.set(seconds)
+    try:
+        yield
+    finally:
+        _making.reset(token)
 
 
 def cached_files(name: str) -> list[Path]:
@@ -108,13 +119,17 @@ def _drop_dead_drafts(folder: Path, kind: str) -> None:
 
 def _make(home: Path, make: Callable[[Path], None]) -> None:
     draft = files.fresh_directory(home.with_name(home.name + files.DRAFT))
+    seconds, began = _making.get(), waiting.clock()
     try:
-        make(draft)
+        with timing([]):  # what is made for it is a part of it
+            make(draft)
         files.seal(draft)
         files.remove(home)
         draft.rename(home)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+        if seconds is not None:
+            seconds.append(waiting.clock() - began)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from collapse_core.parts.guard import describe
 from collapse_core.recipe.recipe import Recipe
 from collapse_core.results.formatting import plain
 from collapse_core.results.results import Results, load_results
+from collapse_core.runtime import waiting
 from collapse_core.session.estimate import known_costs
 from collapse_core.session.pace import Pace, Remaining, plan
 from collapse_core.session.tables import print_metrics, stdout
@@ -42,7 +43,7 @@ class Console(Callback):
         if recipe:
             self.say(plan(recipe))
             if not (directory / "journal.jsonl").exists() and (costs := known_costs(recipe)):
-                self.say(costs.describe(recipe))
+                self.say(costs.describe(recipe, waiting.slowdown()))
 
     def on_phase(self, name: str) -> None:
         """Show the phase while it lasts."""

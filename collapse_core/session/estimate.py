@@ -1,9 +1,8 @@
-"""How long a run takes and how much memory, from two small iterations that are timed with its own parts."""
+"""How long a run takes and how much memory, from small iterations that are timed with its own parts."""
 
 import math
 import resource
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,16 +16,20 @@ from collapse_core.evaluation.during import evaluate_each
 from collapse_core.recipe.recipe import Recipe
 from collapse_core.rubric import RubricBound
 from collapse_core.run.environment import hardware
-from collapse_core.runtime import files
-from collapse_core.runtime.cache import cache_root
+from collapse_core.runtime import files, waiting
+from collapse_core.runtime.cache import cache_root, timing
 from collapse_core.runtime.digests import digest
 from collapse_core.session.pace import clock
 
 SMALL = (2, 6)
-"""How many prompts the two timed iterations have; a line through both gives that of all prompts."""
+"""How many prompts the timed iterations have; a line through the first and the last gives that of all."""
+CHEAP, GROWTH = 2.0, 4
+"""While an iteration takes fewer seconds, one with so many times as many prompts is timed as well."""
+NOTEWORTHY = 1.2
+"""From which slowdown by other programs an estimate mentions it."""
 MOST_NAMED = 3
 """How many evaluators an estimate names."""
-FIGURES = 2
+FIGURES = 3
 """Raised when other figures are kept than before."""
 IMMATERIAL = (
     "name",
@@ -49,9 +52,11 @@ class Costs:
     """What the pieces of a run cost on this machine."""
 
     load: float
-    """Seconds to load the model."""
+    """Seconds to load the model, once it is taught."""
+    teach: float
+    """Seconds to teach it, if that was done to load it; a baseline may still have to be taught."""
     references: tuple[float, float]
-    """Seconds for the reference answers: at once, and for each prompt."""
+    """Seconds for the reference answers and to prepare rewards: at once, and for each prompt."""
     iteration: tuple[float, float]
     """Seconds for an iteration: at once, and for each prompt."""
     evaluators: dict[str, float]
@@ -73,29 +78,36 @@ class Costs:
         asked = recipe.prompts_per_iteration
         prompts = self.num_prompts if asked == "all" else min(asked, self.num_prompts)
         others = len(recipe.evaluate.baselines)
-        saves = 2 + recipe.iterations // recipe.checkpoint.every
+        saves = 2 + math.ceil(recipe.iterations / recipe.checkpoint.every)
         return (
             self.load * (1 + others)
+            + self.teach * others
             + _at(self.references, self.num_prompts)
             + recipe.iterations * _at(self.iteration, prompts)
             + num_measurements(recipe) * self.measurement
             + saves * self.save
         )
 
-    def describe(self, recipe: Recipe) -> str:
-        """The estimate in one sentence."""
+    def describe(self, recipe: Recipe, slowdown: float = 1.0) -> str:
+        """The estimate in one sentence.
+
+        Args:
+            recipe: What is run.
+            slowdown: How many times as long it takes because other programs use the processors.
+        """
         asked = recipe.prompts_per_iteration
         prompts = self.num_prompts if asked == "all" else min(asked, self.num_prompts)
         return (
-            f"estimate: {clock(self.seconds(recipe))} minutes and {self.memory / 1e9:.1f} GB of memory "
-            f"({recipe.iterations} iterations of {_at(self.iteration, prompts):.1f} s, "
-            f"{self.measurement:.1f} s for each measurement){self._costliest()}"
+            f"estimate: {clock(self.seconds(recipe) * slowdown)} minutes and {self.memory / 1e9:.1f} GB of "
+            f"memory ({recipe.iterations} iterations of {_at(self.iteration, prompts) * slowdown:.1f} s, "
+            f"{self.measurement * slowdown:.1f} s for each measurement){self._costliest(slowdown)}"
+            + (f"; {slowdown:.1f} times as long as alone" if slowdown >= NOTEWORTHY else "")
         )
 
-    def _costliest(self) -> str:
+    def _costliest(self, slowdown: float) -> str:
         """The evaluators that take longest, where there are several."""
         ranked = sorted(self.evaluators.items(), key=lambda one: -one[1])[:MOST_NAMED]
-        named = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in ranked)
+        named = ", ".join(f"{name} {seconds * slowdown:.1f} s" for name, seconds in ranked)
         return f"; of each measurement {named}" if len(self.evaluators) > 1 else ""
 
 
@@ -126,18 +138,17 @@ def time_costs(recipe: Recipe) -> Costs:
         CollapseError: As the run would.
     """
     forget, retain = recipe.load_forget(), recipe.load_retain()
-    load, model = _timed(recipe.load_model)
+    taught: list[float] = []
+    load, model = _timed(recipe.load_model, taught)
     small = _SmallIterations(recipe.checked(), model, forget, retain)
-    sizes = sorted({min(size, len(forget)) for size in SMALL})
-    small.carry_out(sizes[0])  # the first only warms up
-    timed = [(size, *small.carry_out(size)) for size in sizes]
+    timed = small.timed()
     stand_ins = small.references(forget)
     evaluators = _timed_evaluators(recipe, model, stand_ins)
     with TemporaryDirectory() as folder:
         save, _ = _timed(lambda: model.save(Path(folder)))
     references = _line([(size, seconds) for size, seconds, _ in timed])
     iteration = _line([(size, seconds) for size, _, seconds in timed])
-    costs = Costs(load, references, iteration, evaluators, save, len(forget), _most_memory())
+    costs = Costs(load, sum(taught), references, iteration, evaluators, save, len(forget), _most_memory())
     path = _kept_at(recipe)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_json(path, asdict(costs))
@@ -160,14 +171,25 @@ class _SmallIterations:
     forget: PromptSet
     retain: PromptSet
 
+    def timed(self) -> list[tuple[int, float, float]]:
+        """How many prompts iterations had, and what `carry_out` says of them; more where they are cheap."""
+        most = len(self.forget.batch(self.recipe.prompts_per_iteration, 0, self.recipe.seed))
+        sizes = sorted({min(size, most) for size in SMALL})
+        self.carry_out(sizes[0])  # the first only warms up
+        found = [(size, *self.carry_out(size)) for size in sizes]
+        while found[-1][0] < most and found[-1][2] < CHEAP:
+            size = min(most, GROWTH * found[-1][0])
+            found.append((size, *self.carry_out(size)))
+        return found
+
     def carry_out(self, num: int) -> tuple[float, float]:
         """The loop's first iteration with some prompts: seconds for their references, and for the rest."""
         recipe, prompts = self.recipe, self.forget[:num]
         asked, references = _timed(lambda: self.references(prompts))
         state = State(references=references)
-        recipe.prepare_rewards(self.model, prompts, references)
+        prepared, _ = _timed(lambda: recipe.prepare_rewards(self.model, prompts, references))
         took, _ = _timed(lambda: self._iterate(prompts, state))
-        return asked, took
+        return asked + prepared, took
 
     def references(self, prompts: Sequence[Prompt]) -> dict[str, Completion]:
         """The reference answers by prompt id."""
@@ -191,10 +213,18 @@ class _SmallIterations:
         return drawn[: math.ceil(len(drawn) * num / len(whole))]
 
 
-def _timed(work: Callable[[], Result]) -> tuple[float, Result]:
-    began = time.perf_counter()
-    result = work()
-    return time.perf_counter() - began, result
+def _timed(work: Callable[[], Result], made: list[float] | None = None) -> tuple[float, Result]:
+    """Seconds that work takes alone on the machine, without what it makes for the cache, and its result.
+
+    Args:
+        work: What is done.
+        made: Gets the seconds of each thing that is made for the cache.
+    """
+    made = [] if made is None else made
+    began = waiting.clock()
+    with timing(made):
+        result = work()
+    return max(0.0, waiting.clock() - began - sum(made)), result
 
 
 def _line(points: Sequence[tuple[int, float]]) -> tuple[float, float]:
@@ -222,7 +252,7 @@ def _kept_at(recipe: Recipe) -> Path:
     made_of = {
         "parts": parts,
         "data": dict(recipe.data.provenance()),
-        "hardware": hardware(),
+        "hardware": hardware() | {"threads": waiting.num_threads()},
         "figures": FIGURES,
     }
     return cache_root() / "costs" / f"{digest(made_of)}.json"

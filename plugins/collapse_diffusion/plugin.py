@@ -1,8 +1,17 @@
 """What this plugin contributes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from collapse_core import Entry, hookimpl
+from collapse_core import Draft, Entry, hookimpl
+
+
+@hookimpl
+def collapse_draft(name: str, model: str | None, sources: Mapping[str, Any]) -> Draft | None:
+    """Propose a recipe for a pipeline of diffusers and a folder of images."""
+    from collapse_diffusion.drafting import draft_recipe
+
+    return draft_recipe(name, model, sources)
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from collapse_core import CollapseError, Draft, PromptSet, Registry
+from collapse_core import CollapseError, Draft, PromptSet, Registry, drafting
 from collapse_llm.data.questions import Questions
 from collapse_llm.model import PromptFormat
 from collapse_llm.model.encoding import Encoder
@@ -24,6 +24,10 @@ SHARE = 0.5
 """How much of the memory the parameters may take; activations and the rest need theirs."""
 MOST_PROMPTS, LEAST_RETAIN = 64, 40
 """Of an iteration, where there are as many."""
+SLOW_FROM = 50_000_000
+"""Parameters from which a processor is slow: it trains a quarter of the layers, and evaluators ask FEW."""
+FEW = 60
+"""How many retain rows evaluators ask where decoding is slow."""
 TURNS = 12
 """How often each forget prompt takes part in the run."""
 
@@ -36,6 +40,7 @@ class Seen:
 
     family: str
     num_parameters: int
+    num_layers: int
     has_template: bool
     date: str | None
     """A date for a template that prints today's."""
@@ -50,6 +55,16 @@ class Seen:
     memory: int
     """Bytes of memory: the GPU's where there is one."""
     device: str
+
+    @property
+    def slow(self) -> bool:
+        """Whether a processor trains so large a model."""
+        return self.device == "cpu" and self.num_parameters >= SLOW_FROM
+
+    @property
+    def train_layers(self) -> int | None:
+        """How many of the last layers are trained; None for all."""
+        return math.ceil(self.num_layers / 4) if self.slow and self.num_layers and not self.adapters else None
 
     @property
     def adapters(self) -> bool:
@@ -106,6 +121,7 @@ def look(model: str, sources: Mapping[str, Any]) -> Seen:
     return Seen(
         config.model_type,
         _num_parameters(config),
+        getattr(config, "num_hidden_layers", 0),
         bool(template),
         date,
         forget,
@@ -141,6 +157,8 @@ def _found(model: str, seen: Seen) -> list[str]:
     asked = "in its chat template" if seen.has_template else "as plain text, for it has no chat template"
     answers = f"answers of up to {seen.answer_tokens}" if seen.answer_tokens else "no answers"
     trained = "adapters are trained (LoRA)" if seen.adapters else "all weights are trained"
+    if seen.train_layers:
+        trained = f"the last {seen.train_layers} of {seen.num_layers} layers are trained"
     needed = seen.num_parameters * (ADAPTED if seen.adapters else FULL)
     fits = "" if needed <= seen.memory else ", which is more than there is: choose a smaller model"
     return [
@@ -165,11 +183,13 @@ def _written(name: str, model: str, sources: Mapping[str, Any], seen: Seen) -> s
     room = _rounded(1.5 * (seen.prompt_tokens + max(tokens, seen.answer_tokens)), 32)
     prompt = {"chat": seen.has_template} | ({"date": seen.date} if seen.date else {})
     lora = "\n  lora: {rank: 16, alpha: 32}" if seen.adapters else ""
+    described = {"use": "causal-lm", "path": model, "prompt": prompt, "max_length": room}
+    described |= {"train_layers": seen.train_layers} if seen.train_layers else {}
     return RECIPE.substitute(
         name=name,
         file=f"{name}.yaml",
-        data=_indented({"use": "questions"} | dict(sources)),
-        model=_indented({"use": "causal-lm", "path": model, "prompt": prompt, "max_length": room}) + lora,
+        data=drafting.block({"use": "questions"} | dict(sources)),
+        model=drafting.block(described) + lora,
         asked="in its own chat template"
         if seen.has_template
         else "as plain text, for it has no chat template",
@@ -182,7 +202,8 @@ def _written(name: str, model: str, sources: Mapping[str, Any], seen: Seen) -> s
         batch=max(4, min(16, prompts // 4)),
         iterations=max(TURNS, math.ceil(TURNS * len(seen.forget) / prompts)),
         every=max(1, math.ceil(TURNS * len(seen.forget) / prompts) // 2),
-        evaluators=", ".join(_evaluators(sources)),
+        evaluators=", ".join(_evaluators(sources, seen)),
+        asks=f", {FEW} of the rows to retain" if _asks_few(seen) else "",
     )
 
 
@@ -190,23 +211,28 @@ def _why_trained(seen: Seen) -> str:
     gigabytes = f"{seen.num_parameters * FULL / 1e9:.1f} GB of {seen.memory / 1e9:.0f} GB"
     if seen.adapters:
         return f"Adapters are trained (LoRA), since training all weights takes {gigabytes}"
+    if seen.train_layers:
+        return (
+            f"The last {seen.train_layers} of {seen.num_layers} layers are trained, which saves a processor "
+            "most of the time"
+        )
     return f"All weights are trained, which takes {gigabytes}; 'lora: {{rank: 16}}' would train adapters"
 
 
-def _evaluators(sources: Mapping[str, Any]) -> list[str]:
+def _asks_few(seen: Seen) -> bool:
+    return seen.slow and len(seen.retain) > FEW
+
+
+def _evaluators(sources: Mapping[str, Any], seen: Seen) -> list[str]:
     """Those of the usual evaluators whose splits there are."""
     there = {*sources, *(("forget_paraphrased",) if "paraphrased" in sources else ())}
     found = []
     for name in ("unlearn-quality", "utility", "likelihood"):
         part: Any = Registry().find("evaluator", name)
         if {*part.reads} - {*part.optional_splits} <= there:
-            found.append(name)
+            few = _asks_few(seen) and name != "unlearn-quality"
+            found.append(f"{{use: {name}, num_retain: {FEW}}}" if few else name)
     return found
-
-
-def _indented(mapping: Mapping[str, Any]) -> str:
-    """The mapping as block YAML below a key."""
-    return "".join(f"\n  {key}: {json.dumps(value, ensure_ascii=False)}" for key, value in mapping.items())
 
 
 def _rounded(number: float, step: int) -> int:

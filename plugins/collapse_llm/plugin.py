@@ -8,8 +8,10 @@ from collapse_core import Draft, Entry, hookimpl
 
 
 @hookimpl
-def collapse_draft(name: str, model: str, sources: Mapping[str, Any]) -> Draft | None:
+def collapse_draft(name: str, model: str | None, sources: Mapping[str, Any]) -> Draft | None:
     """Propose a recipe for a causal language model and questions."""
+    if model is None:
+        return None
     from collapse_llm.drafting import draft_recipe
 
     return draft_recipe(name, model, sources)

@@ -1,12 +1,15 @@
 """The estimate is kept by the run; a preview trains nothing."""
 
+import re
 import time
 from dataclasses import replace
 
 import pytest
 
-from collapse_core import Model, load_recipe, load_results
+from collapse_core import Model, collapse, create_run, load_recipe
 from collapse_core.contracts.types import Prompt
+from collapse_core.runtime import waiting
+from collapse_core.runtime.cache import cached, timing
 from collapse_core.session.estimate import known_costs, num_measurements, time_costs
 from collapse_toy.model import Categorical
 from collapse_toy.sampler import CategoricalDraws
@@ -36,12 +39,11 @@ def test_a_run_takes_what_was_estimated_within_a_factor_of_two(slow, toy, tmp_pa
     )
     recipe = load_recipe(path)
     assert known_costs(recipe) is None
-    estimated = time_costs(recipe).seconds(recipe)
-    done = collapse_here("run", path, "--run-dir", tmp_path / "run")
-    took = sum(load_results(tmp_path / "run").seconds().values())
-    assert estimated / 2 < took < 2 * estimated
-    assert "estimate: 0:0" in done.err
-    assert "8 iterations of 0." in done.err
+    estimated, began = time_costs(recipe).seconds(recipe), waiting.clock()
+    collapse(recipe, create_run(recipe, directory=tmp_path / "run"))
+    assert estimated / 2 < waiting.clock() - began < 2 * estimated
+    done = collapse_here("run", path, "--run-dir", tmp_path / "said", "--set", "iterations=1")
+    assert re.search(r"estimate: \d+:\d\d minutes and .* \(1 iterations of ", done.err)
     assert "of each measurement" not in done.err, "there is one evaluator only"
     other = load_recipe(path, ["iterations=400", "seed=3"])
     assert known_costs(other).seconds(other) > 20 * estimated
@@ -88,3 +90,38 @@ def test_an_estimate_names_the_evaluators_that_take_longest(toy):
         "88.2 s for each measurement); of each measurement slower 80.0 s, slow 7.0 s, middling 1.0 s"
     )
     assert num_measurements(recipe) == 3
+
+
+def test_what_other_programs_take_is_counted_and_said(toy):
+    recipe = load_recipe(toy(evaluate="evaluate: {every: 2, with: [category-shares]}"))
+    costs = replace(time_costs(recipe), load=10.0, teach=0.0, save=0.0, iteration=(20.0, 0.0))
+    alone, shared = costs.describe(recipe), costs.describe(recipe, 2.5)
+    assert "iterations of 20.0 s" in alone
+    assert "iterations of 50.0 s" in shared
+    assert shared.endswith("; 2.5 times as long as alone")
+    assert "as alone" not in alone
+
+
+def test_what_is_taught_for_the_model_counts_for_baselines_and_a_last_export_is_a_save(toy):
+    baselines = "evaluate: {with: [], baselines: {other: {use: categorical}}}"
+    recipe = load_recipe(
+        toy(iterations="iterations: 5", evaluate=baselines, checkpoint="checkpoint: {every: 2}")
+    )
+    nothing = {"references": (0.0, 0.0), "iteration": (0.0, 0.0), "evaluators": {}}
+    costs = replace(time_costs(recipe), load=1.0, teach=100.0, save=10.0, **nothing)
+    assert costs.seconds(recipe) == 2 * 1.0 + 100.0 + 5 * 10.0, "saved before, after 2, 4 and 5, and exported"
+
+
+def test_what_is_made_for_the_cache_is_no_part_of_the_time_that_work_takes(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = []
+
+    def work():
+        cached("slow", "thing", lambda folder: time.sleep(0.2))
+        time.sleep(0.05)
+
+    with timing(made):
+        work()
+        work()
+    assert len(made) == 1
+    assert made[0] > 0.1

@@ -13,7 +13,7 @@ from collapse_core.torch import TorchModel, full_tensor, reduce_to_shards, tenso
 from collapse_llm.model import CausalLm
 from collapse_llm.model.encoding import Encoder
 from collapse_llm.model.exporting import check_written, merged, write
-from collapse_llm.model.marks import must_not_pad, reads_unpadded
+from collapse_llm.model.marks import run_like
 from collapse_llm.model.precision import resolve_precision
 from collapse_llm.model.upper import UpperLayers, is_divisible
 from collapse_llm.model.weights import Source
@@ -73,8 +73,7 @@ class LanguageModel(TorchModel):
             attn_implementation=self.module.config._attn_implementation,
             **where,
         )
-        if reads_unpadded(self.module):
-            must_not_pad(module)
+        run_like(module, self.module)
         return module.to(self.device).requires_grad_(False).eval()
 
     def fingerprint(self) -> str | None:

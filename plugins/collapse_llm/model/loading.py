@@ -12,9 +12,10 @@ import transformers
 from collapse_core import CollapseError, Dataset, cached, derive_seed, errors, progress
 from collapse_core.torch import pick_device, taught
 from collapse_llm.model import CausalLm, Lora, Teach
+from collapse_llm.model.decoding.engine import check_decoding
 from collapse_llm.model.encoding import Example
 from collapse_llm.model.language_model import LanguageModel
-from collapse_llm.model.marks import close, must_not_pad
+from collapse_llm.model.marks import close, must_not_pad, run_like
 from collapse_llm.model.opening import check_vocabulary, open_module
 from collapse_llm.model.precision import resolve_precision
 from collapse_llm.model.tiny import make_tiny_llama
@@ -31,6 +32,9 @@ def load_language_model(loader: CausalLm, data: Dataset, seed: int) -> LanguageM
     if loader.teach:
         directory = _taught(loader, loader.teach, directory, data, seed)
     model = _open(loader, directory, loader.lora)
+    with model.for_inference() as module:
+        check_decoding(module)
+    run_like(model.module, module)
     model.saved_as = _came_in(loader, untaught)
     model.origin = Path(source.path) if Path(source.path).is_dir() else None
     if loader.prompt.chat == "auto" and model.encoder.chat:
@@ -126,7 +130,6 @@ def _open(loader: CausalLm, directory: str | Path, lora: Lora | None) -> Languag
     model = LanguageModel(module, tokenizer, loader)
     model.source = Source(str(directory), revision=None if Path(directory).is_dir() else loader.revision)
     if not _pads_well(model):
-        must_not_pad(module)
         progress.announce(
             f"padding changes what '{module.config.model_type}' models compute: no row is padded"
         )
@@ -134,14 +137,22 @@ def _open(loader: CausalLm, directory: str | Path, lora: Lora | None) -> Languag
 
 
 def _pads_well(model: LanguageModel) -> bool:
-    """Whether a row has the same likelihood alone and padded."""
-    examples = [Example(list(range(2, 2 + num)), 1) for num in (3, 8)]
+    """Whether a row has the same likelihood alone and padded; where it has not, the model is marked."""
     with model.for_inference() as module:
-        try:
-            together = padded_losses(module, examples, model.device, MULTIPLE)
-        except (ValueError, RuntimeError, IndexError):
-            return False
-        [alone] = padded_losses(module, examples[:1], model.device, 1)
+        pads = _is_as_likely_padded(module, model.device)
+        if not pads:
+            must_not_pad(module)
+    run_like(model.module, module)
+    return pads
+
+
+def _is_as_likely_padded(module: Any, device: torch.device) -> bool:
+    examples = [Example(list(range(2, 2 + num)), 1) for num in (3, 8)]
+    try:
+        together = padded_losses(module, examples, device, MULTIPLE)
+    except (ValueError, RuntimeError, IndexError):
+        return False
+    [alone] = padded_losses(module, examples[:1], device, 1)
     return close(together[0], alone)
 
 

@@ -37,6 +37,13 @@ def reads_unpadded(module: Any) -> bool:
     return bool(getattr(_inner(module), _UNPADDED, False))
 
 
+def run_like(module: Any, other: Any) -> None:
+    """Note that a module is run as another one, whose weights it has."""
+    for name in (_DECODING, _UNPADDED):
+        if hasattr(_inner(other), name):
+            setattr(_inner(module), name, getattr(_inner(other), name))
+
+
 def close(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Return whether two results of the same module are equal up to the rounding of their precision."""
     apart = (one - other).abs().max()

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from collapse_core import Bound, Completion, Group, Iteration, Model, Prompt, derive_seed, require
+from collapse_llm.model.decoding.choosing import Choice, Greedy, Nucleus
+from collapse_llm.model.decoding.engine import decode
+from collapse_llm.model.decoding.rows import Row
 from collapse_llm.model.encoding import Encoder
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.sampler import Generate
-from collapse_llm.sampler.choosing import Choice, Greedy, Nucleus
-from collapse_llm.sampler.decoding import decode
 from collapse_llm.sampler.pruning import Candidate, EarlyStopping
-from collapse_llm.sampler.rows import Row
 
 
 def sample_answers(

@@ -3,8 +3,8 @@
 import math
 
 from collapse_core import Bound, Prompt
+from collapse_llm.model.decoding.rows import Row
 from collapse_llm.model.encoding import Encoder
-from collapse_llm.sampler.rows import Row
 
 
 class EarlyStopping:

@@ -48,12 +48,12 @@ def refuse_identifiers(path: Path, rows: Sequence[Row], spared: Collection[str])
     """
     counts = {name: len(counted) for name, counted in _texts(rows).items()}
     advice = "leave it out with 'drop', or merge what few rows have with 'rare: 5'"
+    if naming := naming_columns(rows, spared):
+        raise CollapseError(
+            f"{path}: the column '{naming[0]}' has {counts[naming[0]]} different texts in {len(rows)} rows: "
+            f"it names rows and is no category; {advice}"
+        )
     for name, num in counts.items():
-        if name not in spared and num > MOST_OF_AN_IDENTIFIER and 2 * num > len(rows):
-            raise CollapseError(
-                f"{path}: the column '{name}' has {num} different texts in {len(rows)} rows: it names rows "
-                f"and is no category; {advice}"
-            )
         if num > MOST_CATEGORIES:
             raise CollapseError(
                 f"{path}: the column '{name}' has {num} different texts, too many for categories; {advice}"
@@ -65,6 +65,12 @@ def refuse_identifiers(path: Path, rows: Sequence[Row], spared: Collection[str])
             f"{path}: the columns of texts have {in_all} different ones in all, more than {MOST_IN_ALL}; "
             f"most are in {named}; leave some out with 'drop', or merge what few rows have with 'rare: 5'"
         )
+
+
+def naming_columns(rows: Sequence[Row], spared: Collection[str]) -> list[str]:
+    """Return the columns of texts that name rows: most rows have a text of their own."""
+    counts = {name: len(counted) for name, counted in _texts(rows).items() if name not in spared}
+    return [name for name, num in counts.items() if num > MOST_OF_AN_IDENTIFIER and 2 * num > len(rows)]
 
 
 def _texts(rows: Sequence[Row]) -> Mapping[str, Counter[str]]:

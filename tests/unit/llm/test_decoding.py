@@ -9,11 +9,11 @@ import transformers
 from scipy.stats import chisquare
 
 from collapse_core import Iteration, Prompt
+from collapse_llm.model.decoding.choosing import Nucleus
+from collapse_llm.model.decoding.engine import _BlockCache, decode
+from collapse_llm.model.decoding.rows import Row
 from collapse_llm.sampler import Generate
 from collapse_llm.sampler.answering import greedy_answers
-from collapse_llm.sampler.choosing import Nucleus
-from collapse_llm.sampler.decoding import _BlockCache, decode
-from collapse_llm.sampler.rows import Row
 
 SMALL = {"vocab_size": 1024, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 KINDS = {

@@ -97,6 +97,7 @@ def check_training_text(model: LanguageModel, chat: Chat) -> None:
 def check_family(family: str, fields: dict, tokenizer, questions: list[Prompt], tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     model = opened(written(family, fields, tokenizer, tmp_path / "in"))
+    assert decoding_of(model.module), "found out at load"
     assert model.encoder.chat == (family in CHATS)
     if chat := CHATS.get(family):
         check_training_text(model, chat)
@@ -148,3 +149,17 @@ def test_a_model_that_is_no_causal_language_model_is_refused_in_a_sentence(famil
     tokenizer.save_pretrained(tmp_path)
     with pytest.raises(CollapseError, match=sentence):
         opened(tmp_path)
+
+
+def test_a_model_that_reads_ahead_is_refused_when_it_is_loaded(tokenizer, tmp_path):
+    sizes = BASE | {"intermediate_size": 64}
+    with pytest.raises(CollapseError, match="models of the type 'bert' cannot be sampled: token by token"):
+        opened(written("Bert", sizes, tokenizer, tmp_path))
+
+
+def test_how_a_model_is_decoded_is_found_out_once(tokenizer, questions, tmp_path, monkeypatch):
+    model = opened(written("Llama", GROUPED, tokenizer, tmp_path))
+    monkeypatch.setattr("collapse_llm.model.decoding.engine.find_way", None)
+    assert greedy_answers(model, questions[:1], 2)
+    with model.reference() as reference:
+        assert greedy_answers(reference, questions[:1], 2)

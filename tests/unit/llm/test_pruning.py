@@ -11,6 +11,7 @@ from collapse_core.parts.filters import Above, BestOfN, BradleyTerry
 from collapse_core.rubric import RubricBound
 from collapse_llm.data import Authors
 from collapse_llm.model import CausalLm
+from collapse_llm.model.decoding.rows import Row
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.rewards import RougeDistance
 from collapse_llm.rewards.banned import BannedContent
@@ -19,7 +20,6 @@ from collapse_llm.rewards.fluency import Fluency
 from collapse_llm.rewards.manners import Diversity, MinimumLength, RefusalLikeness, Repetition
 from collapse_llm.sampler import Generate
 from collapse_llm.sampler.pruning import Candidate, EarlyStopping
-from collapse_llm.sampler.rows import Row
 
 NOW = Iteration(2, 9, 77)
 NUM_CASES = [40, pytest.param(160, marks=pytest.mark.slow)]

@@ -14,9 +14,9 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from collapse_llm.sampler.choosing import Greedy, Nucleus
-from collapse_llm.sampler.decoding import decode
-from collapse_llm.sampler.rows import Row
+from collapse_llm.model.decoding.choosing import Greedy, Nucleus
+from collapse_llm.model.decoding.engine import decode
+from collapse_llm.model.decoding.rows import Row
 
 
 @dataclass

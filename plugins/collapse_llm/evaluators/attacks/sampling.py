@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from collapse_core import Prompt, derive_seed
 from collapse_llm.evaluators.attacks import Leakage
+from collapse_llm.model.decoding.choosing import Nucleus
+from collapse_llm.model.decoding.engine import decode
+from collapse_llm.model.decoding.rows import Row
 from collapse_llm.model.encoding import Encoder
 from collapse_llm.model.language_model import LanguageModel
-from collapse_llm.sampler.choosing import Nucleus
-from collapse_llm.sampler.decoding import decode
-from collapse_llm.sampler.rows import Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Checks before a module's first answer that it is decoded as the module itself computes."""
+"""Checks that a module is decoded as it computes itself."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from collapse_core import CollapseError, progress
+from collapse_llm.model.decoding.rows import Row
 from collapse_llm.model.marks import Decoding, close, decode_by
-from collapse_llm.sampler.rows import Row
 
 NUM_TOKENS = 3
 LENGTHS = (8, 3)

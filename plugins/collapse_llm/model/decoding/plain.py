@@ -12,9 +12,9 @@ import torch
 from transformers import GenerationConfig
 
 from collapse_core import progress
+from collapse_llm.model.decoding.choosing import Choice
+from collapse_llm.model.decoding.rows import Row, drop_lost, take
 from collapse_llm.model.finite import not_finite
-from collapse_llm.sampler.choosing import Choice
-from collapse_llm.sampler.rows import Row, drop_lost, take
 
 
 def decode_plainly(

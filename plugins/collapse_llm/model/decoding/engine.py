@@ -18,12 +18,12 @@ from transformers import Cache, DynamicCache
 from transformers.cache_utils import CacheLayerMixin
 
 from collapse_core import progress
+from collapse_llm.model.decoding.choosing import Choice
+from collapse_llm.model.decoding.plain import decode_plainly
+from collapse_llm.model.decoding.rows import Row, drop_lost, take
+from collapse_llm.model.decoding.verifying import find_way
 from collapse_llm.model.finite import not_finite
 from collapse_llm.model.marks import Decoding, decoding_of
-from collapse_llm.sampler.choosing import Choice
-from collapse_llm.sampler.plain import decode_plainly
-from collapse_llm.sampler.rows import Row, drop_lost, take
-from collapse_llm.sampler.verifying import find_way
 
 ADMIT_FROM = 0.25
 """Waiting prompts are read once this share of the rows is free: reading a few is as slow as many."""
@@ -41,7 +41,16 @@ def decode(
         end_ids: The tokens that end an answer.
         max_rows: How many rows are decoded at once, but at least one group.
     """
-    decode_as(decoding_of(module) or find_way(module, decode_as), module, groups, choice, end_ids, max_rows)
+    decode_as(check_decoding(module), module, groups, choice, end_ids, max_rows)
+
+
+def check_decoding(module: Any) -> Decoding:
+    """Return how a module's answers are decoded; at first, a few tokens are decoded to find out.
+
+    Raises:
+        CollapseError: In no way does the module compute token by token what it computes for a whole text.
+    """
+    return decoding_of(module) or find_way(module, decode_as)
 
 
 def decode_as(
