@@ -21,6 +21,7 @@ WAYS: dict[str, dict[str, object]] = {
     "all weights": {},
     "all weights, gradient checkpointing": {"gradient_checkpointing": True},
     "all weights, bfloat16": {"compute": "bfloat16"},
+    "the last 12 layers": {"train_layers": 12},
     "LoRA, rank 16": {"lora": {"rank": 16}},
     "LoRA, rank 16, bfloat16": {"lora": {"rank": 16}, "compute": "bfloat16"},
     "LoRA, rank 16, 8 bits": {"lora": {"rank": 16, "bits": 8}},
