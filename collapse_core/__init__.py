@@ -63,8 +63,6 @@ from collapse_core.runtime.digests import digest, file_digest, source_digest
 from collapse_core.session.running import Outcome, resume, run
 
 __all__ = [
-    "PERCENT",
-    "SHARE",
     "Bound",
     "Callback",
     "Cells",
@@ -92,6 +90,7 @@ __all__ = [
     "ModelLoader",
     "NothingToCompareError",
     "Outcome",
+    "PERCENT",
     "Picture",
     "Pixels",
     "Place",
@@ -106,6 +105,7 @@ __all__ = [
     "Row",
     "Rubric",
     "Run",
+    "SHARE",
     "Sampler",
     "Settings",
     "Sketch",

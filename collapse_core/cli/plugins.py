@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError, PydanticUndefined, to_jsonable_py
 
 from collapse_core import errors
 from collapse_core.contracts.component import Component
-from collapse_core.contracts.interfaces import INTERFACES
+from collapse_core.contracts.part_kinds import INTERFACES
 from collapse_core.errors import PluginError
 from collapse_core.plugins.discovery import Plugin
 from collapse_core.plugins.hookspecs import Entry

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Protocol
 
 from annotated_types import Ge, Le
 
@@ -389,24 +389,5 @@ class Evaluator(Component, ABC):
         raise errors.CollapseError(f"the evaluator '{self.use or type(self).__name__}' writes no logs")
 
 
-Kind = Literal[
-    "dataset", "model", "sampler", "reward", "features", "filter", "updater", "evaluator", "tracker"
-]
-"""The kinds of part that a plugin can contribute."""
-
-
 class Tracker(Component, Callback, ABC):
     """A callback that a recipe names under `track:`, and the only thing that may report elsewhere."""
-
-
-INTERFACES: dict[Kind, type[Component]] = {
-    "dataset": Dataset,
-    "model": ModelLoader,
-    "sampler": Sampler,
-    "reward": Reward,
-    "features": Features,
-    "filter": Filter,
-    "updater": Updater,
-    "evaluator": Evaluator,
-    "tracker": Tracker,
-}

@@ -15,7 +15,7 @@ from typing import Any, cast
 import pluggy
 
 from collapse_core import errors
-from collapse_core.contracts.interfaces import INTERFACES
+from collapse_core.contracts.part_kinds import INTERFACES
 from collapse_core.plugins import hookspecs
 from collapse_core.plugins.hookspecs import Draft, Entry
 from collapse_core.runtime.digests import text_digest

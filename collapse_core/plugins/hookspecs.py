@@ -8,7 +8,7 @@ from typing import Any
 import pluggy
 
 from collapse_core.contracts.component import Component
-from collapse_core.contracts.interfaces import Kind
+from collapse_core.contracts.part_kinds import Kind
 
 hookspec = pluggy.HookspecMarker("collapse")
 hookimpl = pluggy.HookimplMarker("collapse")

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError, ValidationError
 
 from collapse_core import errors
 from collapse_core.contracts.component import Component
-from collapse_core.contracts.interfaces import INTERFACES, Kind
+from collapse_core.contracts.part_kinds import INTERFACES, Kind
 from collapse_core.contracts.signatures import wrong_signatures
 from collapse_core.plugins.discovery import LOCAL, Plugin, installed_plugins
 from collapse_core.plugins.hookspecs import Entry

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from collapse_core.contracts.component import Component
-from collapse_core.contracts.interfaces import INTERFACES
+from collapse_core.contracts.part_kinds import INTERFACES
 from collapse_core.errors import Problem, did_you_mean
 from collapse_core.plugins.registry import Registry
 from collapse_core.recipe.document import Document

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from collapse_core.contracts.component import Settings
-from collapse_core.contracts.interfaces import INTERFACES
+from collapse_core.contracts.part_kinds import INTERFACES
 from collapse_core.parts.guard import Guard
 from collapse_core.plugins.registry import Registry
 from collapse_core.recipe.recipe import Recipe

@@ -12,7 +12,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from collapse_core.contracts.component import Component
-from collapse_core.contracts.interfaces import INTERFACES, Kind
+from collapse_core.contracts.part_kinds import INTERFACES, Kind
 
 HEAVY = ("torch", "numpy", "scipy", "pandas", "sklearn", "transformers", "diffusers", "torch_geometric")
 """Libraries that a part may use, but not load before its method is called."""

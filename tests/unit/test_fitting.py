@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from collapse_core import Evaluator, RecipeError, Registry, load_recipe
-from collapse_core.contracts.interfaces import INTERFACES
+from collapse_core.contracts.part_kinds import INTERFACES
 
 pytestmark = pytest.mark.model
 
