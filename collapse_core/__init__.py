@@ -63,6 +63,8 @@ from collapse_core.runtime.digests import digest, file_digest, source_digest
 from collapse_core.session.running import Outcome, resume, run
 
 __all__ = [
+    "PERCENT",
+    "SHARE",
     "Bound",
     "Callback",
     "Cells",
@@ -90,7 +92,6 @@ __all__ = [
     "ModelLoader",
     "NothingToCompareError",
     "Outcome",
-    "PERCENT",
     "Picture",
     "Pixels",
     "Place",
@@ -105,7 +106,6 @@ __all__ = [
     "Row",
     "Rubric",
     "Run",
-    "SHARE",
     "Sampler",
     "Settings",
     "Sketch",
