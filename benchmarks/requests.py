@@ -1,7 +1,7 @@
 """Requests in a row on one model: what they do to utility, and to the requests before.
 
 `python -m benchmarks.requests` makes the model of the embedded default forget one author after the other by
-recipes/llm_guided.yaml. Each run begins with the model that the last one left, and each is certified; the
+recipes/llm_tofu.yaml. Each run begins with the model that the last one left, and each is certified; the
 last certificate checks the criteria of all earlier ones again. Runs that are finished are not made again.
 """
 
@@ -20,7 +20,7 @@ from collapse_core.run.directory import is_finished
 from collapse_core.runtime import files
 from collapse_llm.data import Authors
 
-RECIPE = Path("recipes/llm_guided.yaml")
+RECIPE = Path("recipes/llm_tofu.yaml")
 HOME = Path("runs/bench/requests")
 MEASURED = ("rouge_forget", "fact_words_forget", "rouge_retain", "rouge_world_facts")
 
