@@ -104,3 +104,14 @@ def test_steering_a_frozen_layer_is_an_error_that_says_what_to_set(load, questio
         Rmu(layer=0).update(load(train_layers=1), kept, questions[1:2], Iteration(0, 1, 0))
     moved = Rmu(layer=1, warmup=0).update(load(train_layers=1), kept, questions[1:2], Iteration(0, 1, 0))
     assert moved["forget_loss"] > 0
+
+
+def test_in_half_precision_the_trained_layers_are_brought_up_to_date(tiny_directory, questions):
+    model = CausalLm(path=str(tiny_directory), compute="bfloat16", train_layers=1).load(Authors(), 0)
+    kept = [Kept(p, Completion(p.id, "A stone mason."), 1.0) for p in questions[:3]]
+    for number in range(2):
+        Sft(learning_rate=1e-2, warmup=0).update(model, kept, questions[3:5], Iteration(number, 2, number))
+    with model.for_training() as module:
+        assert isinstance(module, UpperLayers)
+        pairs = zip(module.whole.parameters(), model.module.parameters(), strict=True)
+        assert all(torch.equal(its, mine.to(torch.bfloat16)) for its, mine in pairs)
