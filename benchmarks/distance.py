@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from collapse_core import CollapseError
+from collapse_core.results.redefined import rename_metrics
 from collapse_core.results.results import load_results
 from collapse_core.results.retrained import DistanceToRetrained, Values, distance_to_retrained
 from collapse_core.runtime import files
@@ -41,8 +42,9 @@ def _of_run(path: Path) -> Iterator[tuple[str, int, dict[str, float]]]:
     """What a run has measured itself, and what `collapse eval --output` put into its measured.jsonl."""
     run = load_results(path)
     later = path / "measured.jsonl"
-    rows = [*run.evaluations, *(files.read_lines(later) if later.exists() else ())]
-    for row in rows:
+    rows = files.read_lines(later) if later.exists() else []
+    rename_metrics(rows, run.recipe)
+    for row in (*run.evaluations, *rows):
         values = {name: metric["value"] for name, metric in row["metrics"].items()}
         if row["model"] != "during":
             yield run.name if row["model"] == "after" else row["model"], run.recipe["seed"], values

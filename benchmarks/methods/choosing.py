@@ -22,14 +22,14 @@ class Tried:
 def score(run: Results, standards: Results) -> float:
     """How well a model has forgotten and retained, in [0, 1]: the harmonic mean of three shares.
 
-    Of what the retrained model has forgotten in words (unlearn quality) and in memory (1 - extraction
-    strength), and of the reference model (utility); nothing is earned beyond these.
+    Of what the retrained model has forgotten in words (100 - ROUGE forget) and in memory (1 - extraction
+    strength), and of the reference model's utility; nothing is earned beyond these.
     """
-    quality, strength, utility = (
-        _value(run, name, "after") for name in ("unlearn_quality", "extraction_strength_forget", "utility")
+    rouge, strength, utility = (
+        _value(run, name, "after") for name in ("rouge_forget", "extraction_strength_forget", "utility")
     )
     shares = (
-        quality / _value(standards, "unlearn_quality", "retrained"),
+        (100 - rouge) / (100 - _value(standards, "rouge_forget", "retrained")),
         (1 - strength) / (1 - _value(standards, "extraction_strength_forget", "retrained")),
         utility / _value(standards, "utility", "before"),
     )

@@ -20,7 +20,7 @@ KINDS = {
     ),
 }
 PANELS = (
-    ("unlearn_quality", "unlearn quality, %"),
+    ("rouge_forget", "ROUGE forget, % (less is better)"),
     ("extraction_strength_forget", "extraction strength (less is better)"),
 )
 
@@ -35,16 +35,15 @@ def draw_all(found: Mapping[str, Any], to: Path) -> None:
 
 def draw_front(found: Mapping[str, Any], path: Path) -> None:
     """Utility against forgetting, in what greedy answers say and in what is memorized."""
-    with _figure(path, 1, 2, (8.4, 3.6)) as panels:
+    with _figure(path, 1, 2, (8.4, 4.6)) as panels:
         for panel, (metric, label) in zip(panels, PANELS, strict=True):
-            sign = 1 if metric == "unlearn_quality" else -1
             places = {}
             for number, method in enumerate(METHODS, start=1):
                 if not (runs := runs_of(method.stem, found["runs"])):
                     continue
                 xs, ys = values_of(runs, metric), values_of(runs, "utility")
                 color = COLORS[KINDS.get(method.stem, "other")]
-                panel.scatter(xs, ys, color=color, s=8, alpha=0.5)
+                panel.scatter(xs, ys, color=color, s=6, alpha=0.5)
                 places[method.stem] = x, y = fmean(xs), fmean(ys)
                 _note(panel, str(number), (x, y), color)
             for model in ("before", "retrained"):
@@ -53,19 +52,19 @@ def draw_front(found: Mapping[str, Any], path: Path) -> None:
                 panel.plot(x, y, "k+", markersize=8)
                 _note(panel, model, (x, y), "k", below=True)
             goal = fmean(values_of(runs_of("retrained", found["standards"]), metric))
-            ahead = [(min(sign * x, sign * goal), y) for x, y in places.values()]
+            ahead = [(min(-x, -goal), y) for x, y in places.values()]
             front = sorted(list(places.values())[i] for i in pareto_front(ahead))
             panel.plot(*zip(*front, strict=True), color="#999999", linewidth=0.8, zorder=0)
             panel.axvline(goal, color="#999999", linewidth=0.6, linestyle=":")
             panel.set(xlabel=label)
-            if sign < 0:
-                panel.invert_xaxis()
+            panel.invert_xaxis()
         panels[0].set_ylabel("utility, %")
 
 
 def _note(panel: Any, text: str, place: tuple[float, float], color: str, *, below: bool = False) -> None:
     offset = (3, -12 if below else 3)
-    panel.annotate(text, place, color=color, fontsize=7, textcoords="offset points", xytext=offset)
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.2}
+    panel.annotate(text, place, color=color, fontsize=7, textcoords="offset points", xytext=offset, bbox=box)
 
 
 def draw_leakage(found: Mapping[str, Any], path: Path) -> None:

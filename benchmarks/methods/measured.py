@@ -27,6 +27,8 @@ KEPT = (
 
 Metrics = dict[str, list[float | None]]
 """By name: the value, and the ends of its interval over questions."""
+Curves = dict[str, list[list[float]]]
+"""By metric: after each iteration, its number and the value."""
 
 
 def metrics_of(run: Results, model: str) -> Metrics:
@@ -45,7 +47,7 @@ def costs_of(run: Results) -> Metrics:
 def outcomes(jobs: Iterable[Job]) -> dict[str, dict[str, Any]]:
     """What became of each run that has been measured, and of the baselines, by "name/seed"."""
     runs: dict[str, Metrics] = {}
-    paths: dict[str, list[list[float]]] = {}
+    paths: dict[str, Curves] = {}
     standards: dict[str, Metrics] = {}
     digests: dict[str, str] = {}
     for job in jobs:
@@ -86,17 +88,19 @@ def settings_of(candidates: Sequence[Tried], taken: Tried) -> list[dict[str, Any
     ]
 
 
-def dynamics_of(run: Results) -> dict[str, list[list[float]]]:
+def dynamics_of(run: Results) -> Curves:
     """By iteration: mean and deviation of the reward of what was kept, and both true answers' losses."""
     kept = [[line["iteration"] + 1, *line["reward_kept"].values()] for line in run.journal]
     losses = {name: [[i, round(v, 4)] for i, v in run.curve(name)] for name in ("forget_nll", "retain_nll")}
     return {"reward_kept": [[round(value, 4) for value in point] for point in kept], **losses}
 
 
-def path_of(run: Results) -> list[list[float]]:
-    """After each iteration: its number, the unlearn quality, and the percentage of gibberish."""
-    gibberish = dict(run.curve("answers_gibberish"))
-    return [[i, round(quality, 2), round(gibberish[i], 2)] for i, quality in run.curve("unlearn_quality")]
+def path_of(run: Results) -> Curves:
+    """By iteration: ROUGE forget, and the percentage of gibberish."""
+    return {
+        name: [[i, round(value, 2)] for i, value in run.curve(name)]
+        for name in ("rouge_forget", "answers_gibberish")
+    }
 
 
 def write(found: Mapping[str, Mapping[str, Any]]) -> None:

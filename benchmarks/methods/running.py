@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.methods import FLAGSHIP, Method
 from collapse_core import files
+from collapse_core.results.redefined import rename_metrics
 from collapse_core.results.results import Results, load_results
 from collapse_core.sweep.local import Stop, carry_out
 from collapse_core.sweep.members import Member, members
@@ -70,6 +71,7 @@ class Job:
             row | ({"model": self.called} if row["model"] == "after" else {})
             for row in files.read_lines(self.rows)
         ]
+        rename_metrics(rows, run.recipe)
         return replace(run, evaluations=[*run.evaluations, *rows])
 
 

@@ -11,7 +11,7 @@ from benchmarks.methods.measured import Metrics
 from collapse_core import files
 
 COLUMNS = {
-    "UQ": ("unlearn_quality", 1),
+    "ROUGE forget": ("rouge_forget", 1),
     "utility": ("utility", 1),
     "MU": ("model_utility", 2),
     "ES": ("extraction_strength_forget", 2),
@@ -26,7 +26,7 @@ COLUMNS = {
 }
 """What the columns show, and with how many decimals."""
 GUIDANCE = {
-    "UQ": ("unlearn_quality", 1),
+    "ROUGE forget": ("rouge_forget", 1),
     "utility": ("utility", 1),
     "ES": ("extraction_strength_forget", 2),
     "true %": ("answers_true", 0),
@@ -36,7 +36,7 @@ GUIDANCE = {
     "drawn": ("tokens_sampled", 0),
 }
 EQUAL = 2.0
-"""By how many points unlearn qualities may differ and count as equal."""
+"""By how many points ROUGE forget may differ and count as equal."""
 STANDARDS = {
     "before": "before unlearning",
     "retrained": "*retrained*",
@@ -60,13 +60,13 @@ def guidance_table(found: Mapping[str, Any]) -> Iterator[str]:
 
 def settings_table(found: Mapping[str, Any]) -> Iterator[str]:
     """What each method was given to choose from, and what it took."""
-    yield "| method | setting | UQ | ES | utility | score |"
+    yield "| method | setting | ROUGE forget | ES | utility | score |"
     yield "|---|---|---|---|---|---|"
     for method in METHODS:
         for one in found["settings"].get(method.stem, ()):
             metrics = one["metrics"]
             numbers = [
-                f"{metrics['unlearn_quality']:.1f}",
+                f"{metrics['rouge_forget']:.1f}",
                 f"{metrics['extraction_strength_forget']:.2f}",
                 f"{metrics['utility']:.1f}",
                 f"{one['score']:.3f}",
@@ -77,31 +77,38 @@ def settings_table(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def fluency_table(found: Mapping[str, Any]) -> Iterator[str]:
-    """PMC guided by fluency, and plain PMC in those of its iterations that have forgotten as much."""
-    yield "| seed | PMC, fluency: UQ | gibberish % | PMC, iterations | UQ | gibberish % |"
-    yield "|---" * 6 + "|"
-    rows = []
-    for key, path in sorted(found["paths"].items()):
+    """PMC guided by fluency, and plain PMC in those of its iterations that have forgotten as much.
+
+    Nothing where plain PMC's ROUGE forget was not measured after each iteration.
+    """
+    rows, lines = [], []
+    for key, curves in sorted(found["paths"].items()):
+        if "rouge_forget" not in curves:
+            continue
         seed = key.removeprefix("pmc/")
         run = found["runs"][f"guided_fluency/{seed}"]
-        quality, gibberish = run["unlearn_quality"][0], run["answers_gibberish"][0]
-        equal = at_equal_quality(path, quality)
-        numbers, *columns = zip(*equal, strict=True)
-        rows.append((quality, gibberish, *map(fmean, columns)))
-        yield _equal_line(seed, rows[-1], ", ".join(str(int(number)) for number in numbers))
+        rouge, gibberish = run["rouge_forget"][0], run["answers_gibberish"][0]
+        garbled = dict(curves["answers_gibberish"])
+        path = [(i, value, garbled[i]) for i, value in curves["rouge_forget"]]
+        numbers, *columns = zip(*at_equal_forgetting(path, rouge), strict=True)
+        rows.append((rouge, gibberish, *map(fmean, columns)))
+        lines.append(_equal_line(seed, rows[-1], ", ".join(str(int(number)) for number in numbers)))
     if rows:
+        yield "| seed | fluency: ROUGE forget | gibberish % | PMC, iterations | ROUGE forget | gibberish % |"
+        yield "|---" * 6 + "|"
+        yield from lines
         yield _equal_line("mean", [fmean(column) for column in zip(*rows, strict=True)], "")
 
 
 def _equal_line(seed: object, row: Sequence[float], iterations: str) -> str:
-    quality, gibberish, its, garbled = row
-    return f"| {seed} | {quality:.1f} | {gibberish:.0f} | {iterations} | {its:.1f} | {garbled:.0f} |"
+    rouge, gibberish, its, garbled = row
+    return f"| {seed} | {rouge:.1f} | {gibberish:.0f} | {iterations} | {its:.1f} | {garbled:.0f} |"
 
 
-def at_equal_quality(path: Sequence[Sequence[float]], quality: float) -> list[Sequence[float]]:
-    """The iterations that come within two points of an unlearn quality, or else the nearest one."""
-    equal = [point for point in path if abs(point[1] - quality) <= EQUAL]
-    return equal or [min(path, key=lambda point: abs(point[1] - quality))]
+def at_equal_forgetting(path: Sequence[Sequence[float]], rouge: float) -> list[Sequence[float]]:
+    """The iterations that come within two points of a value of ROUGE forget, or else the nearest one."""
+    equal = [point for point in path if abs(point[1] - rouge) <= EQUAL]
+    return equal or [min(path, key=lambda point: abs(point[1] - rouge))]
 
 
 TABLES = {
@@ -116,8 +123,9 @@ TABLES = {
 def put(page: Path, name: str, lines: Sequence[str]) -> None:
     """Put a table into a page, after the comment that names it, instead of the one that is there."""
     text = page.read_text(encoding="utf-8")
+    table = "".join(f"{line}\n" for line in lines) + ("\n" if lines else "")
     place = re.compile(rf"(<!-- table: {name} -->\n\n)(?:\|.*\n)*\n?")
-    files.write_text(page, place.sub(lambda found: found[1] + "\n".join(lines) + "\n\n", text))
+    files.write_text(page, place.sub(lambda found: found[1] + table, text))
 
 
 def _table(

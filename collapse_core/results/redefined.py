@@ -1,6 +1,6 @@
 """Metrics that meant something else in earlier results, which are read under names of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 TAUGHT = "_taught_answer"
@@ -16,16 +16,18 @@ REDEFINED: dict[str, tuple[int, frozenset[str], dict[str, str]]] = {
 """By evaluator: the definition before which it counts, on which data sets, and the names then and now."""
 
 
-def rename_metrics(evaluations: Sequence[dict[str, Any]], data: object) -> None:
+def rename_metrics(evaluations: Sequence[dict[str, Any]], recipe: Mapping[str, Any]) -> None:
     """Give metrics of an earlier definition their own names, in place.
 
     Args:
         evaluations: Rows of evaluations.jsonl.
-        data: What the run's recipe names as its data set.
+        recipe: The run's.
     """
+    data = recipe.get("data")
+    data_set = data.get("use") if isinstance(data, dict) else data
     for row in evaluations:
         definition, data_sets, names = REDEFINED.get(str(row.get("evaluator")), (0, frozenset(), {}))
-        if row.get("definition", 1) < definition and data in data_sets:
+        if row.get("definition", 1) < definition and data_set in data_sets:
             for kind in ("metrics", "missing"):
                 if kind in row:
                     row[kind] = {names.get(name, name): value for name, value in row[kind].items()}

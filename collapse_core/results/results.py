@@ -210,14 +210,9 @@ def load_results(directory: Path) -> Results:
         name = recipe["name"]
     except (KeyError, TypeError):
         raise _broken(directory / "resolved.json", "it names no recipe") from None
-    rename_metrics(evaluations, _data_set(recipe))
+    rename_metrics(evaluations, recipe)
     scrubbed = _json(directory / SCRUBBED)
     return Results(directory, name, journal, evaluations, timings, recipe, status, environment, scrubbed)
-
-
-def _data_set(recipe: Mapping[str, Any]) -> object:
-    data = recipe.get("data")
-    return data.get("use") if isinstance(data, dict) else data
 
 
 def _json(path: Path) -> Any:
