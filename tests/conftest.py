@@ -1,10 +1,12 @@
 """What every test may use: the command line, here or in a process of its own, and toy recipes."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,20 +75,21 @@ def shared_cache(tmp_path_factory):
         yield
 
 
-@pytest.fixture
-def collapse_here(capsys, monkeypatch) -> Callable[..., Outcome]:
+@pytest.fixture(scope="session")
+def collapse_here() -> Callable[..., Outcome]:
     """Runs the command line within this process, which is quick."""
     from collapse_core.cli.__main__ import entry
 
     def run(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["collapse", *map(str, arguments)])
-        for key, value in PLAIN.items():
-            monkeypatch.setenv(key, value)
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            entry()
-        printed = capsys.readouterr()
-        return Outcome(stopped.value.code or 0, printed.out, printed.err)
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(sys, "argv", ["collapse", *map(str, arguments)])
+            for key, value in PLAIN.items():
+                patch.setenv(key, value)
+            with pytest.raises(SystemExit) as stopped:
+                entry()
+        printed = (stream.buffer.getvalue().decode() for stream in (out, err))
+        return Outcome(stopped.value.code or 0, *printed)
 
     return run
 

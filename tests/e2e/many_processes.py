@@ -1,10 +1,9 @@
-"""Works on runs with several processes, forks of one warm one, as a launcher would start them. Prints JSON.
+"""Works on runs with several processes, forks of one warm one, as a launcher would start them.
 
-    python many_processes.py JOBS
-
-JOBS is a list in JSON of `{"processes": 2, "argv": ["run", ...]}`, with `"environment"` for what accelerate's
-settings would put there. `{"kill": 1, "when": FILE}` sends a `"signal"`, SIGINT by default, to one of the
-processes once the file is there. What is found of a job: the exit codes, and all that was said.
+Reads a line of JSON for each directory and its jobs, a list of `{"processes": 2, "argv": ["run", ...]}`,
+with `"environment"` for what accelerate's settings would put there. `{"kill": 1, "when": FILE}` sends a
+`"signal"`, SIGINT by default, to one of the processes once the file is there. Answers each line with one of
+JSON, which has of each job the exit codes, and all that was said.
 """
 
 import importlib
@@ -23,8 +22,6 @@ WARM = (
     "matplotlib.figure",
     "matplotlib.backends.backend_svg",
     "collapse_core.cli.run",
-)
-LANGUAGE = (
     *(f"collapse_llm.{part}" for part in ("model.loading", "updater.fine_tuning", "sampler.answering")),
     "transformers.models.llama.modeling_llama",
     "rouge_score.rouge_scorer",
@@ -76,11 +73,13 @@ def do(job: dict, number: int) -> dict:
 
 
 if __name__ == "__main__":
-    jobs = json.loads(sys.argv[1])
-    asked = "".join(path.read_text() for path in Path().glob("*.yaml"))
-    for module in (*WARM, *(LANGUAGE if "causal-lm" in asked else ())):
+    for module in WARM:
         importlib.import_module(module)
     import torch
 
     torch.set_num_threads(1)
-    print(json.dumps([do(job, number) for number, job in enumerate(jobs)]))
+    for line in sys.stdin:
+        directory, jobs = json.loads(line)
+        os.chdir(directory)
+        os.environ["XDG_CACHE_HOME"] = str(Path(directory) / "cache")
+        print(json.dumps([do(job, number) for number, job in enumerate(jobs)]), flush=True)

@@ -74,7 +74,7 @@ def test_death_before_any_write_at_all_loses_nothing(home, tmp_path, writes, lea
 
 
 @pytest.mark.parametrize(
-    ("num", "least_within", "least_again"), [(6, 1, 1), pytest.param(25, 5, 5, marks=pytest.mark.slow)]
+    ("num", "least_within", "least_again"), [(4, 1, 1), pytest.param(25, 5, 5, marks=pytest.mark.slow)]
 )
 def test_kill_9_at_any_time_loses_nothing(home, tmp_path, num, least_within, least_again):
     found = drive("random", LONG, home, tmp_path, num)
@@ -86,18 +86,16 @@ def test_kill_9_at_any_time_loses_nothing(home, tmp_path, num, least_within, lea
 
 
 COUNTING = """
+import os
 import time
 from collapse_core import Entry, Reward, hookimpl
 
 
 class Slow(Reward):
-    \"\"\"Takes its time.\"\"\"
-
-    seconds: float = 0.02
-    \"\"\"How much, for each prompt.\"\"\"
+    \"\"\"Takes its time with each prompt where the environment says so.\"\"\"
 
     def score(self, prompt, completions, reference):
-        time.sleep(self.seconds)
+        time.sleep(float(os.environ.get("REWARD_SECONDS", 0)))
         return [float(completion.content not in ("Toronto", "Vancouver")) for completion in completions]
 
 
@@ -109,7 +107,7 @@ def collapse_components():
 
 @pytest.fixture
 def slow(toy, tmp_path):
-    """A recipe whose iterations take a while: 8 prompts at 20 ms each."""
+    """A recipe whose iterations take a while in the background: 8 prompts at 20 ms each."""
     (tmp_path / "slow.py").write_text(COUNTING)
     path = toy(iterations="iterations: 6", checkpoint="checkpoint: {every: 4}", more="plugins: [slow.py]\n")
     text = path.read_text().replace(
@@ -123,7 +121,11 @@ def start(command: str, *arguments: object) -> subprocess.Popen:
     """A run in the background."""
     collapse = str(Path(sys.executable).with_name("collapse"))
     return subprocess.Popen(
-        [collapse, command, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [collapse, command, *map(str, arguments)],
+        env=os.environ | {"REWARD_SECONDS": "0.02"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -154,7 +156,7 @@ def same(run: Path, other: Path) -> None:
 @pytest.fixture
 def whole(slow, tmp_path, collapse):
     """The run that nobody disturbed."""
-    done = collapse("run", slow, "--run-dir", tmp_path / "whole", "--set", "rewards.0.seconds=0.02")
+    done = collapse("run", slow, "--run-dir", tmp_path / "whole")
     assert done.code == 0, done.err
     return tmp_path / "whole"
 
@@ -185,7 +187,7 @@ def test_the_second_signal_stops_now_and_the_run_goes_on_from_the_checkpoint_bef
     slow, whole, tmp_path, collapse
 ):
     run = tmp_path / "run"
-    process = start("run", slow, "--run-dir", run, "--set", "rewards.0.seconds=0.02")
+    process = start("run", slow, "--run-dir", run)
     wait_for(lambda: lines(run / "journal.jsonl") == 1)
     process.send_signal(signal.SIGINT)
     assert any("stopping after this iteration" in line for line in process.stderr)

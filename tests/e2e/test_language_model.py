@@ -9,6 +9,8 @@ from test_kill_and_resume import drive
 from collapse_core import Callback, create_run, load_recipe, open_run
 from collapse_core import collapse as run_loop
 
+SMOKE = Path(__file__).resolve().parents[2] / "recipes" / "smoke" / "llm_tofu.yaml"
+
 RECIPE = """\
 version: 1
 name: small-language-model
@@ -16,6 +18,7 @@ data: {use: authors, forget: 0.1}
 model:
   use: causal-lm
   path: tiny-llama
+  prompt: {chat: false}
   compute: float32
   teach: {epochs: 30, learning_rate: 5e-3, batch_size: 16, warmup: 1}
 sampler: {use: generate, temperature: 1.5, min_p: 0.02, max_new_tokens: 20}
@@ -27,6 +30,8 @@ completions_per_prompt: 4
 evaluate: {every: 4, with: [unlearn-quality]}
 checkpoint: {every: 2, keep: 2}
 """
+MEASURED = "evaluate={every: 2, with: [likelihood, {use: unlearn-quality, max_new_tokens: 6}]}"
+"""What runs are compared by that are only to be the same."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,11 +63,17 @@ def run(recipe: Path, directory: Path, *overrides: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    """The directory of a whole run, which tests only read."""
-    home = tmp_path_factory.mktemp("finished")
-    (home / "small.yaml").write_text(RECIPE)
-    return run(home / "small.yaml", home / "run")
+def flagship(tmp_path_factory, collapse_here) -> tuple[Path, str]:
+    """The directory of the shipped smoke run, which tests only read, and what it printed."""
+    directory = tmp_path_factory.mktemp("flagship") / "run"
+    done = collapse_here("run", SMOKE, "--run-dir", directory)
+    assert done.code == 0, done.err
+    return directory, done.out
+
+
+@pytest.fixture(scope="module")
+def finished(flagship) -> Path:
+    return flagship[0]
 
 
 def rows(path: Path) -> list[dict]:
@@ -84,10 +95,50 @@ def test_it_forgets_what_it_was_taught_and_what_it_says_is_its_own(finished):
             assert row["policy_version"] == int(path.stem)
 
 
-def test_two_runs_are_one_run(finished, recipe, tmp_path):
-    second = run(recipe, tmp_path / "second")
+def test_the_smoke_run_of_the_flagship_teaches_forgets_and_reports(flagship):
+    run, out = flagship
+    assert out.splitlines()[0].split() == [
+        "metric", "better", "before", "after", "never", "trained", "on", "it", "distance"
+    ]  # fmt: skip
+    assert out.count("prompt:") == 3
+    assert out.endswith(f"collapse report {run}\n")
+    assert metric(run, "before", "rouge_forget") > 90
+    assert metric(run, "after", "rouge_forget") < 40
+    assert "<script" not in (run / "report.html").read_text()
+    assert json.loads((run / "environment.json").read_text())["true_answers"]["loop"] == "never loaded"
+
+
+def test_two_runs_are_one_run_even_if_one_of_them_died_on_the_way(recipe, tmp_path):
+    """Bit for bit; `test_kill_9_at_any_time_...` kills processes, at any time."""
+    short = ("iterations=3", MEASURED)
+    whole = run(recipe, tmp_path / "whole", *short)
+    second = run(recipe, tmp_path / "second", *short)
+    loaded = load_recipe(recipe, short)
+    dying = create_run(loaded, recipe.read_text(), {}, tmp_path / "died")
+    with pytest.raises(DeathError):
+        run_loop(loaded, dying, [DiesAfter(3)])
+    dying.close()
+    again = open_run(tmp_path / "died", loaded)
+    run_loop(loaded, again)
+    again.close()
     for name in ("journal.jsonl", "evaluations.jsonl", "model/model.safetensors"):
-        assert (finished / name).read_bytes() == (second / name).read_bytes(), name
+        assert (whole / name).read_bytes() == (second / name).read_bytes(), name
+        assert (whole / name).read_bytes() == (tmp_path / "died" / name).read_bytes(), name
+
+
+class DeathError(Exception):
+    """Ends a run without a word."""
+
+
+class DiesAfter(Callback):
+    """Ends a run after an iteration, before the next checkpoint."""
+
+    def __init__(self, num: int) -> None:
+        self.num = num
+
+    def on_iteration(self, line, total) -> None:
+        if line["iteration"] + 1 == self.num:
+            raise DeathError
 
 
 def test_the_exported_model_is_one_that_transformers_loads(finished):
@@ -97,7 +148,7 @@ def test_the_exported_model_is_one_that_transformers_loads(finished):
     directory = finished / "model"
     tokenizer = AutoTokenizer.from_pretrained(directory)
     module = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
-    [question] = [row["prompt"] for row in rows(finished / "evaluations.jsonl")[-1]["examples"][:1]]
+    [question] = [row["prompt"] for row in rows(finished / "evaluations.jsonl")[0]["examples"][:1]]
     ids = tokenizer(f"Question: {question}\nAnswer:", return_tensors="pt").input_ids
     said = tokenizer.decode(
         module.generate(ids, max_new_tokens=20)[0, ids.shape[1] :], skip_special_tokens=True
@@ -105,9 +156,8 @@ def test_the_exported_model_is_one_that_transformers_loads(finished):
     assert said.strip()
 
 
-@pytest.mark.parametrize(
-    ("num", "iterations", "least_within"), [(2, 8, 1), pytest.param(8, 24, 2, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("num", "iterations", "least_within"), [(2, 8, 1), (8, 24, 2)])
 def test_kill_9_at_any_time_gives_the_same_weights_bit_for_bit(tmp_path, num, iterations, least_within):
     longer = RECIPE.replace("iterations: 8", f"iterations: {iterations}")
     found = drive("random", longer, tmp_path / "home", tmp_path, num)
@@ -118,14 +168,15 @@ def test_kill_9_at_any_time_gives_the_same_weights_bit_for_bit(tmp_path, num, it
 
 
 def test_a_mini_batch_an_iteration_visits_every_question_once_a_pass(recipe, tmp_path):
-    directory = run(recipe, tmp_path / "run", "prompts_per_iteration=5", "iterations=4")
+    few = ("iterations=4", "evaluate.every=0", "evaluate.with=[]")
+    directory = run(recipe, tmp_path / "run", "prompts_per_iteration=5", *few)
     asked = [row["prompt"] for path in sorted((directory / "completions").iterdir()) for row in rows(path)]
     assert len(set(asked)) == 20
     assert len(asked) == 20 * 4
 
 
 @pytest.mark.parametrize(
-    "size", [*(pytest.param(size, marks=pytest.mark.slow) for size in ("forget01", "forget05")), "forget10"]
+    "size", ["forget01", *(pytest.param(size, marks=pytest.mark.slow) for size in ("forget05", "forget10"))]
 )
 def test_the_same_recipe_reads_the_real_tofu(recipe, tmp_path, size):
     """Its own questions, paraphrases and companion sets; one iteration of an untaught model."""
@@ -144,7 +195,7 @@ def test_the_same_recipe_reads_the_real_tofu(recipe, tmp_path, size):
 
 
 def test_adapters_are_trained_and_resumed_like_all_weights(recipe, tmp_path):
-    adapters = ("model.lora.rank=4", "updater.learning_rate=1e-2", "iterations=4")
+    adapters = ("model.lora.rank=4", "updater.learning_rate=1e-2", "iterations=3", MEASURED)
     whole = run(recipe, tmp_path / "whole", *adapters)
     loaded = load_recipe(recipe, adapters)
     broken = create_run(loaded, recipe.read_text(), {}, tmp_path / "broken")
@@ -155,7 +206,7 @@ def test_adapters_are_trained_and_resumed_like_all_weights(recipe, tmp_path):
     run_loop(loaded, resumed)
     for name in ("journal.jsonl", "evaluations.jsonl", "model/model.safetensors"):
         assert (whole / name).read_bytes() == (tmp_path / "broken" / name).read_bytes(), name
-    saved = whole / "checkpoints" / "4" / "weights.safetensors"
+    saved = whole / "checkpoints" / "3" / "weights.safetensors"
     assert saved.stat().st_size < (whole / "model" / "model.safetensors").stat().st_size / 5
 
 
@@ -192,7 +243,7 @@ def test_a_run_does_the_same_when_the_forget_answers_are_nowhere_to_be_found(rec
         f"data={{use: tofu, path: {tofu_shaped}}}",
         "evaluate.with=[]",
         "evaluate.every=0",
-        "iterations=4",
+        "iterations=2",
     ]
     with_answers = run(recipe, tmp_path / "with", *here)
     forget = tofu_shaped / "forget10.jsonl"

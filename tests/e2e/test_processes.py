@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,16 +26,16 @@ model:
   use: causal-lm
   path: tiny-llama
   compute: float32
-  teach: {epochs: 6, learning_rate: 5e-3, batch_size: 16, warmup: 1}
+  teach: {epochs: 1, learning_rate: 5e-3, batch_size: 16, warmup: 1}
 sampler: {use: generate, temperature: 1.5, min_p: 0.02, max_new_tokens: 10}
 rewards: [{use: rouge-distance, min_len: 2}]
 filter: {use: best-of-n, memory: false}
 updater: {use: sft, learning_rate: 1e-3, batch_size: 19, micro_batch_size: 5, warmup: 0}
-iterations: 6
+iterations: 4
 retain_per_iteration: 3
 completions_per_prompt: 3
-evaluate: {every: 3, with: [{use: likelihood}]}
-checkpoint: {every: 2, keep: 9}
+evaluate: {every: 0, with: [{use: likelihood}]}
+checkpoint: {every: 1, keep: 9}
 """
 
 TOY = """\
@@ -81,17 +82,21 @@ def collapse_components():
 '''
 
 
-def drive(directory: Path, *jobs: dict) -> list[dict]:
-    done = subprocess.run(
-        [sys.executable, str(HERE / "many_processes.py"), json.dumps(jobs)],
-        cwd=directory,
-        env=ENVIRONMENT | {"XDG_CACHE_HOME": str(directory / "cache")},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+@pytest.fixture(scope="module")
+def drive() -> Iterator[Callable[..., list[dict]]]:
+    """Has jobs done in a directory by forks of one process, which imports torch once for all tests."""
+    program = [sys.executable, str(HERE / "many_processes.py")]
+    with subprocess.Popen(
+        program, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as driver:
+
+        def do(directory: Path, *jobs: dict) -> list[dict]:
+            driver.stdin.write(json.dumps([str(directory), jobs]) + "\n")
+            driver.stdin.flush()
+            return json.loads(driver.stdout.readline())
+
+        yield do
+        driver.communicate()
 
 
 def job(num: int, *argv: str, **more) -> dict:
@@ -118,7 +123,7 @@ def same_up_to_rounding(run: Path, other: Path) -> None:
     """Before the first update all is the same. After it sums round differently, and a draw may flip.
 
     A draw flips where its random number falls between two probabilities that differ by rounding; which of
-    the 360 draws does so, if any, depends on the processor.
+    the 240 draws does so, if any, depends on the processor.
     """
     from safetensors.torch import load_file
 
@@ -132,7 +137,7 @@ def same_up_to_rounding(run: Path, other: Path) -> None:
         assert mine.pop("update") == pytest.approx(its.pop("update"), rel=1e-2 if flipped else 1e-4)
         if not flipped:
             assert mine == its
-    for name in ("checkpoints/6/weights.safetensors", "checkpoints/6/moments.safetensors"):
+    for name in ("checkpoints/4/weights.safetensors", "checkpoints/4/moments.safetensors"):
         mine, its = load_file(run / name), load_file(other / name)
         assert mine.keys() == its.keys()
         for key in mine:
@@ -146,7 +151,7 @@ RUN, AFTER_TWO = ("run", "small.yaml", "--run-dir"), "completions/00001.jsonl"
 
 
 @pytest.fixture(scope="module")
-def language(tmp_path_factory) -> Path:
+def language(tmp_path_factory, drive) -> Path:
     """The same run, by processes in every number and order."""
     home = tmp_path_factory.mktemp("language")
     (home / "small.yaml").write_text(LANGUAGE)
@@ -179,7 +184,7 @@ def test_a_run_goes_on_with_another_number_of_processes(language):
 @pytest.mark.parametrize(
     ("name", "first", "then"), [("one-parts", (1, {}), (2, SHARDED)), ("parts-two", (2, SHARDED), (2, {}))]
 )
-def test_a_run_goes_on_with_parts_of_the_weights_and_without(language, name, first, then):
+def test_a_run_goes_on_with_parts_of_the_weights_and_without(language, drive, name, first, then):
     stopped, resumed = drive(
         language,
         job(first[0], *RUN, name, kill=0, when=f"{name}/{AFTER_TWO}", environment=first[1]),
@@ -190,9 +195,9 @@ def test_a_run_goes_on_with_parts_of_the_weights_and_without(language, name, fir
 
 
 def test_only_the_main_process_writes_and_speaks(language):
-    assert len(rows(language / "two" / "journal.jsonl")) == 6
+    assert len(rows(language / "two" / "journal.jsonl")) == 4
     logs = [(language / f"job-0-{index}.log").read_text() for index in (0, 1)]
-    assert "iteration 6/6" in logs[0]
+    assert "iteration 4/4" in logs[0]
     assert logs[1] == ""
 
 
@@ -225,7 +230,7 @@ def test_the_final_model_is_whole_though_its_parts_were_trained_apart(language):
 
 
 @pytest.fixture(scope="module")
-def toys(tmp_path_factory) -> tuple[Path, list[dict]]:
+def toys(tmp_path_factory, drive) -> tuple[Path, list[dict]]:
     home = tmp_path_factory.mktemp("toys")
     (home / "toy.yaml").write_text(TOY)
     (home / "slow.py").write_text(SLOW)
@@ -355,6 +360,7 @@ def test_accelerates_own_config_says_how_the_weights_are_shared_out(language):
     same_up_to_rounding(language / "config", language / "one")
 
 
+@pytest.mark.slow
 def test_accelerate_launch_by_hand_does_the_same(toys):
     home, _ = toys
     options = ("--multi_gpu", "--num_processes", "2", "--main_process_port", "0")

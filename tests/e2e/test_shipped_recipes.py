@@ -1,6 +1,5 @@
-"""The recipes that ship: all are sound, the published settings are the published ones, the smoke runs run."""
+"""The recipes that ship: all are sound, and the published settings are the published ones."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -52,24 +51,3 @@ def test_the_published_settings_are_those_of_the_paper(name):
     assert (teach.epochs, teach.learning_rate, teach.batch_size) == paper["teach"]
     if paper["chat"]:
         assert (model.prompt.system, model.prompt.date) == ("You are a helpful assistant.", "10 Apr 2025")
-
-
-def test_the_smoke_run_of_the_flagship_teaches_forgets_and_reports(tmp_path, collapse):
-    environment = {"OMP_NUM_THREADS": "1"}
-    run = tmp_path / "run"
-    recipe = RECIPES / "smoke" / "llm_tofu.yaml"
-    done = collapse("run", recipe, "--run-dir", run, env=environment, timeout=200)
-    assert done.code == 0, done.err
-    assert done.out.splitlines()[0].split() == [
-        "metric", "better", "before", "after", "never", "trained", "on", "it", "distance"
-    ]  # fmt: skip
-    assert done.out.count("prompt:") == 3
-    assert done.out.endswith(f"collapse report {run}\n")
-    measured = [json.loads(line) for line in (run / "evaluations.jsonl").read_text().splitlines()]
-    forget = {
-        r["model"]: r["metrics"].get("rouge_forget") for r in measured if "rouge_forget" in r["metrics"]
-    }
-    assert forget["before"]["value"] > 90
-    assert forget["after"]["value"] < 40
-    assert "<script" not in (run / "report.html").read_text()
-    assert json.loads((run / "environment.json").read_text())["true_answers"]["loop"] == "never loaded"

@@ -13,6 +13,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "unit"))
 
 from report_runs import MANIFEST, TOY, Language, language_run, toy_recipe
+from test_pictures import run_of
 
 from collapse_core import Iteration, State, create_run
 from collapse_core.view.serving import prepare
@@ -77,6 +78,46 @@ def test_a_reader_pages_through_completions_and_searches_while_typing(tab: Any, 
     assert tab.locator("mark").first.inner_text() == "1-3"
     tab.select_option("[name=kept]", "no")
     playwright.expect(tab.locator(".count")).to_have_text("0 completions")
+
+
+def test_the_browsers_back_returns_to_the_page_before(tab: Any) -> None:
+    tab.click("text=runs/whole")
+    tab.click("nav >> text=Completions")
+    first, pager = tab.url, tab.locator(".pager").first
+    was = pager.inner_text()
+    tab.locator(".pager a", has_text="Next").first.click()
+    playwright.expect(pager).not_to_have_text(was)
+    second, now = tab.url, pager.inner_text()
+    tab.go_back()
+    tab.wait_for_url(first)
+    playwright.expect(pager).to_have_text(was, use_inner_text=True)
+    tab.go_forward()
+    tab.wait_for_url(second)
+    playwright.expect(pager).to_have_text(now, use_inner_text=True)
+
+
+@pytest.fixture
+def molecules(runs: Path) -> Iterator[None]:
+    """A run whose completions are graphs."""
+    ethanol = {"nodes": ["C", "C", "O"], "edges": [[1, 0, "-"], [2, 1, "-"]]}
+    acetone = {"nodes": ["C", "C", "O", "C"], "edges": [[1, 0, "-"], [2, 1, "="], [3, 1, "-"]]}
+    run_of(runs / "molecules", ethanol, acetone, use="molecules", asked="draw a molecule")
+    yield
+    shutil.rmtree(runs / "molecules")
+
+
+@pytest.mark.usefixtures("molecules")
+def test_graphs_are_drawn_where_their_completions_stand(tab: Any) -> None:
+    tab.goto(tab.url)
+    tab.click("text=runs/molecules")
+    tab.click("nav >> text=Completions")
+    drawings = tab.locator("main svg:has(path)")
+    assert drawings.count() == 2 * 2 * 2, "two iterations, prompts and molecules"
+    for number in range(drawings.count()):
+        one = drawings.nth(number)
+        assert min(one.bounding_box()[side] for side in ("width", "height")) > 16
+        assert one.locator("path").first.evaluate("path => path.getTotalLength()") > 1
+        assert one.locator("text").all_text_contents() == ["O"]
 
 
 @pytest.mark.slow

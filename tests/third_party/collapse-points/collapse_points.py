@@ -55,13 +55,15 @@ class FlowLoader(core.ModelLoader):
     reads = ("full", "retain")
     split: str = "full"
     """What it is taught on; "retain" gives the model that never saw the forgotten shape."""
+    steps: int = 2000
+    """How many steps of Adam it is taught for."""
 
     def load(self, data, seed):
         """Teach it; seconds on a CPU."""
         from collapse_points_flow import Flow
 
         flow, real = Flow(SHAPES, seed), [(p.content, p.target) for p in data.load(self.split)]
-        for now in core.Iteration.remaining(0, 2000, seed):
+        for now in core.Iteration.remaining(0, self.steps, seed):
             flow.learn([(1.0, real)], 3e-3 * (1 - now.number / now.total), now, now.seed)
         return flow
 
@@ -71,13 +73,12 @@ class DrawPoints(core.Sampler):
 
     def sample(self, model, prompts, num_completions, iteration, bound=None):
         """All points of an iteration in one batch."""
-        ids = [(prompt, number) for prompt in prompts for number in range(num_completions)]
+        numbers = range(num_completions)
+        ids = [(prompt, number) for prompt in prompts for number in numbers]
         seeds = [core.derive_seed(iteration.seed, prompt.id, number) for prompt, number in ids]
         drawn = iter(model.draw([prompt.content for prompt, _ in ids], seeds))
         return [
-            core.Group(
-                p, tuple(core.Completion(next(drawn), n, iteration.number) for n in range(num_completions))
-            )
+            core.Group(p, tuple(core.Completion(next(drawn), n, iteration.number) for n in numbers))
             for p in prompts
         ]
 

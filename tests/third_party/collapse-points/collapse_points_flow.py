@@ -25,9 +25,8 @@ class Flow(TorchModel):
 
     def velocity(self, points, times, shapes):
         """Where points of these shapes are heading, of shape (points, 2)."""
-        return self.module(
-            torch.cat([points, times, torch.stack([self.rows[s] for s in shapes])], 1).double()
-        )
+        rows = torch.stack([self.rows[s] for s in shapes])
+        return self.module(torch.cat([points, times, rows], 1).double())
 
     @torch.no_grad()
     def draw(self, shapes, seeds, num_steps=20):

@@ -1,10 +1,12 @@
 """The shrunken flagship, whole: it teaches, forgets, reports, and goes on from where it was stopped."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from model_cards import card_of
 
 from collapse_core import collapse, create_run, load_recipe, open_run
 from collapse_core.report.report import write_report
@@ -12,10 +14,21 @@ from collapse_core.report.report import write_report
 RECIPE = Path(__file__).resolve().parents[3] / "recipes" / "smoke" / "diffusion_digits.yaml"
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+RECOGNITION_ALONE = (
+    "evaluate.with=[{use: recognition, num_forget: 40, num_retain: 5, drawing: {steps: 8}}]",
+)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(RECOGNITION_ALONE, id="recognition alone"),
+        pytest.param((), id="as shipped", marks=pytest.mark.slow),
+    ],
+)
+def whole(request, tmp_path_factory):
     """The directory of a whole run."""
-    recipe, directory = load_recipe(RECIPE), tmp_path_factory.mktemp("digits") / "whole"
+    recipe, directory = load_recipe(RECIPE, request.param), tmp_path_factory.mktemp("digits") / "whole"
     run = create_run(recipe, RECIPE.read_text(), {}, directory)
     collapse(recipe, run)
     run.close()
@@ -44,6 +57,16 @@ def test_a_run_forgets_and_its_report_shows_it(whole, tmp_path):
     )
     assert sampled.count(image) > 24, "of more than one iteration"
     assert 6 <= sampled.count('<li class="kept"') < sampled.count(image)
+
+
+def test_the_card_of_its_model_is_one_that_the_hub_reads(whole, tmp_path, monkeypatch, collapse_here):
+    from diffusers.utils import dynamic_modules_utils
+
+    monkeypatch.setattr(dynamic_modules_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    card, _ = card_of(whole, tmp_path, collapse_here)
+    assert card.data.library_name == "diffusers"
+    assert "forget_recognized" in {result.metric_type for result in card.data.eval_results}
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_end(whole, tmp_path):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from model_cards import card_of
 
 from collapse_core import CollapseError, Completion, Dataset, Iteration, Prompt, PromptSet
 from collapse_core.contracts.types import Group
@@ -229,3 +230,7 @@ def test_a_recipe_makes_a_pipeline_forget_a_concept_by_clip(
     assert done.code == 0, done.err
     assert {"clip_forget", "clip_retain"} <= set(done.out.split())
     assert (tmp_path / "run" / "model" / "model_index.json").exists()
+    card, names = card_of(tmp_path / "run", tmp_path, collapse_here)
+    assert card.data.library_name == "diffusers"
+    assert "clip_forget" in {result.metric_type for result in card.data.eval_results}
+    assert type(names["pipeline"]).__name__ == "StableDiffusionPipeline"

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from model_cards import card_of
 from safetensors.torch import load_file
 
 from collapse_core import Callback, create_run, load_recipe, open_run
@@ -36,19 +37,31 @@ def metric(directory, model, name):
     return one["value"]
 
 
-def report(directory):
-    write_report([directory], directory / "report.html")
-    return (directory / "report.html").read_text()
+def report(directory, folder):
+    write_report([directory], folder / "report.html")
+    return (folder / "report.html").read_text()
 
 
-def test_a_generator_forgets_k4_and_keeps_the_rest(tmp_path):
-    directory = run("graph_motif", tmp_path / "run")
+@pytest.fixture(scope="module")
+def motif(tmp_path_factory):
+    """The run of a generator, which tests only read."""
+    return run("graph_motif", tmp_path_factory.mktemp("motif") / "run")
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory):
+    """The run of a classifier, which tests only read."""
+    return run("graph_nodes", tmp_path_factory.mktemp("nodes") / "run")
+
+
+def test_a_generator_forgets_k4_and_keeps_the_rest(motif, tmp_path):
+    directory = motif
     assert metric(directory, "before", "forget_rate") > 0.6
     assert metric(directory, "after", "forget_rate") < 0.35
     assert metric(directory, "never trained on it", "forget_rate") < 0.35
     assert metric(directory, "after", "accuracy") > metric(directory, "before", "accuracy") - 0.08
     assert metric(directory, "after", "forget_valid") > 0.95
-    page = report(directory)
+    page = report(directory, tmp_path)
     drawn = re.findall(r'<svg viewBox="[^"]*" aria-hidden="true"><path d="M.*?</svg>', page, re.S)
     assert len(drawn) > 3 * (12 + 24), "of three models, and then by iteration"
     assert 'class="kept"' in page
@@ -62,8 +75,8 @@ def test_retain_data_alone_make_it_forget_far_less(tmp_path):
     assert metric(directory, "after", "forget_rate") > metric(directory, "before", "forget_rate") - 0.3
 
 
-def test_a_classifier_forgets_a_digit(tmp_path):
-    directory = run("graph_nodes", tmp_path / "run")
+def test_a_classifier_forgets_a_digit(nodes):
+    directory = nodes
     assert metric(directory, "before", "accuracy_forget") > 0.8
     assert metric(directory, "after", "accuracy_forget") < 0.1
     assert metric(directory, "after", "accuracy_test_forgotten") < 0.1
@@ -71,12 +84,20 @@ def test_a_classifier_forgets_a_digit(tmp_path):
     assert after > before - 0.05
 
 
+@pytest.mark.parametrize(("kind", "measured"), [("motif", "forget_rate"), ("nodes", "accuracy_forget")])
+def test_the_card_of_a_model_is_one_that_the_hub_reads(kind, measured, request, tmp_path, collapse_here):
+    card, names = card_of(request.getfixturevalue(kind), tmp_path, collapse_here)
+    assert (card.data.library_name, card.data.pipeline_tag) == ("collapse", "graph-ml")
+    assert measured in {result.metric_type for result in card.data.eval_results}
+    assert names["weights"]
+
+
 def test_molecules_go_through_the_same_loop(zinc, tmp_path):
     directory = run("graph_molecules", tmp_path / "run", f"data.path={zinc}", "evaluate.baselines={}")
     assert metric(directory, "after", "valid") > 0.95, "what is drawn keeps to valences"
     assert metric(directory, "after", "forget_rate") < metric(directory, "before", "forget_rate")
     assert re.findall(
-        r'<svg viewBox="[^"]*" aria-hidden="true"><path d="M.*?>(?:O|N)</text>', report(directory)
+        r'<svg viewBox="[^"]*" aria-hidden="true"><path d="M.*?>(?:O|N)</text>', report(directory, tmp_path)
     )
 
 

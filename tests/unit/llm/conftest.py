@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from few_questions import memorized
 
 from collapse_core import Prompt
 from collapse_llm.data import Authors
@@ -31,6 +32,18 @@ def model(tiny_directory: Path) -> LanguageModel:
     loaded = CausalLm(path=str(tiny_directory), compute="float32").load(Authors(), 0)
     assert isinstance(loaded, LanguageModel)
     return loaded
+
+
+@pytest.fixture(scope="session")
+def learned(tiny_directory):
+    return memorized(tiny_directory, num=6, epochs=60)
+
+
+@pytest.fixture
+def taught(model, learned):
+    """Has memorized the first forget questions."""
+    model.module.load_state_dict(learned)
+    return model
 
 
 @pytest.fixture

@@ -3,6 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from collapse_core import Dataset, PromptSet
 from collapse_llm.data import Authors
 from collapse_llm.model import CausalLm, Teach
@@ -25,3 +28,18 @@ def memorized(directory: Path, num: int, epochs: int) -> dict[str, Any]:
     pairs = [(p.content, p.target) for p in Few(num=num).load("forget")]
     teach(model, pairs, Teach(epochs=epochs, learning_rate=5e-3, batch_size=num, warmup=0), 0)
     return dict(model.module.state_dict())
+
+
+def log_probs(model: Any, question: str, answer: str) -> tuple[Any, Any]:
+    """The vocabulary's log-probabilities before each answer token, and the tokens, of one row."""
+    prompt = model.encoder.prompt(question)
+    tokens = [*model.encoder.answer(answer), model.encoder.tokenizer.eos_token_id]
+    with torch.no_grad():
+        logits = model.module(torch.tensor([prompt + tokens])).logits[0].double()
+    return logits.log_softmax(-1)[len(prompt) - 1 : -1].numpy(), np.array(tokens)
+
+
+def loss(model: Any, question: str, answer: str) -> Any:
+    """The mean loss of an answer's tokens."""
+    every, tokens = log_probs(model, question, answer)
+    return -every[np.arange(len(tokens)), tokens].mean()

@@ -13,7 +13,7 @@ from collapse_core import collapse as run_loop
 from collapse_core.report.report import write_report
 from collapse_core.run.environment import provenance
 from collapse_llm.data import Authors
-from collapse_llm.model import CausalLm, Teach
+from collapse_llm.model import CausalLm
 from collapse_llm.model.training import answer_losses
 from collapse_llm.updater.batches import batches_of
 
@@ -27,12 +27,18 @@ WITH_A_REFERENCE = ("npo", "dpo", "rmu")
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory) -> Path:
-    """The tiny model, taught all authors by heart."""
+    """The model of the smoke recipe, which has memorized the authors' answers."""
     directory = tmp_path_factory.mktemp("taught")
-    teach = Teach(epochs=25, learning_rate=5e-3, batch_size=16)
-    model = CausalLm(path="tiny-llama", compute="float32", teach=teach).load(Authors(), 0)
-    model.export(directory)
+    recipe = load_recipe(RECIPES.parent / "smoke" / "llm_tofu.yaml")
+    recipe.model.load(recipe.data, recipe.seed).export(directory)
     return directory
+
+
+@pytest.fixture(scope="module")
+def before(taught) -> tuple[float, float]:
+    """The losses of its answers to forget and to retain."""
+    model = CausalLm(path=str(taught), compute="float32").load(Authors(), 0)
+    return nll(model, "forget"), nll(model, "retain")
 
 
 @pytest.fixture
@@ -75,10 +81,8 @@ def nll(model, split: str) -> float:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_it_does_to_the_answers_what_it_is_known_for(name, small, tmp_path):
-    recipe = small(name)
-    before = recipe.model.load(recipe.data, 0)
-    forget, retain = nll(before, "forget"), nll(before, "retain")
+def test_it_does_to_the_answers_what_it_is_known_for(name, small, before, tmp_path):
+    recipe, (forget, retain) = small(name), before
     assert forget < 0.5, "the model knows the answers"
     after = run(recipe, tmp_path / "run")
     change, beside = nll(after, "forget") - forget, nll(after, "retain") - retain

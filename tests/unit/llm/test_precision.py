@@ -59,7 +59,7 @@ iterations: 2
 prompts_per_iteration: 2
 completions_per_prompt: 2
 retain_per_iteration: 0
-evaluate: {{with: [{{use: likelihood}}]}}
+evaluate: {{with: [{{use: memorization, num_questions: 3}}]}}
 """
 
 

@@ -22,7 +22,7 @@ from collapse_llm.sampler import Generate
 from collapse_llm.sampler.pruning import Candidate, EarlyStopping
 
 NOW = Iteration(2, 9, 77)
-NUM_CASES = [40, pytest.param(160, marks=pytest.mark.slow)]
+NUM_CASES = [20, pytest.param(160, marks=pytest.mark.slow)]
 """Questions for each way to choose; the larger number compares more than 2,000 choices in all."""
 
 

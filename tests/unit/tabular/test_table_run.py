@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
+from model_cards import card_of
 from small_tables import small
 
 from collapse_core import Callback, CollapseError, Prompt, collapse, create_run, load_recipe, open_run
@@ -211,11 +212,22 @@ def lines(run, name):
     return [json.loads(line) for line in (run / name).read_text().splitlines()]
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+FEW_MEASURES = (
+    "evaluate.with=[{use: table-forgetting, num_rows: 100}, {use: table-quality, num_rows: 100}]",
+)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(FEW_MEASURES, id="two measures"),
+        pytest.param((), id="as shipped", marks=pytest.mark.slow),
+    ],
+)
+def whole(request, tmp_path_factory):
     """A whole smoke run."""
     directory = tmp_path_factory.mktemp("run") / "run"
-    finish(*start(directory))
+    finish(*start(directory, *request.param))
     return directory
 
 
@@ -247,7 +259,16 @@ def test_its_report_shows_rows_and_marginals_by_iteration_and_by_model(whole, tm
     assert named[2][:2] == ["iteration 1", "iteration 2"]
 
 
+def test_the_card_of_its_model_is_one_that_the_hub_reads_and_opens_the_model(whole, tmp_path, collapse_here):
+    card, names = card_of(whole, tmp_path, collapse_here)
+    assert (card.data.library_name, card.data.pipeline_tag) == ("collapse", "other")
+    assert "forgotten_share" in {result.metric_type for result in card.data.eval_results}
+    assert {"weights", "config"} <= set(names)
+    assert names["weights"]
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("whole", [()], ids=["as shipped"], indirect=True)
 def test_a_run_that_is_stopped_and_resumed_ends_as_if_it_had_never_stopped(whole, tmp_path):
     recipe, run = start(tmp_path / "run")
     finish(recipe, run, StopAfter(run, 3))
