@@ -67,6 +67,13 @@ class Seen:
         return math.ceil(self.num_layers / 4) if self.slow and self.num_layers and not self.adapters else None
 
     @property
+    def trained_share(self) -> float:
+        """About which share of the parameters is trained; of adapters hardly any."""
+        if self.adapters:
+            return 0.0
+        return self.train_layers / self.num_layers if self.train_layers else 1.0
+
+    @property
     def adapters(self) -> bool:
         """Whether adapters are trained, since all weights do not fit."""
         return self.num_parameters * FULL > SHARE * self.memory
@@ -159,7 +166,7 @@ def _found(model: str, seen: Seen) -> list[str]:
     trained = "adapters are trained (LoRA)" if seen.adapters else "all weights are trained"
     if seen.train_layers:
         trained = f"the last {seen.train_layers} of {seen.num_layers} layers are trained"
-    needed = seen.num_parameters * (ADAPTED if seen.adapters else FULL)
+    needed = seen.num_parameters * (ADAPTED + seen.trained_share * (FULL - ADAPTED))
     fits = "" if needed <= seen.memory else ", which is more than there is: choose a smaller model"
     return [
         f"model {model}: {seen.family}, {seen.num_parameters / 1e6:.3g} M parameters; asked {asked}",

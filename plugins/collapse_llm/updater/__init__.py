@@ -78,15 +78,15 @@ class FineTuning(GradientSteps):
     Each kept answer counts with its weight.
 
     Retention is a mean over answer tokens of its half of the batch, in however many micro-batches it is
-    computed: the cross-entropy, or the divergence KL(p_reference || p) of the predictions of the reference
-    model from those of the model in training.
+    computed: the cross-entropy, or the divergence of the predictions of the reference model from those of the
+    model in training, KL(p_reference || p) or that of Jensen and Shannon.
     """
 
     uses_weights: ClassVar[bool] = True
     uses_logits: ClassVar[bool] = False
     """Whether the loss looks at the whole vocabulary, and not at the answer's own tokens alone."""
 
-    retention: Literal["cross-entropy", "kl"] = "cross-entropy"
+    retention: Literal["cross-entropy", "kl", "jensen-shannon"] = "cross-entropy"
     """How retain answers are retained: their text is learned, or the reference model's predictions of each of
     their tokens are, which asks that model in each step."""
 

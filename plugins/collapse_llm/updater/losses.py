@@ -6,6 +6,7 @@ An answer's negative log-likelihood, `nll`, is the sum over its tokens, the end 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from math import log
 from typing import Any, Literal
 
 import torch
@@ -90,14 +91,15 @@ def of_tokens(
     """The method's loss on kept answers, and the retention of retain answers."""
     rows = [answer for example in part.kept for answer in example.answers]
     ends = list(accumulate([len(example.answers) for example in part.kept]))
-    by_divergence = settings.retention == "kl" and reference is not None and bool(reference.retain)
+    by_divergence = settings.retention != "cross-entropy" and reference is not None and bool(reference.retain)
     of_last = {end - 1 for end in ends} if settings.uses_logits else set()
     of_retain = set(range(len(rows), len(rows) + len(part.retain))) if by_divergence else set()
     found, logits = _computed(module, [*rows, *part.retain], of_last | of_retain)
     retained: Sequence[torch.Tensor] = found[len(rows) :]
     if reference is not None and by_divergence:
         predicted = [logits[place] for place in sorted(of_retain)]
-        retained = [divergence(*both) for both in zip(reference.retain or (), predicted, strict=True)]
+        apart = divergence if settings.retention == "kl" else jensen_shannon
+        retained = [apart(*both) for both in zip(reference.retain or (), predicted, strict=True)]
     retention = share_of_mean(retained, batch.retain)
     if not part.kept:
         return torch.zeros(()), retention
@@ -187,6 +189,28 @@ def divergence(reference: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
     """KL(p_reference || p) of the predictions of each token, of shape (tokens,), from logits."""
     before, now = reference.log_softmax(-1), logits.log_softmax(-1)
     return (before.exp() * (before - now)).sum(-1)
+
+
+def jensen_shannon(reference: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+    """(KL(p_reference || m) + KL(p || m)) / 2 of the predictions of each token, m their mean, from logits.
+
+    Of shape (tokens,), between 0 and log 2 (Lin, IEEE Trans. Inf. Theory 37, 1991, section IV).
+    """
+    before, now = reference.log_softmax(-1), logits.log_softmax(-1)
+    middle = torch.logaddexp(before, now) - log(2)
+    return ((before.exp() * (before - middle)).sum(-1) + (now.exp() * (now - middle)).sum(-1)) / 2
+
+
+def jensen_shannon_to(logits: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """The same of each prediction from certainty of a token: log 2 + (p log p - (1 + p) log(1 + p)) / 2.
+
+    Args:
+        logits: Of shape (tokens, vocabulary).
+        tokens: The token that is wanted in each place, of shape (tokens,).
+    """
+    log_p = logits.log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
+    p = log_p.exp()
+    return log(2) + (p * log_p - (1 + p) * p.log1p()) / 2
 
 
 def k3(log_ratio: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@ from math import inf
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Lt
+from pydantic import Field
 
 from collapse_core import Iteration, Kept
 from collapse_llm.updater import FineTuning
@@ -156,4 +157,41 @@ class Undial(Rejecting):
         ]
         return pushed.mean_over_tokens(
             [distillation(*both) for both in zip(pushed.logits, targets, strict=True)]
+        )
+
+
+class JensUn(FineTuning):
+    """Unlearning by the Jensen-Shannon divergence from a refusal, which is bounded on both sides.
+
+    loss = mean_t JSD(p_t, onehot(r_t)) + retain_weight * mean_t JSD(p_reference, p) over retain answers; r_t
+    are the tokens of the refusal, over and over, in the places of the pushed answer's tokens, which is what
+    the model reads before each (arXiv 2509.02820). A prediction that is sure of r_t costs nothing, one that
+    excludes it log 2, with hardly a gradient.
+    """
+
+    uses_logits: ClassVar[bool] = True
+
+    refusal: Annotated[str, Field(min_length=1)] = "No idea"
+    """What is to be said instead."""
+    retention: Literal["cross-entropy", "kl", "jensen-shannon"] = "jensen-shannon"
+    """How retain answers are retained: by the reference model's predictions, or by their text."""
+
+    def answers(self, one: Kept, iteration: Iteration) -> tuple[str, ...]:
+        """The refusal, and what is set against the kept answer, else the kept answer."""
+        return (self.refusal, str(one.completion.content if one.against is None else one.against))
+
+    def loss_of_kept(self, answers: "Answers") -> "torch.Tensor":
+        """The divergence, the mean over the tokens of the batch's pushed answers."""
+        from collapse_llm.updater.losses import jensen_shannon_to
+        from collapse_llm.updater.pushing import pushed_tokens
+
+        pushed = pushed_tokens(answers, "all", 0.0)
+        refusals = [example.answers[0] for example in answers.examples]
+        wanted = [
+            labels.new_tensor([said[place % len(said)] for place in range(len(labels))])
+            for labels, refusal in zip(pushed.labels, refusals, strict=True)
+            if (said := refusal.ids[refusal.answer_start : -1])
+        ]
+        return pushed.mean_over_tokens(
+            [jensen_shannon_to(*both) for both in zip(pushed.logits, wanted, strict=True)]
         )

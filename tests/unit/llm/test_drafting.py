@@ -72,6 +72,19 @@ def test_a_model_that_does_not_fit_is_adapted(mine, collapse_here, monkeypatch):
     assert load_recipe("mine.yaml").model.lora.rank == 16
 
 
+def test_a_processor_trains_a_quarter_of_the_layers_of_a_large_model_and_asks_few_rows(
+    mine, collapse_here, monkeypatch
+):
+    monkeypatch.setattr("collapse_llm.drafting.SLOW_FROM", 1000)
+    monkeypatch.setattr("collapse_llm.drafting.FEW", 5)
+    done = collapse_here("init", "recipe", "mine", "--model", "mychat", *SOURCES, "--no-estimate")
+    assert "the last 1 of 2 layers are trained" in done.err
+    recipe = load_recipe("mine.yaml")
+    assert recipe.model.train_layers == 1
+    assert [getattr(one, "num_retain", None) for one in recipe.evaluate.with_] == [None, 5, 5]
+    assert "# What is measured, 5 of the rows to retain, and after" in (mine / "mine.yaml").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

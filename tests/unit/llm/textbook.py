@@ -10,7 +10,7 @@ from collapse_core import Completion, Iteration, Kept, Prompt
 from collapse_llm.updater import Sft
 from collapse_llm.updater.methods import AlignedSft, Dpo, GradientAscent, Npo, Rmu, SimNpo
 from collapse_llm.updater.policy import PolicyGradient
-from collapse_llm.updater.rejecting import CeU, SatImp, Undial, Unlikelihood, Wga
+from collapse_llm.updater.rejecting import CeU, JensUn, SatImp, Undial, Unlikelihood, Wga
 
 NOW = Iteration(0, 4, 11)
 WIDTH = 4
@@ -164,10 +164,6 @@ def textbook(name, numpy, before, encode, fixed=None):
     def distilled(example, target):
         return -(target * numpy.predictions(example)).sum(-1)
 
-    def moved(example):
-        old = before.predictions(example)
-        return (np.exp(old) * (old - numpy.predictions(example))).sum(-1)
-
     def k3(example):
         change = numpy.nlls(example) - before.nlls(example)
         return np.exp(change) - change - 1
@@ -196,6 +192,9 @@ def textbook(name, numpy, before, encode, fixed=None):
         "satimp": lambda: -over_tokens(lambda e: weighed(e, 0.7, 1.3)),
         "ce-u": lambda: over_tokens(lambda e: distilled(e, lowered(fixed.predictions(e), e, np.inf))),
         "undial": lambda: over_tokens(lambda e: distilled(e, lowered(before.predictions(e), e, 2.0))),
+        "jensun": lambda: np.concatenate(
+            [to_refusal(numpy, e, r) for e, r in zip(true, refused, strict=True)]
+        ).mean(),
         "ipo": lambda: np.mean(
             [(ratio(w) - ratio(r) - 1 / 0.6) ** 2 for w, r in zip(said, true, strict=True)]
         ),
@@ -215,10 +214,31 @@ def textbook(name, numpy, before, encode, fixed=None):
             + 0.5 * np.mean([0.1, 0.6, 0.0]) * numpy.cross_entropy(refused)
         ),
     }  # fmt: skip
-    retention = (
-        np.concatenate([moved(e) for e in retain]).mean() if name == "sft-kl" else numpy.cross_entropy(retain)
-    )
-    return of_kept[name](), retention
+    return of_kept[name](), retained(name, numpy, before, retain)
+
+
+def retained(name, numpy, before, retain):
+    """The loss on retain answers."""
+    if name not in ("sft-kl", "jensun"):
+        return numpy.cross_entropy(retain)
+    rows = [(np.exp(before.predictions(e)), np.exp(numpy.predictions(e))) for e in retain]
+    if name == "jensun":
+        return np.concatenate([apart(old, new) for old, new in rows]).mean()
+    return np.concatenate([(old * np.log(old / new)).sum(-1) for old, new in rows]).mean()
+
+
+def apart(one, other):
+    """The Jensen-Shannon divergence of rows of probabilities."""
+    middle = (one + other) / 2
+    parts = [np.where(p > 0, p * np.log(np.where(p > 0, p, 1) / middle), 0) for p in (one, other)]
+    return (parts[0] + parts[1]).sum(-1) / 2
+
+
+def to_refusal(numpy, example, refusal):
+    """That of the predictions of an answer from certainty of the tokens of a refusal, over and over."""
+    rows = np.exp(numpy.predictions(example))
+    wanted = refusal.ids[refusal.answer_start : -1] * len(rows)
+    return apart(rows, np.eye(rows.shape[1])[wanted[: len(rows)]])
 
 
 METHODS = {
@@ -231,6 +251,7 @@ METHODS = {
     "satimp": (SatImp(beta1=0.7, beta2=1.3, retain_weight=1.5), KEPT),
     "ce-u": (CeU(retain_weight=1.5), KEPT),
     "undial": (Undial(beta=2.0, retain_weight=1.5), KEPT),
+    "jensun": (JensUn(refusal="Pass.", retain_weight=1.5), KEPT),
     "ipo": (Dpo(loss="ipo", beta=0.3, retain_weight=1.5), KEPT),
     "gradient-ascent": (GradientAscent(retain_weight=0.8), TRUE),
     "npo": (Npo(beta=0.3, retain_weight=1.5), TRUE),
