@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FLAGSHIP = ROOT / "recipes" / "llm_tofu.yaml"
+FLAGSHIP = ROOT / "recipes" / "llm_tofu_full.yaml"
 """What all of the recipes extend; its first model is the one before unlearning."""
 SEEDS = (0, 1, 2)
 
