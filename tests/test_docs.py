@@ -34,7 +34,7 @@ DOCS = ROOT / "docs"
 PAGES = [*sorted(DOCS.rglob("*.md")), *sorted(ROOT.glob("*.md"))]
 DECISIONS = sorted((DOCS / "decisions").glob("*.md"))
 OURS = "collapse-unlearning"
-BASE = "recipes/llm_tofu.yaml"
+BASE = "recipes/llm_tofu_full.yaml"
 """What the pieces of recipes in the documentation are laid upon."""
 
 PARTS = [(p, e) for p, e in Registry().entries() if p.distribution == OURS]
