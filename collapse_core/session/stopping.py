@@ -1,4 +1,4 @@
-"""How a run is stopped: the first signal lets its iteration finish, the second stops at once."""
+"""How a run is stopped: the first signal lets a begun iteration finish, the second stops at once."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +12,8 @@ from collapse_core.runtime.signals import when_asked_to_stop
 def stopping_gently(run: Run, say: Callable[[str], None]) -> Iterator[None]:
     """Stop after the iteration at the first SIGINT or SIGTERM, and at once at the second.
 
+    While the model is loaded or taught, the first stops at once: there is no iteration to finish.
+
     Signals reach the main thread alone; in another one the block runs as it is.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -19,7 +21,7 @@ def stopping_gently(run: Run, say: Callable[[str], None]) -> Iterator[None]:
         return
 
     def stop(number: int) -> None:
-        if run.interrupted:
+        if run.interrupted or run.phase in (None, "load"):
             raise KeyboardInterrupt
         run.interrupted = True
         if run.processes.is_main:
