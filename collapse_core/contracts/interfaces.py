@@ -66,10 +66,7 @@ class Model(ABC):
         return None
 
     def not_finite(self) -> str | None:
-        """Return the name of a weight that is NaN or infinite; such a model is not measured.
-
-        By default None: nothing is looked at.
-        """
+        """Return the name of a weight that is NaN or infinite; with one, nothing is measured."""
         return None
 
     def pieces(self, prompt: Prompt, answer: Content = None) -> Sequence[tuple[str, bool]]:

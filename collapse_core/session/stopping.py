@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from collapse_core.run.run import Run
+from collapse_core.runtime.processes import num_launched
 from collapse_core.runtime.signals import when_asked_to_stop
 
 
@@ -12,7 +13,8 @@ from collapse_core.runtime.signals import when_asked_to_stop
 def stopping_gently(run: Run, say: Callable[[str], None]) -> Iterator[None]:
     """Stop after the iteration at the first SIGINT or SIGTERM, and at once at the second.
 
-    While the model is loaded or taught, the first stops at once: there is no iteration to finish.
+    While a single process loads or teaches the model, the first stops at once: there is no iteration to
+    finish.
 
     Signals reach the main thread alone; in another one the block runs as it is.
     """
@@ -21,7 +23,7 @@ def stopping_gently(run: Run, say: Callable[[str], None]) -> Iterator[None]:
         return
 
     def stop(number: int) -> None:
-        if run.interrupted or run.phase in (None, "load"):
+        if run.interrupted or (run.phase == "load" and num_launched() == 1):
             raise KeyboardInterrupt
         run.interrupted = True
         if run.processes.is_main:
