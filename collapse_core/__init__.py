@@ -2,6 +2,7 @@
 
 from collapse_core import errors
 from collapse_core.contracts.callbacks import Callback
+from collapse_core.contracts.checks import check_finite
 from collapse_core.contracts.component import Component, HasSplits, Settings
 from collapse_core.contracts.conditions import Condition, Conditions, Row, all_hold, values_there
 from collapse_core.contracts.exports import ExportedModel
@@ -118,6 +119,7 @@ __all__ = [
     "area_metric",
     "build_recipe",
     "cached",
+    "check_finite",
     "collapse",
     "create_run",
     "decided",

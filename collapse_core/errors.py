@@ -156,6 +156,14 @@ def no_split(dataset: str, split: str, known: Iterable[str]) -> CollapseError:
     return CollapseError(f"the data set '{dataset}' has no split '{split}'; {did_you_mean(split, known)}")
 
 
+def not_finite(weight: str) -> CollapseError:
+    """A model with a weight that is no finite number."""
+    return CollapseError(
+        f"the model's weights are not finite: '{weight}' holds NaN or infinity; start from others, "
+        "and if training made them so, lower the learning rate"
+    )
+
+
 def bad_row(path: object, line: int, what: str) -> CollapseError:
     """A line of a data file that is not what it should be."""
     return CollapseError(f"{path}:{line}: {what}")

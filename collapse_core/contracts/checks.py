@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, SupportsFloat, SupportsIndex, cast
 
 from collapse_core import errors
+from collapse_core.contracts.interfaces import Model
 from collapse_core.contracts.types import Completion, Group, Kept, Prompt
 from collapse_core.errors import CollapseError, PartError
 
@@ -194,3 +195,13 @@ def checked_metrics(name: str, metrics: Mapping[Any, object]) -> dict[str, float
 def _shown(value: object) -> str:
     text = " ".join(repr(value).split())
     return text if len(text) <= 100 else text[:99] + "…"
+
+
+def check_finite(model: Model) -> None:
+    """Refuse to measure a model with a weight that is NaN or infinite: what comes out may look good.
+
+    Raises:
+        CollapseError: It names the weight.
+    """
+    if name := model.not_finite():
+        raise errors.not_finite(name)

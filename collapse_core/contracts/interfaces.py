@@ -65,6 +65,10 @@ class Model(ABC):
         """
         return None
 
+    def not_finite(self) -> str | None:
+        """Return the name of a weight that is NaN or infinite; with one, nothing is measured."""
+        return None
+
     def pieces(self, prompt: Prompt, answer: Content = None) -> Sequence[tuple[str, bool]]:
         """Show how the model is given a prompt, or with an answer how it is trained on it.
 

@@ -101,8 +101,8 @@ def area_interval(higher: Sequence[float], lower: Sequence[float]) -> Ends:
 
     The areas whose distance to the one found is at most z standard errors, as Hanley and McNeil have these
     (Radiology 143, 1982): method 5 of Newcombe (Statistics in Medicine 25, 2006, page 559). Where the
-    variance that was found (DeLong et al., Biometrics 44, 1988) is larger, all variances are multiplied
-    by how much.
+    variance that was found (DeLong et al., Biometrics 44, 1988) is larger, by Student's quantile for the
+    smaller set, all variances are multiplied by how much.
     """
     sizes = len(higher), len(lower)
     parts = _above(sorted(lower), higher), _above(sorted(higher), lower)
@@ -110,7 +110,8 @@ def area_interval(higher: Sequence[float], lower: Sequence[float]) -> Ends:
     known = _area_variance(found, *sizes)
     larger = 1.0
     if known > 0 and min(sizes) > 1:
-        larger = max(1.0, sum(variance(part) / len(part) for part in parts) / known)
+        t = student_quantile(min(sizes) - 1)
+        larger = max(1.0, (t / Z) ** 2 * sum(variance(part) / len(part) for part in parts) / known)
 
     def inside(value: float) -> bool:
         return abs(found - value) <= Z * math.sqrt(larger * _area_variance(value, *sizes))

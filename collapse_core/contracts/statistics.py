@@ -38,8 +38,10 @@ def mean_metric(
         weights: How often each question counts; by default once.
 
     Raises:
-        ValueError: A value is outside the scale.
+        ValueError: There are no values, or one is outside the scale.
     """
+    if not strata or not all(strata):
+        raise ValueError("a mean over questions needs at least one of them in each set")
     counted = weights or [[1.0] * len(values) for values in strata]
     means = [
         math.fsum(w * x for w, x in zip(some, values, strict=True)) / math.fsum(some)

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-from collapse_core.contracts.checks import at_work
+from collapse_core.contracts.checks import at_work, check_finite
 from collapse_core.contracts.interfaces import Evaluator, Model
 from collapse_core.contracts.seeds import derive_seed
 from collapse_core.contracts.splits import NothingToCompareError, standing_in
@@ -67,6 +67,8 @@ def evaluate_each(
         references: By prompt id, the reference answers, which stand in where there is no true one.
         shared: Whether other runs measure the same model, so that what is found is kept in the cache.
     """
+    if recipe.evaluate.with_:
+        check_finite(model)
     fingerprint = model.fingerprint() if shared else None
     for evaluator in recipe.evaluate.with_:
         measure_now = partial(_find, recipe, evaluator, model, references)

@@ -100,6 +100,11 @@ class Run:
         for callback in self.callbacks:
             callback.on_end(status)
 
+    @property
+    def phase(self) -> str | None:
+        """The phase that is going on; None before the first."""
+        return self._phase[0] if self._phase else None
+
     @_by_main
     def enter(self, phase: str) -> None:
         """A phase begins: note how long the last one took, and show a sign of life."""

@@ -3,7 +3,7 @@
 import json
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ConfigDict
 
 from collapse_core.contracts.interfaces import Dataset, Evaluator, Model, ModelLoader, Sampler, Updater
-from collapse_core.contracts.types import Evaluation, Iteration, Kept, Prompt
+from collapse_core.contracts.types import Evaluation, Iteration, Kept, Prompt, PromptSet
 from collapse_core.errors import CollapseError
 from collapse_core.report.tiles import tile
 
@@ -176,7 +176,7 @@ def check_updater(
 def check_evaluator(evaluator: Evaluator, model: Model, dataset: Dataset) -> None:
     """Check that measuring changes nothing, is repeatable, and reads only what it declares.
 
-    Without its optional splits it must measure less, and say so.
+    Without its optional splits it must measure less, and say so. Of empty splits it must measure nothing.
     """
     name = type(evaluator).__name__
     extra = sorted(set(evaluator.optional_splits) - set(evaluator.reads))
@@ -193,6 +193,18 @@ def check_evaluator(evaluator: Evaluator, model: Model, dataset: Dataset) -> Non
         assert math.isfinite(measured.value), f"{name} gives {metric} = {measured.value}"
     if evaluator.optional_splits:
         _check_partial(evaluator, model, dataset, found)
+    if evaluator.reads:
+        _check_empty(evaluator, model, dataset)
+
+
+def _check_empty(evaluator: Evaluator, model: Model, dataset: Dataset) -> None:
+    """Whether nothing is measured where every split that it reads is empty."""
+    try:
+        found = evaluator.evaluate(model, _with_empty_splits(dataset, evaluator.reads), 0)
+    except CollapseError:
+        return
+    measured = sorted(found.metrics)
+    assert not measured, f"{type(evaluator).__name__} measures {measured} where all that it reads is empty"
 
 
 def _check_partial(evaluator: Evaluator, model: Model, dataset: Dataset, full: Evaluation) -> None:
@@ -219,6 +231,20 @@ def without_splits(dataset: Dataset, absent: Sequence[str]) -> Dataset:
         known = kind.splits(self)
         return None if known is None else [split for split in known if split not in absent]
 
-    less: Any = type(kind.__name__, (kind,), {"load": load, "splits": splits, "__module__": kind.__module__})
+    return _changed(dataset, {"load": load, "splits": splits})
+
+
+def _with_empty_splits(dataset: Dataset, emptied: Sequence[str]) -> Dataset:
+    kind = type(dataset)
+
+    def load(self: Dataset, split: str, *, targets: bool = True) -> Any:
+        return PromptSet(()) if split in emptied else kind.load(self, split, targets=targets)
+
+    return _changed(dataset, {"load": load})
+
+
+def _changed(dataset: Dataset, methods: Mapping[str, object]) -> Dataset:
+    kind = type(dataset)
+    less: Any = type(kind.__name__, (kind,), {**methods, "__module__": kind.__module__})
     found: Dataset = less.model_validate(dataset.model_dump(by_alias=True))
     return found

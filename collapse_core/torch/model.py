@@ -46,6 +46,11 @@ class TorchModel(Model):
         """Return a digest of the sum and the norm of each tensor; None where one is not finite."""
         return tensors_digest(self.module)
 
+    def not_finite(self) -> str | None:
+        """Return the name of the first parameter that holds NaN or infinity."""
+        named = self.module.named_parameters()
+        return next((name for name, tensor in named if not torch.isfinite(tensor).all()), None)
+
     @property
     def device(self) -> torch.device:
         """Where the parameters are."""

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model, require
+from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model, load_splits, require
 from collapse_toy.model import Categorical, Gaussian, answers
 
 
@@ -33,7 +33,7 @@ class GaussianShape(Evaluator):
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Read the model, and fit another one to the real data."""
         gaussian = require(model, Gaussian, "gaussian-shape")
-        real = Gaussian(answers(data.load("full")))
+        real = Gaussian(answers(load_splits(self, data).found["full"]))
         distance = (gaussian.mean - real.mean) ** 2 + (gaussian.sd - real.sd) ** 2
         return Evaluation(
             {

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from contract_examples import (
@@ -17,7 +18,9 @@ from contract_examples import (
     SETUPS,
 )
 
+from collapse_core import CollapseError, Model
 from collapse_core.contracts.types import Group
+from collapse_core.evaluation.during import evaluate_each
 from collapse_core.plugins.discovery import Plugin
 from collapse_core.plugins.hookspecs import Entry
 from collapse_core.plugins.registry import Registry, import_part
@@ -130,6 +133,26 @@ def test_the_parts_of_a_domain_keep_their_promises_together(setup):
                 check_updater(updater, partial(loader.load, data, 0), kept, retain)
             for evaluator in named(setup, "evaluator"):
                 check_evaluator(evaluator, model, data)
+
+
+class Broken(Model):
+    """A model with a weight that is no number."""
+
+    def save(self, directory): ...
+
+    def restore(self, directory): ...
+
+    def export(self, directory): ...
+
+    def not_finite(self):
+        return "layers.3.weight"
+
+
+@every("evaluator")
+def test_no_evaluator_measures_a_model_with_a_weight_that_is_no_number(plugin, entry):
+    recipe = SimpleNamespace(evaluate=SimpleNamespace(with_=[made(plugin, entry)]))
+    with pytest.raises(CollapseError, match=r"'layers\.3\.weight' holds NaN or infinity"):
+        list(evaluate_each(recipe, Broken(), {}))
 
 
 @every("dataset", "model", "sampler", "updater", "evaluator")

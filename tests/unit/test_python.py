@@ -3,12 +3,14 @@
 import json
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 
 import collapse_core
 from collapse_core import Callback, CollapseError, Recipe, RecipeError, Reward, build_recipe, load_recipe
 from collapse_core.runtime.processes import StoppedGently
+from collapse_core.session.stopping import stopping_gently
 from collapse_toy.data import Cities
 from collapse_toy.model import CategoricalLoader
 
@@ -180,3 +182,16 @@ def test_results_are_frames(keys, tmp_path):
     assert set(results.frame("timings").columns) == {"iteration", "phase", "seconds"}
     with pytest.raises(CollapseError, match="did you mean 'metrics'"):
         results.frame("metric")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_while_a_model_is_taught_the_first_signal_stops_at_once(number):
+    said = []
+    run = SimpleNamespace(phase="load", interrupted=False, processes=SimpleNamespace(is_main=True))
+    with pytest.raises(KeyboardInterrupt), stopping_gently(run, said.append):
+        signal.raise_signal(number)
+    run.phase = "sample"
+    with stopping_gently(run, said.append):
+        signal.raise_signal(number)
+    assert run.interrupted
+    assert said == ["stopping after this iteration; once more to stop now"]

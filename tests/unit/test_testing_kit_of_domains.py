@@ -152,6 +152,22 @@ def test_an_evaluator_that_reads_more_than_it_declares_or_trains_is_found():
         check_evaluator(Trains(), model, data)
 
 
+def test_an_evaluator_that_finds_a_number_in_nothing_is_found():
+    data = toy_part("dataset", "cities")
+    model = toy_part("model", "categorical").load(data, 0)
+
+    class Optimist(Evaluator):
+        """Counts what is left."""
+
+        reads = ("full",)
+
+        def evaluate(self, model, data, seed):
+            return Evaluation({"left": Metric(float(len(data.load("full"))))})
+
+    with pytest.raises(AssertionError, match=r"measures \['left'\] where all that it reads is empty"):
+        check_evaluator(Optimist(), model, data)
+
+
 @pytest.mark.parametrize(
     ("complaint", "without"),
     [

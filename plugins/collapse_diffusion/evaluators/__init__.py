@@ -14,7 +14,9 @@ from collapse_core import (
     Evaluator,
     Metric,
     Model,
+    check_finite,
     derive_seed,
+    load_splits,
     mean_metric,
     require,
 )
@@ -69,13 +71,14 @@ class Recognition(_Drawing):
         """Draw, and ask the judge."""
         from collapse_diffusion.evaluators.verdicts import Verdicts
 
+        found = load_splits(self, data).found
         judge = self._judge(data)
         forgotten, retained = _forgotten_and_retained(data)
         images = self._draw(model, forgotten, self.num_forget, seed)
         forget = Verdicts(judge, _each(forgotten, self.num_forget), images)
         images = self._draw(model, retained, self.num_retain, seed)
         retain = Verdicts(judge, _each(retained, self.num_retain), images)
-        test = data.load("test")
+        test = found["test"]
         real = Verdicts(judge, [p.content for p in test], [p.target for p in test])
         worst = min((retain.right(name) for name in retained), key=fmean)
         metrics = {
@@ -111,11 +114,12 @@ class ImageDistance(_Drawing):
         """Draw as many of each class, and compare with the retained classes of the split "test"."""
         from collapse_diffusion.evaluators.distances import frechet_distance, kernel_distance
 
+        found = load_splits(self, data).found
         judge = self._judge(data)
         _, retained = _forgotten_and_retained(data)
         drawn = judge.features(self._draw(model, retained, self.num_retain, seed))
-        held_out = judge.features([p.target for p in data.load("test") if p.content in retained])
-        trained = [prompt.target for prompt in data.load("retain").draw(len(drawn), seed)]
+        held_out = judge.features([p.target for p in found["test"] if p.content in retained])
+        trained = [prompt.target for prompt in found["retain"].draw(len(drawn), seed)]
         known = judge.features(trained)
         return Evaluation(
             {
@@ -154,11 +158,12 @@ class Relearning(_Drawing):
         from collapse_diffusion.evaluators.relearning import relearn
         from collapse_diffusion.evaluators.verdicts import Verdicts
 
+        found = load_splits(self, data).found
         judge = self._judge(data)
         forgotten, _ = _forgotten_and_retained(data)
-        examples = data.load("forget_examples")
         metrics = {}
-        for num, copy in relearn(self, model, examples, seed):
+        for num, copy in relearn(self, model, found["forget_examples"], seed):
+            check_finite(copy)
             images = self._draw(copy, forgotten, self.num_forget, seed)
             right = Verdicts(judge, _each(forgotten, self.num_forget), images).right()
             metrics[f"relearned_after_{num}"] = _percent(right, seed, "none")

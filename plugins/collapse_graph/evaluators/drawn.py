@@ -4,7 +4,18 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from collapse_core import SHARE, Dataset, Evaluation, Metric, Model, Prompt, derive_seed, mean_metric, require
+from collapse_core import (
+    SHARE,
+    Dataset,
+    Evaluation,
+    Metric,
+    Model,
+    Prompt,
+    derive_seed,
+    load_splits,
+    mean_metric,
+    require,
+)
 from collapse_graph.data.content import Graph
 from collapse_graph.data.graphs import GraphDataset
 from collapse_graph.evaluators import GraphForgetting, GraphQuality, _Drawing
@@ -38,7 +49,7 @@ def measure_forgetting(settings: GraphForgetting, model: Model, data: Dataset, s
 def measure_quality(settings: GraphQuality, model: Model, data: Dataset, seed: int) -> Evaluation:
     """Measure accuracy by condition, validity, uniqueness, novelty, and distances to held-out graphs."""
     graphs = require(data, GraphDataset, "graph-quality")
-    retain, full = graphs.load("retain"), graphs.load("full")
+    retain, full, test = load_splits(settings, graphs).found.values()
     conditions = sorted({prompt.content for prompt in retain})
     drawn = {condition: draw_under(settings, model, condition, seed) for condition in conditions}
     hits = {c: [float(graphs.condition(graph) == c) for graph in drawn[c]] for c in conditions}
@@ -46,7 +57,7 @@ def measure_quality(settings: GraphQuality, model: Model, data: Dataset, seed: i
         "accuracy": mean_metric(list(hits.values()), seed, "up", scale=SHARE),
         **{f"accuracy_{c}": _share(hits[c], seed) for c in conditions},
         **_valid_unique_novel(graphs, [g for found in drawn.values() for g in found], full, seed),
-        **_distances(drawn, retain, graphs.load("test")),
+        **_distances(drawn, retain, test),
     }
     return Evaluation(metrics, [row for c in conditions for row in _rows("retain", c, drawn[c], hits[c])])
 

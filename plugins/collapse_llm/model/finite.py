@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from collapse_core import CollapseError
+from collapse_core import CollapseError, errors
 
 
 def check_weights(module: Any) -> None:
@@ -15,10 +15,7 @@ def check_weights(module: Any) -> None:
     """
     for name, tensor in module.named_parameters():
         if not torch.isfinite(tensor).all():
-            raise CollapseError(
-                f"the model's weights are not finite: '{name}' holds NaN or infinity; start from others, "
-                "and if training made them so, lower the learning rate"
-            )
+            raise errors.not_finite(name)
 
 
 def not_finite(module: Any) -> CollapseError:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from annotated_types import Ge, Gt
 from pydantic import Field, PrivateAttr, field_validator
@@ -16,6 +17,8 @@ from collapse_core import CollapseError, Component, errors
 if TYPE_CHECKING:
     from collapse_llm.rewards.endpoint import Endpoint
 
+MOST_LETTERS = 4000
+"""How much of the end of an answer is searched for the number."""
 AGAIN = "Say the number alone."
 
 
@@ -26,14 +29,14 @@ class AsksJudge(Component):
     """The endpoint: what comes before /chat/completions, such as "http://localhost:8000/v1"."""
     model: str
     """What the endpoint calls the model."""
-    number: str = r"(-?\d+(?:\.\d+)?)\s*(?:/\s*\d+)?\s*\.?\s*$"
+    number: str = r"(?<![\d.])(-?\d++(?:\.\d++)?)\s*+(?:/\s*+\d++\s*+)?(?:\.\s*+)?$"
     """A regular expression whose group is the number; by default one at the end of the answer."""
     options: dict[str, Any] = {"temperature": 0, "max_tokens": 256, "seed": 0}
     """What else is sent, as the endpoint names it."""
     api_key_env: str | None = None
     """The environment variable that holds the key; a recipe never holds one."""
     timeout: Annotated[float, Gt(0)] = 60.0
-    """Seconds that the endpoint may stay silent."""
+    """Seconds that the endpoint may take for a whole answer."""
     retries: Annotated[int, Ge(0)] = 3
     """How often it is asked again when it does not answer, or when its answer has no number."""
     wait: Annotated[float, Ge(0)] = 1.0
@@ -46,6 +49,24 @@ class AsksJudge(Component):
     """What to do when there is no answer at all."""
 
     _known: dict[tuple[str, tuple[float, float]], float] = PrivateAttr(default_factory=dict)
+
+    @field_validator("url")
+    @classmethod
+    def _holds_no_key(cls, url: str) -> str:
+        try:
+            parts = urlsplit(url)
+            known = parts.username or parts.password
+            whole = bool(parts.hostname) and parts.port != 0
+        except ValueError as error:
+            raise ValueError(f"this is no URL: {error}") from None
+        if known:
+            raise ValueError(
+                "the URL holds a user or a key, which would be stored with the run; name the environment "
+                "variable that holds the key with 'api_key_env'"
+            )
+        if not whole:
+            raise ValueError("the URL names no host")
+        return url
 
     @field_validator("number")
     @classmethod
@@ -121,7 +142,7 @@ class AsksJudge(Component):
 
     def _read(self, said: str, span: tuple[float, float]) -> float | None:
         """Return the number in an answer as a share of the span; None if there is none inside."""
-        found = re.search(self.number, said.strip())
+        found = re.search(self.number, said.strip()[-MOST_LETTERS:])
         try:
             share = (float(found[1]) - span[0]) / (span[1] - span[0]) if found else None
         except (TypeError, ValueError):

@@ -29,7 +29,7 @@ class Endpoint:
 
         Args:
             url: What comes before /chat/completions.
-            timeout: Seconds that the server may stay silent.
+            timeout: Seconds that the server may take for a whole answer.
             retries: How often it is asked again when it does not answer.
             wait: Seconds before it is asked again, doubled each time.
             key: What is sent as the bearer token.
@@ -38,6 +38,7 @@ class Endpoint:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
         # No redirection is followed: the key is for this endpoint alone.
+        self.timeout = timeout
         self.client = httpx2.Client(headers=headers, timeout=timeout, limits=limits, follow_redirects=False)
 
     def close(self) -> None:
@@ -70,12 +71,14 @@ class Endpoint:
 
     def _post(self, body: Mapping[str, Any]) -> tuple[httpx2.Response, bytes]:
         """Return the response, and its first bytes."""
-        read = b""
+        read, until = b"", time.monotonic() + self.timeout
         with self.client.stream("POST", self.url, json=body) as response:
             for chunk in response.iter_bytes():
                 read += chunk
                 if len(read) >= MOST_BYTES:
                     break
+                if time.monotonic() > until:
+                    raise httpx2.ReadTimeout(f"the answer was not whole after {self.timeout:g} seconds")
         return response, read[:MOST_BYTES]
 
 

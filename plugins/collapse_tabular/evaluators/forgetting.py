@@ -1,5 +1,6 @@
 """Whether the subgroup is still drawn, and what is drawn instead."""
 
+import math
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -7,7 +8,17 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial.distance import pdist
 
-from collapse_core import PERCENT, Dataset, Evaluation, Metric, Model, derive_seed, mean_metric, require
+from collapse_core import (
+    PERCENT,
+    Dataset,
+    Evaluation,
+    Metric,
+    Model,
+    derive_seed,
+    load_splits,
+    mean_metric,
+    require,
+)
 from collapse_tabular.data import Table
 from collapse_tabular.data.vectors import Vectors
 from collapse_tabular.evaluators import TableForgetting
@@ -24,6 +35,7 @@ NUM_EXAMPLES = 100
 def measure_forgetting(settings: TableForgetting, model: Model, data: Dataset, seed: int) -> Evaluation:
     """Return shares in percent, with intervals over draws."""
     rows_model, table = require(model, RowModel, "table-forgetting"), require(data, Table, "table-forgetting")
+    load_splits(settings, table)
     judge = Judge(table, derive_seed(seed, "judge"))
     asked = spread(table.load("forget", targets=False), settings.num_rows)
     rows = draw_for(settings, rows_model, asked, derive_seed(seed, "forget"))
@@ -66,7 +78,7 @@ def _diversity(table: Table, rows: Sequence[Row], seed: int) -> float:
     drawn_apart, real_apart = (
         mean_distance(vectors.of(_some(found, derive_seed(seed, "diversity")))) for found in (rows, real)
     )
-    return drawn_apart / real_apart if real_apart else 0.0
+    return drawn_apart / real_apart if real_apart else math.nan
 
 
 def _some(rows: Sequence[Row], seed: int) -> Sequence[Row]:

@@ -15,6 +15,7 @@ from collapse_core import (
     Prompt,
     area_metric,
     derive_seed,
+    load_splits,
     mean_metric,
     require,
 )
@@ -34,12 +35,16 @@ MOST_RECORDS = 5000
 """More training rows than this are thinned out before distances are taken."""
 
 
+ATTACKS = ("membership_by_distance", "membership_by_loss")
+
+
 def measure_privacy(settings: TablePrivacy, model: Model, data: Dataset, seed: int) -> Evaluation:
     """Of retained prompts: distance to the closest record. Of the subgroup: membership inference."""
     rows_model, table = require(model, RowModel, "table-privacy"), require(data, Table, "table-privacy")
-    return Evaluation(
-        _closeness(settings, rows_model, table, seed) | _membership(settings, rows_model, table, seed)
-    )
+    load_splits(settings, table)
+    attacked = _membership(settings, rows_model, table, seed)
+    missing = {} if attacked else dict.fromkeys(ATTACKS, "no held-out row is of the subgroup")
+    return Evaluation(_closeness(settings, rows_model, table, seed) | attacked, missing=missing)
 
 
 def _closeness(settings: TablePrivacy, model: RowModel, table: Table, seed: int) -> dict[str, Metric]:
@@ -75,8 +80,8 @@ def _membership(settings: TablePrivacy, model: RowModel, table: Table, seed: int
     near = [-nearest(vectors.of([p.target for p in some]), drawn) for some in (members, others)]
     easy = [-_row_losses(model, some, derive_seed(seed, "loss")) for some in (members, others)]
     return {
-        "membership_by_distance": area_metric(near[0].tolist(), near[1].tolist(), unit=100),
-        "membership_by_loss": area_metric(easy[0].tolist(), easy[1].tolist(), unit=100),
+        name: area_metric(of_members.tolist(), of_others.tolist(), unit=100)
+        for name, (of_members, of_others) in zip(ATTACKS, (near, easy), strict=True)
     }
 
 

@@ -12,6 +12,7 @@ from collapse_core import (
     Model,
     Prompt,
     derive_seed,
+    load_splits,
     mean_metric,
     require,
 )
@@ -35,6 +36,7 @@ NUM_WORST = 3
 def measure_quality(settings: TableQuality, model: Model, data: Dataset, seed: int) -> Evaluation:
     """Measure accuracy, marginals and usefulness, and what real rows reach."""
     rows_model, table = require(model, RowModel, "table-quality"), require(data, Table, "table-quality")
+    load_splits(settings, table)
     judge = Judge(table, derive_seed(seed, "judge"))
     retain, held_out = table.load("retain"), retained(table)
     asked = [dict(p.content) for p in _as_many(retain, settings.num_rows)]

@@ -2,7 +2,18 @@
 
 import torch
 
-from collapse_core import PERCENT, Dataset, Evaluation, Metric, Model, derive_seed, mean_metric, require
+from collapse_core import (
+    PERCENT,
+    Dataset,
+    Evaluation,
+    Metric,
+    Model,
+    check_finite,
+    derive_seed,
+    load_splits,
+    mean_metric,
+    require,
+)
 from collapse_core.torch import adamw, backward, descend, seeded
 from collapse_tabular.data import Table
 from collapse_tabular.evaluators import TableRelearning
@@ -17,8 +28,9 @@ def measure_relearning(settings: TableRelearning, model: Model, data: Dataset, s
     Rows with a category that the model does not know are counted: it cannot draw them, nor learn to.
     """
     table = require(data, Table, "table-relearning")
+    examples = load_splits(settings, table).found["forget_examples"]
     copy_ = _copy(require(model, RowModel, "table-relearning"))
-    judge, examples = Judge(table, derive_seed(seed, "judge")), table.load("forget_examples")
+    judge = Judge(table, derive_seed(seed, "judge"))
     codec = copy_.codec
     rows = codec.encode([p.target for p in examples], with_unknown=True).to(copy_.device)
     prompts = codec.prompts([codec.known(p.content) for p in examples]).to(copy_.device)
@@ -36,6 +48,7 @@ def measure_relearning(settings: TableRelearning, model: Model, data: Dataset, s
     with seeded(derive_seed(seed, "relearn")):
         for number in steps:
             if number in settings.after:
+                check_finite(copy_)
                 drawn = draw_for(settings, copy_, asked, derive_seed(seed, "relearned"))
                 hits = [100.0 * hit for hit in judge.recognizes(drawn)]
                 metrics[f"relearned_after_{number}"] = mean_metric([hits], seed, "down", scale=PERCENT)

@@ -10,6 +10,7 @@ from collapse_core import (
     Metric,
     Model,
     derive_seed,
+    load_splits,
     mean_metric,
     require,
 )
@@ -27,6 +28,7 @@ def measure_shares(settings: TableShares, model: Model, data: Dataset, seed: int
         CollapseError: The label is not drawn.
     """
     rows_model, table = require(model, RowModel, "table-shares"), require(data, Table, "table-shares")
+    load_splits(settings, table)
     label = table.label()
     if label not in table.drawn():
         raise CollapseError(

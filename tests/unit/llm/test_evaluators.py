@@ -141,3 +141,10 @@ def test_a_question_is_asked_once_whoever_asks_until_the_weights_change(model, d
     with torch.no_grad():
         model.module.lm_head.weight.mul_(-1)
     assert UnlearnQuality().evaluate(model, data, 0).metrics != first.metrics
+
+
+def test_a_weight_that_is_no_number_is_named(model):
+    assert model.not_finite() is None
+    with torch.no_grad():
+        next(model.module.parameters()).view(-1)[3] = float("nan")
+    assert model.not_finite() == next(model.module.named_parameters())[0]

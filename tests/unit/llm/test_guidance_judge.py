@@ -213,6 +213,47 @@ def test_a_silent_server_is_given_up(server):
     assert len(server.requests) == 2
 
 
+def test_a_server_that_drips_is_given_up(server, monkeypatch):
+    def drip(call, _):
+        call.send_response(200)
+        call.send_header("Content-Length", "1000")
+        call.end_headers()
+        for _ in range(1000):
+            call.wfile.write(b" ")
+            call.wfile.flush()
+            time.sleep(0.05)
+
+    monkeypatch.setattr(server, "send", drip)
+    server.replies = ["7"]
+    began = time.monotonic()
+    with pytest.raises(CollapseError, match="was not whole after"):
+        ask(judge(server, timeout=0.3, retries=0), "London.")
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("answer", ["7" + " " * 4000 + "x", "1" * 4000 + "x", "1 " * 2000 + "x"])
+def test_no_answer_takes_long_to_read(answer):
+    reward = Judge(url="http://localhost/v1", model="m")
+    began = time.monotonic()
+    assert reward._read(answer, (0.0, 10.0)) is None
+    assert time.monotonic() - began < 5
+    assert reward._read("My score: 7 / 10.", (0.0, 10.0)) == 0.7
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("http://user:KEY@host/v1", "holds a user or a key"),
+        ("http://[", "is no URL"),
+        ("http://host:x/v1", "is no URL"),
+        ("http://:8000/v1", "names no host"),
+    ],
+)
+def test_a_url_that_holds_a_key_or_is_none_is_refused_with_the_recipe(url, complaint):
+    with pytest.raises(ValidationError, match=complaint):
+        Judge(url=url, model="m")
+
+
 def test_a_server_that_hangs_up_is_given_up(server):
     class Hasty(BaseHTTPRequestHandler):
         def do_POST(self):
