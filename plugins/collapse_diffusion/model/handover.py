@@ -27,7 +27,8 @@ pipeline = DiffusionPipeline.from_pretrained("{}")
 LOAD_OWN = """\
 from diffusers import DiffusionPipeline
 
-pipeline = DiffusionPipeline.from_pretrained("{}", custom_pipeline="{}")  # this runs its pipeline.py
+# This runs the model's pipeline.py.
+pipeline = DiffusionPipeline.from_pretrained("{}", custom_pipeline="{}", trust_remote_code=True)
 """
 
 

@@ -1,6 +1,7 @@
 """A class-conditional diffusion pipeline in pixels; it is exported with the model and needs diffusers alone.
 
-pipeline = DiffusionPipeline.from_pretrained(directory, custom_pipeline=f"{directory}/pipeline.py")
+code = f"{directory}/pipeline.py"
+pipeline = DiffusionPipeline.from_pretrained(directory, custom_pipeline=code, trust_remote_code=True)
 images = pipeline([3, 3, 5], num_inference_steps=20).images
 """
 
