@@ -102,7 +102,7 @@ class FineTuning(GradientSteps):
         """What the losses need of the reference model; it is not asked where they need nothing."""
         from collapse_llm.updater.reference import ask
 
-        asked = {*self.asks_reference(), *(("retain",) if self.retention == "kl" else ())}
+        asked = {*self.asks_reference(), *(("retain",) if self.retention != "cross-entropy" else ())}
         return ask(model, part, asked) if asked else None
 
     def losses(
