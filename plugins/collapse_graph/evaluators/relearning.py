@@ -9,6 +9,7 @@ from collapse_core import (
     derive_seed,
     load_splits,
     mean_metric,
+    note,
     require,
 )
 from collapse_core.torch import adamw, backward, descend, seeded, shuffled_passes
@@ -22,21 +23,23 @@ from collapse_graph.model.training import mean_loss
 def measure_relearning(settings: GraphRelearning, model: Model, data: Dataset, seed: int) -> Evaluation:
     """Return the share of draws under the forgotten condition that fulfill it, after some steps each.
 
-    Graphs that the model has no tokens for cannot be taught; where it has none for any, nothing is measured.
+    Graphs that the model has no tokens for cannot be taught; where it has none for any, nothing is learned,
+    which is noted.
     """
     graphs = require(data, GraphDataset, "graph-relearning")
     copy_ = _copy(require(model, GraphModel, "graph-relearning"))
     forgotten = load_splits(settings, graphs).found["forget_examples"]
     examples = [(p.content, p.target) for p in forgotten if copy_.vocabulary.can_write(p.target)]
     if not examples:
-        names = [f"relearned_after_{number}" for number in settings.after]
-        return Evaluation(
-            {}, missing=dict.fromkeys(names, "the model has no tokens for the forgotten graphs")
+        note(
+            "the model has no tokens for the forgotten graphs, so it was not taught them and cannot draw them"
         )
     batches = shuffled_passes(examples, settings.batch_size, derive_seed(seed, "relearn"))
     optimizer = copy_.optimizer(adamw(fused=None))
 
     def accumulate(number: int) -> float:
+        if not examples:
+            return 0.0
         copy_.network.train()
         return backward(mean_loss(copy_, next(batches), derive_seed(seed, "relearn", number + 1)))
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from collapse_core import CollapseError, Iteration, Metric, Prompt
+from collapse_core import CollapseError, Iteration, Metric, Prompt, standing_in
 from collapse_core.contracts.types import Group
 from collapse_core.testing import (
     check_dataset,
@@ -216,8 +216,10 @@ def test_a_model_that_has_no_token_for_it_relearns_nothing(molecules):
     """Taught no chlorine, it can neither write it nor be taught it."""
     loader = GraphGenerator(width=8, hidden=16, order="given", teach=TeachGraphs(split="retain", epochs=1))
     evaluator = GraphRelearning(num_draws=20, after=[1, 5], learning_rate=1e-1)
-    found = evaluator.evaluate(loader.load(molecules, 0), molecules, 0).metrics
+    with standing_in({}) as notes:
+        found = evaluator.evaluate(loader.load(molecules, 0), molecules, 0).metrics
     assert [metric.value for metric in found.values()] == [0, 0]
+    assert "no tokens for the forgotten graphs" in notes[0]
 
 
 @pytest.fixture
