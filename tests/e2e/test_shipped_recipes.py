@@ -39,7 +39,7 @@ def test_the_published_settings_are_those_of_the_paper(name):
     model, sampler, updater = recipe.model, recipe.sampler, recipe.updater
     assert (model.path, model.max_length, model.prompt.chat) == (paper["path"], 200, paper["chat"])
     assert (sampler.temperature, sampler.top_p) == (paper["temperature"], paper["top_p"])
-    assert (sampler.top_k, sampler.min_p) == (None, 0)
+    assert (sampler.top_k, sampler.min_p) == (50, 0), "what transformers takes where nothing is said"
     assert recipe.completions_per_prompt == paper["n"]
     assert [(reward.use, reward.min_len) for reward in recipe.rewards] == [("rouge-distance", 0)]
     assert (updater.retain_weight, updater.learning_rate) == (paper["weight"], paper["rate"])

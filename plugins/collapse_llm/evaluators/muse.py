@@ -119,7 +119,7 @@ class Muse(Evaluator):
             return formulas.area_under_curve(holdout, forget)
 
         own = scores(model)
-        metrics = {"muse_auc": area_metric(own[1].tolist(), own[0].tolist())}
+        metrics = {"muse_auc": area_metric(own[0].tolist(), own[1].tolist())}
         retrained = self.retrained_auc
         if self.retain_model is not None:
             retrained = area(measured_once(self, self.retain_model, data, scores))
