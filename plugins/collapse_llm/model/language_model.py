@@ -42,6 +42,7 @@ class LanguageModel(TorchModel):
         self.train_layers = loader.train_layers
         self._worker: Any = None
         self._upper: UpperLayers | None = None
+        self._asked_whether_divisible: Any = None
         self._frozen: FrozenLanguageModel | None = None
 
     @contextmanager
@@ -105,11 +106,10 @@ class LanguageModel(TorchModel):
         """The module, or its upper layers where they alone are trained and can be computed alone."""
         if self.train_layers is None:
             return worker
-        if self._upper is None or self._upper.whole is not worker:
-            if not is_divisible(worker):
-                return worker
-            self._upper = UpperLayers(worker, self.train_layers)
-        return self._upper
+        if self._asked_whether_divisible is not worker:
+            self._asked_whether_divisible = worker
+            self._upper = UpperLayers(worker, self.train_layers) if is_divisible(worker) else None
+        return worker if self._upper is None else self._upper
 
     @contextmanager
     def for_inference(self) -> Iterator[Any]:

@@ -46,6 +46,19 @@ def test_gradients_are_those_of_the_whole_model(load, some):
     assert isinstance(module, UpperLayers)
 
 
+def test_where_layers_cannot_be_divided_that_is_found_out_once(load, some, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "collapse_llm.model.language_model.is_divisible", lambda module: bool(asked.append(module))
+    )
+    upper, whole = load(train_layers=1), load()
+    for _ in range(2):
+        assert check_gradients(upper, whole, some(whole)) is upper.module
+        upper.module.zero_grad()
+        whole.module.zero_grad()
+    assert len(asked) == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("family", [*FAST, *FURTHER])
 def test_gradients_are_those_of_the_whole_model_in_each_family(family, some, tokenizer, tmp_path):
