@@ -1,4 +1,4 @@
-"""A recipe for a language model and questions of a user's, from a look at both."""
+"""A recipe for a language model and questions or texts of a user's, from a look at both."""
 
 import json
 import math
@@ -9,8 +9,12 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from collapse_core import CollapseError, Draft, PromptSet, Registry, drafting
+from pydantic import TypeAdapter
+
+from collapse_core import CollapseError, Dataset, Draft, PromptSet, Registry, drafting
+from collapse_llm.data.passages import Passages, is_running_text
 from collapse_llm.data.questions import Questions
+from collapse_llm.data.sources import Named
 from collapse_llm.model import PromptFormat
 from collapse_llm.model.encoding import Encoder
 from collapse_llm.model.loading import unpacked_files
@@ -31,6 +35,10 @@ FEW = 60
 TURNS = 12
 """How often each forget prompt takes part in the run."""
 
+RECOGNIZED = {
+    "questions": "the format was recognized by the columns",
+    "passages": "texts are cut into openings\n# to be continued, in tokens of the model",
+}
 RECIPE = Template((Path(__file__).with_name("draft.yaml.txt")).read_text(encoding="utf-8"))
 
 
@@ -44,6 +52,8 @@ class Seen:
     has_template: bool
     date: str | None
     """A date for a template that prints today's."""
+    data: Mapping[str, Any]
+    """The data set, as the recipe names it."""
     forget: PromptSet
     retain: PromptSet
     prompt_tokens: int
@@ -55,6 +65,15 @@ class Seen:
     memory: int
     """Bytes of memory: the GPU's where there is one."""
     device: str
+
+    @property
+    def asked(self) -> str:
+        """How the model is asked."""
+        if self.data["use"] == "passages":
+            return "to continue texts as they are"
+        if self.has_template:
+            return "in its own chat template"
+        return "as plain text, for it has no chat template"
 
     @property
     def slow(self) -> bool:
@@ -80,7 +99,7 @@ class Seen:
 
 
 def draft_recipe(name: str, model: str, sources: Mapping[str, Any]) -> Draft | None:
-    """Look at a transformers model and at questions; None where the model is of another kind.
+    """Look at a transformers model and at questions or texts; None where the model is of another kind.
 
     Raises:
         CollapseError: The model or the data cannot be read.
@@ -117,7 +136,7 @@ def look(model: str, sources: Mapping[str, Any]) -> Seen:
     template = str(tokenizer.chat_template or "")
     date = "1 Jan 2026" if "strftime_now" in template else None
     encoder = Encoder(tokenizer, PromptFormat(chat=bool(template), date=date), 10**9)
-    data = Questions(use="questions", **dict(sources))
+    data = _data(model, sources)
     forget = data.load("forget")
     retain = data.load("retain") if "retain" in sources else PromptSet(())
     if not forget:
@@ -131,6 +150,7 @@ def look(model: str, sources: Mapping[str, Any]) -> Seen:
         getattr(config, "num_hidden_layers", 0),
         bool(template),
         date,
+        data.model_dump(mode="json", include={"use", "tokenizer"}, exclude_none=True) | dict(sources),
         forget,
         retain,
         max(map(len, prompts)),
@@ -139,6 +159,18 @@ def look(model: str, sources: Mapping[str, Any]) -> Seen:
         _memory(device.type),
         device.type,
     )
+
+
+def _data(model: str, sources: Mapping[str, Any]) -> Dataset:
+    """The texts that the sources hold, cut into passages by the model's tokens, or else their questions."""
+    if not is_running_text(TypeAdapter(Named).validate_python(sources["forget"])):
+        return Questions(use="questions", **dict(sources))
+    if others := [f"--{key}" for key in sources if key not in Passages.model_fields]:
+        raise CollapseError(
+            f"--forget holds texts, which are cut into passages, so leave out {', '.join(others)}; passages "
+            "have --retain and --holdout"
+        )
+    return Passages(use="passages", tokenizer=model, **dict(sources))
 
 
 def _num_parameters(config: Any) -> int:
@@ -161,7 +193,6 @@ def _memory(device: str) -> int:
 
 def _found(model: str, seen: Seen) -> list[str]:
     """What was found, a line each."""
-    asked = "in its chat template" if seen.has_template else "as plain text, for it has no chat template"
     answers = f"answers of up to {seen.answer_tokens}" if seen.answer_tokens else "no answers"
     trained = "adapters are trained (LoRA)" if seen.adapters else "all weights are trained"
     if seen.train_layers:
@@ -169,7 +200,7 @@ def _found(model: str, seen: Seen) -> list[str]:
     needed = seen.num_parameters * (ADAPTED + seen.trained_share * (FULL - ADAPTED))
     fits = "" if needed <= seen.memory else ", which is more than there is: choose a smaller model"
     return [
-        f"model {model}: {seen.family}, {seen.num_parameters / 1e6:.3g} M parameters; asked {asked}",
+        f"model {model}: {seen.family}, {seen.num_parameters / 1e6:.3g} M parameters; asked {seen.asked}",
         f"data: {len(seen.forget)} prompts to forget, {len(seen.retain)} to retain; prompts of up to "
         f"{seen.prompt_tokens} tokens, {answers} in {_rows(seen)}",
         f"first prompt as the model reads it: {seen.example!r}",
@@ -195,11 +226,10 @@ def _written(name: str, model: str, sources: Mapping[str, Any], seen: Seen) -> s
     return RECIPE.substitute(
         name=name,
         file=f"{name}.yaml",
-        data=drafting.block({"use": "questions"} | dict(sources)),
+        recognized=RECOGNIZED[seen.data["use"]],
+        data=drafting.block(seen.data),
         model=drafting.block(described) + lora,
-        asked="in its own chat template"
-        if seen.has_template
-        else "as plain text, for it has no chat template",
+        asked=seen.asked,
         longest=f"{seen.prompt_tokens} + {seen.answer_tokens}",
         trained=_why_trained(seen),
         tokens=tokens,

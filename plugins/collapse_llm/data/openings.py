@@ -8,6 +8,7 @@ from annotated_types import Ge
 
 from collapse_core import Component, Prompt, errors
 from collapse_llm.conversations import CONTINUE
+from collapse_llm.model.weights import locate
 from collapse_llm.words import spans
 
 
@@ -21,7 +22,7 @@ class Openings(Component):
     continuation: Annotated[int, Ge(1)] = 64
     """How many tokens follow them."""
     tokenizer: str | None = None
-    """Whose tokens are counted: the model's directory or its name on the hub; by default words are."""
+    """Whose tokens are counted: the `path` of a causal-lm; by default words are."""
 
     @property
     def unit(self) -> str:
@@ -84,9 +85,12 @@ def _counted(text: str, words: Sequence[tuple[int, int]], tokenizer: str | None)
 def _tokenizer(name: str) -> Any:
     try:
         from transformers import AutoTokenizer
+
+        from collapse_llm.model.loading import unpacked_files
     except ImportError:
         raise errors.missing_extra("transformers", "llm", "counting tokens") from None
+    source = locate(name, "main")
     try:
-        return AutoTokenizer.from_pretrained(name)
+        return AutoTokenizer.from_pretrained(unpacked_files(source), revision=source.revision)
     except (OSError, ValueError) as error:
         raise errors.not_fetched(name, error, "data: {tokenizer: <directory>}") from None

@@ -16,8 +16,9 @@ from collapse_core import (
     progress,
 )
 from collapse_llm.conversations import CONTINUE
-from collapse_llm.data import overlap, reading
+from collapse_llm.data import formats, overlap, reading
 from collapse_llm.data.openings import Openings
+from collapse_llm.data.questions import first_format
 from collapse_llm.data.sources import Named, Source
 
 PROSE = (".txt", ".md")
@@ -84,6 +85,15 @@ class Passages(Openings, Dataset):
                 f"{self.continuation} {self.unit} each"
             )
         return found
+
+
+def is_running_text(source: Source) -> bool:
+    """Return whether a source holds documents, or rows whose first is a text and no question.
+
+    Raises:
+        CollapseError: It cannot be read, or its rows have no format that is known.
+    """
+    return bool(_prose(Path(source.from_).expanduser())) or first_format(source) == formats.TEXT
 
 
 def _whole(prompt: Prompt) -> str:

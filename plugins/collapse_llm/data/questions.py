@@ -152,6 +152,15 @@ def asked_rows(
     return found, _description(key, source, form, [one for _, one in found])
 
 
+def first_format(source: Source) -> Format:
+    """Return the format of a source's first row.
+
+    Raises:
+        CollapseError: It cannot be read, or the row has no format that is known.
+    """
+    return formats.recognized(_lines(source)[:1], source.from_)
+
+
 def _chosen(source: Source, others: Sequence[Source]) -> list[Line]:
     lines = _lines(source)
     if source.where == THE_REST:

@@ -43,7 +43,7 @@ def test_a_recipe_for_ones_own_model_and_data_runs_as_written(mine, collapse_her
     done = collapse_here("init", "recipe", "mine", "--model", "mychat", *SOURCES)
     assert (done.code, done.out) == (0, "collapse run mine.yaml\n"), done.err
     for said in (
-        "model mychat: llama, 0.302 M parameters; asked in its chat template",
+        "model mychat: llama, 0.302 M parameters; asked in its own chat template",
         "4 prompts to forget, 12 to retain",
         "'<|user|>What color is the toaster of customer 4711?<|end|><|assistant|>'",
         "all weights are trained",
@@ -85,9 +85,27 @@ def test_a_processor_trains_a_quarter_of_the_layers_of_a_large_model_and_asks_fe
     assert "# What is measured, 5 of the rows to retain, and after" in (mine / "mine.yaml").read_text()
 
 
+def test_texts_are_cut_into_passages_by_the_models_tokens(mine, collapse_here):
+    book = " ".join(f"In year {year} the toaster of customer {year} was red." for year in range(40))
+    (mine / "book.txt").write_text(book)
+    (mine / "rows.jsonl").write_text(json.dumps({"text": book.replace("toaster", "kettle")}) + "\n")
+    for forget, retain in (("book.txt", "rows.jsonl"), ("rows.jsonl", "book.txt")):
+        name = forget.split(".")[0]
+        words = ("--forget", forget, "--retain", retain, "--no-estimate")
+        done = collapse_here("init", "recipe", name, "--model", "mychat", *words)
+        assert done.code == 0, done.err
+        assert "asked to continue texts as they are" in done.err
+        assert "up to 32 + 64 tokens of mychat each" in done.err
+        assert load_recipe(f"{name}.yaml").data.use == "passages"
+    quick = ("--set", "iterations=1", "--set", "evaluate.with=[likelihood]", "--run-dir", "run")
+    ran = collapse_here("run", "book.yaml", *quick)
+    assert ran.code == 0, ran.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
+        (("--model", "mychat", "--forget", "book.txt", "--general", "retain.jsonl"), 1, "leave out --general"),
         (("--model", "mychat"), 2, "needs --model and --forget"),
         (("--forget", "forget.jsonl"), 2, "needs --model and --forget"),
         (("--model", "nowhere", *SOURCES), 1, "no plugin knows what to do with the model 'nowhere'"),
@@ -95,6 +113,7 @@ def test_a_processor_trains_a_quarter_of_the_layers_of_a_large_model_and_asks_fe
     ],
 )
 def test_what_cannot_be_looked_at_writes_no_recipe(arguments, code, said, mine, collapse_here):
+    (mine / "book.txt").write_text("Once upon a time there was a red toaster.")
     done = collapse_here("init", "recipe", "mine", *arguments)
     assert (done.code, said in done.err) == (code, True), done.err
     assert not (mine / "mine.yaml").exists()
