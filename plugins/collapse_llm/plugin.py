@@ -29,6 +29,7 @@ ENTRIES = (
     Entry("model", "causal-lm", "collapse_llm.model:CausalLm"),
     Entry("sampler", "generate", "collapse_llm.sampler:Generate"),
     Entry("sampler", "vllm", "collapse_llm.sampler.vllm:Vllm"),
+    Entry("sampler", "vllm-server", "collapse_llm.sampler.vllm_server:VllmServer"),
     Entry("sampler", "sentences", "collapse_llm.sampler.given:FixedSentences"),
     Entry("sampler", "true-answers", "collapse_llm.sampler.given:TrueAnswers"),
     Entry("reward", "rouge-distance", "collapse_llm.rewards:RougeDistance"),

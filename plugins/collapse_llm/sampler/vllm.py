@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Sequence
+from functools import partial
 
 from collapse_core import Bound, CollapseError, Completion, Group, Iteration, Model, Prompt
 from collapse_llm.sampler.vllm_settings import VllmSampling
@@ -32,18 +33,21 @@ class Vllm(VllmSampling):
     ) -> list[Group]:
         """Draw answers; each is a request of its own, with a seed of its own."""
         _require_vllm()
-        from collapse_llm.sampler.vllm_engine import sample_answers
+        from collapse_llm.sampler.vllm_engine import engine_of
+        from collapse_llm.sampler.vllm_requests import sample_answers
 
-        return sample_answers(self, model, prompts, num_completions, iteration)
+        return sample_answers(self, partial(engine_of, self), model, prompts, num_completions, iteration)
 
     def sample_references(
         self, model: Model, prompts: Sequence[Prompt], iteration: Iteration
     ) -> list[Completion]:
         """Return the model's greedy answers."""
         _require_vllm()
-        from collapse_llm.sampler.vllm_engine import greedy_answers
+        from collapse_llm.sampler.vllm_engine import engine_of
+        from collapse_llm.sampler.vllm_requests import greedy_answers
 
-        return [Completion(answer) for answer in greedy_answers(self, model, prompts, iteration)]
+        answers = greedy_answers(self, partial(engine_of, self), model, prompts, iteration)
+        return [Completion(answer) for answer in answers]
 
 
 def _require_vllm() -> None:
