@@ -22,8 +22,8 @@ from collapse_llm.model.weights import PACKAGED, TINY, locate
 
 LOOKED_AT = 10
 """How many rows of each side are put into tokens."""
-FULL, ADAPTED = 16, 4
-"""Bytes for a parameter that is trained (weight, gradient, two moments), and for one that is not."""
+WEIGHT, TRAINED = 4, 12
+"""Bytes of a parameter, which the reference model has too, and of what training adds to it."""
 SHARE = 0.5
 """How much of the memory the parameters may take; activations and the rest need theirs."""
 MOST_PROMPTS, LEAST_RETAIN = 64, 40
@@ -95,7 +95,13 @@ class Seen:
     @property
     def adapters(self) -> bool:
         """Whether adapters are trained, since all weights do not fit."""
-        return self.num_parameters * FULL > SHARE * self.memory
+        return self.num_parameters * (2 * WEIGHT + TRAINED) > SHARE * self.memory
+
+    @property
+    def needed(self) -> float:
+        """Bytes for the parameters; adapters leave the reference model in place."""
+        models = 1 if self.adapters else 2
+        return self.num_parameters * (models * WEIGHT + self.trained_share * TRAINED)
 
 
 def draft_recipe(name: str, model: str, sources: Mapping[str, Any]) -> Draft | None:
@@ -197,15 +203,14 @@ def _found(model: str, seen: Seen) -> list[str]:
     trained = "adapters are trained (LoRA)" if seen.adapters else "all weights are trained"
     if seen.train_layers:
         trained = f"the last {seen.train_layers} of {seen.num_layers} layers are trained"
-    needed = seen.num_parameters * (ADAPTED + seen.trained_share * (FULL - ADAPTED))
-    fits = "" if needed <= seen.memory else ", which is more than there is: choose a smaller model"
+    fits = "" if seen.needed <= seen.memory else ", which is more than there is: choose a smaller model"
     return [
         f"model {model}: {seen.family}, {seen.num_parameters / 1e6:.3g} M parameters; asked {seen.asked}",
         f"data: {len(seen.forget)} prompts to forget, {len(seen.retain)} to retain; prompts of up to "
         f"{seen.prompt_tokens} tokens, {answers} in {_rows(seen)}",
         f"first prompt as the model reads it: {seen.example!r}",
-        f"{seen.device} with {seen.memory / 1e9:.0f} GB: {trained}, which takes {needed / 1e9:.1f} GB for "
-        f"the parameters{fits}",
+        f"{seen.device} with {seen.memory / 1e9:.0f} GB: {trained}, which takes {seen.needed / 1e9:.1f} GB "
+        f"for the parameters{fits}",
     ]
 
 
@@ -235,7 +240,7 @@ def _written(name: str, model: str, sources: Mapping[str, Any], seen: Seen) -> s
         tokens=tokens,
         prompts="all" if prompts == len(seen.forget) else prompts,
         retain=retain,
-        rate="2e-4" if seen.adapters else "1e-4" if seen.num_parameters < 10**9 else "1e-5",
+        rate=_rate(seen),
         batch=max(4, min(16, prompts // 4)),
         iterations=max(TURNS, math.ceil(TURNS * len(seen.forget) / prompts)),
         every=max(1, math.ceil(TURNS * len(seen.forget) / prompts) // 2),
@@ -244,8 +249,15 @@ def _written(name: str, model: str, sources: Mapping[str, Any], seen: Seen) -> s
     )
 
 
+def _rate(seen: Seen) -> str:
+    """The fewer weights are trained, and the smaller the model, the higher the rate."""
+    if seen.adapters or seen.train_layers:
+        return "1e-4"
+    return "5e-5" if seen.num_parameters < 10**9 else "5e-6"
+
+
 def _why_trained(seen: Seen) -> str:
-    gigabytes = f"{seen.num_parameters * FULL / 1e9:.1f} GB of {seen.memory / 1e9:.0f} GB"
+    gigabytes = f"{seen.num_parameters * (2 * WEIGHT + TRAINED) / 1e9:.1f} GB of {seen.memory / 1e9:.0f} GB"
     if seen.adapters:
         return f"Adapters are trained (LoRA), since training all weights takes {gigabytes}"
     if seen.train_layers:

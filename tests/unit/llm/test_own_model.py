@@ -38,7 +38,7 @@ def test_the_worked_example_runs_with_a_tiny_model(
     execute(
         "teach.py",
         model=("smollm2-135m-instruct", "./tiny"),
-        layers=('"epochs": 5', '"epochs": 1'),
+        layers=('"epochs": 7', '"epochs": 1'),
         of=('"train_layers": 8', '"train_layers": 1'),
     )
     init, preview, run = COMMANDS
