@@ -71,7 +71,7 @@ class Console(Callback):
         if self.remaining and (left := self.remaining.on_iteration(line["iteration"] + 1)):
             self.say(left)
         if why := line.get("stop_when", {}).get("stops"):
-            self.say(why)
+            self.messages.print(_safe(why))
         for warning in warnings(line.get("guard", {})):
             self.messages.print(f"[yellow]guard:[/yellow] {_safe(warning)}")
 
