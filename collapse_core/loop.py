@@ -6,7 +6,7 @@ from collapse_core.contracts.interfaces import Callback, Model
 from collapse_core.contracts.seeds import derive_seed
 from collapse_core.contracts.state import State
 from collapse_core.contracts.types import Group, Iteration, Prompt, PromptSet
-from collapse_core.evaluation.during import measure
+from collapse_core.evaluation.during import check_stop, measure
 from collapse_core.recipe.recipe import Recipe
 from collapse_core.rubric import RubricBound
 from collapse_core.run.run import Run, working
@@ -16,10 +16,8 @@ from collapse_core.run.run import Run, working
 def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Model:
     """Sample from the model, keep what forgets, train on it, repeat (arXiv 2507.04219, section 4).
 
-    A resumed run ends as if it had never stopped; several processes keep the same completions as one.
-
-    Raises:
-        CollapseError: Something that the user can fix; what was recorded before stays.
+    A resumed run ends as if it had never stopped; several processes keep the same completions as one. What
+    the user can fix raises a CollapseError; what was recorded before stays.
     """
     run.observe(*recipe.track, *callbacks)
     run.enter("load")
@@ -31,13 +29,15 @@ def collapse(recipe: Recipe, run: Run, callbacks: Sequence[Callback] = ()) -> Mo
     recipe = recipe.guarded(state.watched)
 
     for iteration in Iteration.remaining(state.iteration, recipe.iterations, recipe.seed):
+        if state.stops:
+            break
         prompts = forget.batch(recipe.prompts_per_iteration, iteration.number, recipe.seed)
         groups = sample_unsettled(recipe, run, model, prompts, state, iteration)
         kept = recipe.filter.keep(groups, state.incumbents, iteration)
         retained = retain.draw(recipe.num_retain(prompts), derive_seed(iteration.seed, "retain"))
         run.enter("update")
         metrics = recipe.updater.update(model, kept, retained, iteration)
-        state = state.advance(kept)
+        state = check_stop(recipe, run, model, groups, state.advance(kept))
         run.record(iteration, groups, kept, metrics, state)
         if run.due(recipe.evaluate.every, state):
             measure(recipe, run, model, "during", state)

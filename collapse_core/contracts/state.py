@@ -1,7 +1,7 @@
 """What a run must remember between iterations."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from collapse_core.contracts.types import Completion, Kept, Prompt
@@ -23,6 +23,20 @@ class Watch:
     """How often the guard has found trouble."""
 
 
+@dataclass(frozen=True, slots=True)
+class StopCheck:
+    """What a run's stop condition found when it was last looked at."""
+
+    iteration: int
+    """How many iterations were done."""
+    value: float | None
+    """The number that is looked at; None where it could not be measured."""
+    held: int
+    """How many times in a row it has been found to have reached its value."""
+    reached: bool
+    """Whether that is often enough, so that the run stops."""
+
+
 @dataclass(frozen=True)
 class State:
     """The next iteration, the reference answers, and the best completions so far."""
@@ -35,6 +49,13 @@ class State:
     """By prompt id: the completion kept last, the best so far where the filter has a memory."""
     watched: dict[str, Watch] = field(default_factory=dict)
     """By the content of prompts: what the guard remembers. The guard updates it in place."""
+    stop_check: StopCheck | None = None
+    """What the stop condition found last; None where there is none, or where it was never looked at."""
+
+    @property
+    def stops(self) -> bool:
+        """Whether the stop condition is met, so that no iteration follows."""
+        return self.stop_check is not None and self.stop_check.reached
 
     def advance(self, kept: Sequence[Kept]) -> "State":
         """The state after an iteration that kept these; of several for a prompt, the best stays."""
@@ -42,7 +63,7 @@ class State:
         for one in kept:
             if one.prompt.id not in best or one.reward > best[one.prompt.id].reward:
                 best[one.prompt.id] = one
-        return State(self.iteration + 1, self.references, {**self.incumbents, **best}, self.watched)
+        return replace(self, iteration=self.iteration + 1, incumbents={**self.incumbents, **best})
 
     def tables(self) -> dict[str, Any]:
         """Plain data, and iterators over the rows of tables, from which `from_json` makes the same state.
@@ -54,6 +75,7 @@ class State:
             "references": ((key, _row(value)) for key, value in self.references.items()),
             "incumbents": ((key, _kept_row(value)) for key, value in self.incumbents.items()),
             "watched": ((key, asdict(value)) for key, value in self.watched.items()),
+            **({"stop_check": asdict(self.stop_check)} if self.stop_check else {}),
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -73,6 +95,7 @@ class State:
                 key: Watch(**{**value, "counts": tuple(map(tuple, value["counts"]))})
                 for key, value in data.get("watched", {}).items()
             },
+            StopCheck(**check) if (check := data.get("stop_check")) else None,
         )
 
 

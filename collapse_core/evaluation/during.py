@@ -11,18 +11,68 @@ from collapse_core.contracts.interfaces import Evaluator, Model
 from collapse_core.contracts.seeds import derive_seed
 from collapse_core.contracts.splits import NothingToCompareError, standing_in
 from collapse_core.contracts.state import State
-from collapse_core.contracts.types import Completion, Evaluation, Metric
+from collapse_core.contracts.types import Completion, Evaluation, Group, Metric
+from collapse_core.errors import CollapseError
 from collapse_core.evaluation.once import measured_once
 from collapse_core.recipe.recipe import Recipe, Stage
+from collapse_core.recipe.stopping import TOTAL
+from collapse_core.run.journal import mean_reward
 from collapse_core.run.run import Run
 from collapse_core.runtime import progress
 
 
 def measure(recipe: Recipe, run: Run, model: Model, stage: Stage, state: State) -> None:
-    """Measure the run's model and record what was found; at the end, measure the baselines as well."""
+    """Measure the run's model and record what was found; at the end, measure the baselines as well.
+
+    Raises:
+        CollapseError: The metric that the run is to stop by cannot be measured before the first iteration.
+    """
+    if stage == "before":
+        _check_stop_metric(recipe, run, model, state)
     if recipe.evaluate.with_:
         run.enter("evaluate")
         run.processes.on_main(lambda: _measure(recipe, run, model, stage, state))
+
+
+def check_stop(recipe: Recipe, run: Run, model: Model, groups: Sequence[Group], state: State) -> State:
+    """The state with what the recipe's stop condition has found, where it is looked at now."""
+    stop = recipe.stop_when
+    if stop is None or state.iteration % stop.every:
+        return state
+    if stop.measured:
+        found = _measured_for_stop(recipe, run, model, state, stop.measured[0])
+        value = found["metrics"].get(stop.metric, {}).get("value")
+    else:
+        value = mean_reward(groups, None if stop.reward == TOTAL else stop.reward)
+    return replace(state, stop_check=stop.next(state.stop_check, state.iteration, value))
+
+
+def _check_stop_metric(recipe: Recipe, run: Run, model: Model, state: State) -> None:
+    if recipe.stop_when is None or recipe.stop_when.measured is None:
+        return
+    evaluator, metric = recipe.stop_when.measured
+    found = _measured_for_stop(recipe, run, model, state, evaluator)
+    if metric not in found["metrics"]:
+        why = found.get("missing", {}).get(metric, f"it gives {', '.join(found['metrics']) or 'nothing'}")
+        raise CollapseError(
+            f"the run is to stop by '{metric}', which the evaluator '{evaluator.use}' does not measure here: "
+            f"{why}; change stop_when"
+        )
+
+
+def _measured_for_stop(
+    recipe: Recipe, run: Run, model: Model, state: State, evaluator: Evaluator
+) -> dict[str, Any]:
+    """What an evaluator finds on the data that the stop condition names."""
+    run.enter("evaluate")
+    data = recipe.stop_when.data if recipe.stop_when else None
+    seen = recipe.model_copy(update={"data": data}) if data else recipe
+
+    def find() -> dict[str, Any]:
+        check_finite(model)
+        return _find(seen, evaluator, model, state.references)
+
+    return run.processes.on_main(find)
 
 
 def _measure(recipe: Recipe, run: Run, model: Model, stage: Stage, state: State) -> None:

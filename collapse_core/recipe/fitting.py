@@ -27,6 +27,10 @@ def misfits(field: str, value: Any, above: Mapping[str, Any]) -> Iterator[str]:
         yield from _unpaired(value, above["filter"])
     if field == "evaluate" and data and model:
         yield from _unmeasurable(value.with_, data, [model, *value.baselines.values()])
+    if field == "stop_when" and value and value.evaluator and data and model:
+        if value.data:
+            yield from _unlike(model, value.data, "model", "data set")
+        yield from _unmeasurable([value.evaluator], value.data or data, [model])
 
 
 def _unlike(part: Component, base: Component, kind: str, base_kind: str) -> Iterator[str]:

@@ -28,13 +28,14 @@ from collapse_core.contracts.interfaces import (
     Tracker,
     Updater,
 )
-from collapse_core.contracts.state import Watch
+from collapse_core.contracts.state import State, Watch
 from collapse_core.contracts.types import Completion, Prompt, PromptSet
 from collapse_core.parts.checked import CheckedFilter, CheckedSampler, CheckedUpdater
 from collapse_core.parts.guard import TEMPERATURE, Guard
 from collapse_core.plugins.registry import part
 from collapse_core.recipe.criteria import Criterion, unknown_baselines
 from collapse_core.recipe.fitting import misfits
+from collapse_core.recipe.stopping import StopWhen
 from collapse_core.rubric import Rubric
 
 MOST = 10**9
@@ -162,6 +163,8 @@ class Recipe(Settings):
     """Watches for prompts that do not forget, and acts on them; off by default."""
     evaluate: EvaluateWhen = EvaluateWhen()
     """What is measured, and how often."""
+    stop_when: StopWhen | None = None
+    """What ends the run before its last iteration; by default nothing does."""
     criteria: list[Criterion] = []
     """What must hold of the result; `collapse certify` says whether it does."""
     checkpoint: CheckpointWhen = CheckpointWhen()
@@ -173,10 +176,18 @@ class Recipe(Settings):
     track: list[Annotated[SerializeAsAny[Tracker], part("tracker")]] = []
     """Trackers that the run reports to; none by default."""
 
-    @field_validator("model", "sampler", "rewards", "filter", "updater", "evaluate")
+    @field_validator("model", "sampler", "rewards", "filter", "updater", "evaluate", "stop_when")
     @classmethod
     def _goes_with_what_is_above(cls, value: Any, info: ValidationInfo) -> Any:
         if problem := next(misfits(info.field_name or "", value, info.data), None):
+            raise ValueError(problem)
+        return value
+
+    @field_validator("stop_when")
+    @classmethod
+    def _is_a_reward_that_there_is(cls, value: StopWhen | None, info: ValidationInfo) -> StopWhen | None:
+        names = Rubric(info.data.get("rewards", ())).rewards
+        if value and "rewards" in info.data and (problem := value.unknown_reward(names)):
             raise ValueError(problem)
         return value
 
@@ -214,6 +225,26 @@ class Recipe(Settings):
         """The parts of the loop that need the true forget answers, by name."""
         parts = (self.sampler, *self.rewards, self.filter, self.guard.fall_back, self.updater)
         return [part.use for part in parts if part.reads_targets()]
+
+    def stops_by_splits(self) -> list[str]:
+        """The splits that decide with their true answers when the run stops."""
+        if self.stop_when is None or self.stop_when.evaluator is None:
+            return []
+        return sorted(self.stop_when.evaluator.splits_read(self.stop_when.data or self.data))
+
+    def stops_by_answers(self) -> bool:
+        """Whether true forget answers decide when the run stops, though it may not train on them."""
+        return any(split.startswith("forget") or split == "full" for split in self.stops_by_splits())
+
+    def stop_line(self, state: State) -> dict[str, Any]:
+        """What the journal says of the stop condition: one more key where it was looked at, else none."""
+        if (
+            self.stop_when is None
+            or state.stop_check is None
+            or state.stop_check.iteration != state.iteration
+        ):
+            return {}
+        return {"stop_when": self.stop_when.line(state.stop_check)}
 
     def load_model(self, loader: ModelLoader | None = None) -> Model:
         """The model that is to forget, or that of another loader; it knows its reference model."""
@@ -273,9 +304,10 @@ class Recipe(Settings):
         return len(prompts) if self.retain_per_iteration == "matched" else self.retain_per_iteration
 
     def resolved(self) -> dict[str, Any]:
-        """The recipe as plain data, with every default spelled out, and criteria only where there are some.
+        """The recipe as plain data, with every default spelled out.
 
-        So a run from before there were criteria is still the same run.
+        Criteria, and what stops the run, are there only where the recipe has some: so a run from before there
+        were any is still the same run.
         """
         whole = self.model_dump(mode="json", by_alias=True)
-        return whole if self.criteria else {key: value for key, value in whole.items() if key != "criteria"}
+        return {key: value for key, value in whole.items() if value or key not in ("criteria", "stop_when")}

@@ -71,6 +71,9 @@ def _fill_parts(schema: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]
     for key, kind in _LISTS.items():
         properties[key]["items"] = {"$ref": f"#/$defs/part-{kind}"}
     _let_hold_parts(schema["$defs"]["Guard"]["properties"], Guard)
+    stop = schema["$defs"]["StopWhen"]["properties"]
+    stop["data"] = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/part-dataset"}]}
+    stop["evaluator"] = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/part-evaluator"}]}
     evaluate = schema["$defs"]["EvaluateWhen"]["properties"]
     name_or_part = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/part-evaluator"}]}
     evaluate["with"]["items"] = name_or_part

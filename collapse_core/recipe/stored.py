@@ -86,6 +86,9 @@ def check_sources(directory: Path, recipe: Recipe) -> None:
     known = {"data": recorded.get("data", {}), "model": recorded.get("model", {})}
     known |= {f"evaluate.baselines.{name}": made for name, made in recorded.get("baselines", {}).items()}
     parts: dict[str, Dataset | ModelLoader] = {"data": recipe.data, "model": recipe.model}
+    if recipe.stop_when and recipe.stop_when.data:
+        known["stop_when.data"] = recorded.get("stop_when", {}).get("data", {})
+        parts["stop_when.data"] = recipe.stop_when.data
     parts |= {f"evaluate.baselines.{name}": one for name, one in recipe.evaluate.baselines.items()}
     changed = [
         f"{key} ({name})"

@@ -105,6 +105,7 @@ def _label(run: Results) -> str:
 def _progress(run: Results) -> str:
     done = run.journal[-1]["iteration"] + 1 if run.journal else 0
     parts = [f"{done} of {run.recipe.get('iterations', '?')} iterations"]
+    parts += [why] if (why := run.stopped_by()) else []
     if run.status.get("status") == "running":
         parts.append(f"last sign of life {run.status.get('heartbeat')} ({run.status.get('phase')})")
     return ", ".join(parts)

@@ -135,6 +135,11 @@ class Results:
             "checkpoints were removed; its numbers are as they were measured"
         )
 
+    def stopped_by(self) -> str:
+        """Why the run stopped before its last iteration, as a clause; empty where it did not."""
+        look = self.journal[-1].get("stop_when") if self.journal else None
+        return str(look["stops"]) if look and look["stops"] else ""
+
     def seconds(self) -> dict[str, float]:
         """How long each phase took in all."""
         total: dict[str, float] = {}

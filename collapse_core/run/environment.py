@@ -40,7 +40,7 @@ def provenance(recipe: Recipe, plugins: Sequence[Plugin], command: Sequence[str]
         "previous": _previous(recipe),
         "baselines": {name: dict(other.provenance()) for name, other in recipe.evaluate.baselines.items()},
         "true_answers": {
-            "loop": "read, since a part needs them" if recipe.needs_targets else "never loaded",
+            "loop": _read_by_loop(recipe),
             "parts": recipe.target_readers(),
             "model": sorted(recipe.model.splits_read(recipe.data)),
             "rewards": {reward.use: sorted(reward.splits_read(recipe.data)) for reward in recipe.rewards},
@@ -50,7 +50,24 @@ def provenance(recipe: Recipe, plugins: Sequence[Plugin], command: Sequence[str]
                 for name, other in recipe.evaluate.baselines.items()
             },
         },
+        **_stopping(recipe),
         "attacks": [one.use for one in recipe.evaluate.with_ if one.attacks],
+    }
+
+
+def _read_by_loop(recipe: Recipe) -> str:
+    if recipe.needs_targets:
+        return "read, since a part needs them"
+    return "read to stop the run, not to train" if recipe.stops_by_answers() else "never loaded"
+
+
+def _stopping(recipe: Recipe) -> dict[str, Any]:
+    """What the run's stop condition looks at, where it has one: the data and the splits."""
+    if recipe.stop_when is None:
+        return {}
+    data = recipe.stop_when.data
+    return {
+        "stop_when": {"splits": recipe.stops_by_splits(), "data": dict(data.provenance()) if data else {}}
     }
 
 

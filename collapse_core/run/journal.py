@@ -28,15 +28,25 @@ def journal_line(
         "num_kept": len(kept),
         "num_settled": num_settled,
         "reward_kept": _spread([one.reward for one in kept]),
-        "reward_sampled": _spread([r for g in groups for r in _of_finished(g, g.rewards)]),
+        "reward_sampled": _spread(_rewards(groups)),
         "rewards_sampled": {
-            name: _spread(
-                [s for g in groups for s in _of_finished(g, g.breakdown.get(name, ())) if s is not None]
-            )
+            name: _spread(_rewards(groups, name))
             for name in dict.fromkeys(name for group in groups for name in group.breakdown)
         },
         "update": dict(metrics),
     }
+
+
+def mean_reward(groups: Sequence[Group], name: str | None = None) -> float | None:
+    """The mean of a reward over finished completions, by default of the weighted sum; None without any."""
+    found = _rewards(groups, name)
+    return fmean(found) if found else None
+
+
+def _rewards(groups: Sequence[Group], name: str | None = None) -> list[float]:
+    """What a reward has given to finished completions, or the totals without a name."""
+    given = ((group, group.rewards if name is None else group.breakdown.get(name, ())) for group in groups)
+    return [score for group, scores in given for score in _of_finished(group, scores) if score is not None]
 
 
 def _of_finished(group: Group, scores: Sequence[S]) -> list[S]:

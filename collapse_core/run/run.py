@@ -152,7 +152,7 @@ class Run:
             files.write_lines(self._completions(iteration.number), rows)
         num_settled = sum(map(self.recipe.filter.settled, kept))
         line = journal_line(iteration, groups, kept, num_settled, metrics)
-        line |= self.recipe.guard.line(groups, state.watched)
+        line |= self.recipe.guard.line(groups, state.watched) | self.recipe.stop_line(state)
         files.append_line(self.directory / "journal.jsonl", line)
         for callback in self.callbacks:
             callback.on_iteration(line, iteration.total)
@@ -167,12 +167,15 @@ class Run:
 
     def due(self, every: int, state: State) -> bool:
         """Whether something that happens every so many iterations happens now, before the end."""
-        return every > 0 and state.iteration % every == 0 and state.iteration < self.recipe.iterations
+        return every > 0 and state.iteration % every == 0 and not self._is_last(state)
 
     def stops_after(self, state: State) -> bool:
         """Whether no further iteration follows: it was the last, or any process was asked to stop."""
         self.stopped = self.processes.agree(self.interrupted)
-        return self.stopped or state.iteration == self.recipe.iterations
+        return self.stopped or self._is_last(state)
+
+    def _is_last(self, state: State) -> bool:
+        return state.stops or state.iteration == self.recipe.iterations
 
     # --- what a certificate and a scrub need to know --------------------------------------------------
 

@@ -70,6 +70,8 @@ class Console(Callback):
         self.messages.print(f"[dim]{self._clock()}[/dim] " + _safe(iteration_text(line, total)))
         if self.remaining and (left := self.remaining.on_iteration(line["iteration"] + 1)):
             self.say(left)
+        if why := line.get("stop_when", {}).get("stops"):
+            self.messages.print(_safe(why))
         for warning in warnings(line.get("guard", {})):
             self.messages.print(f"[yellow]guard:[/yellow] {_safe(warning)}")
 
@@ -118,8 +120,16 @@ def iteration_text(line: Mapping[str, Any], total: int) -> str:
         f"kept {line['num_kept']}" + (f", reward {kept['mean']:.3f}" if kept else ""),
         f"settled {line['num_settled']}/{line['num_prompts']}",
         *(f"{name} {value:.3f}" for name, value in line["update"].items() if "loss" in name),
+        *stop_text(line.get("stop_when")),
     ]
     return "  ".join(parts)
+
+
+def stop_text(look: Mapping[str, Any] | None) -> Iterator[str]:
+    """What was found of the number that the run stops by; `look` is its part of the journal's line."""
+    if look:
+        value = "not measured" if look["value"] is None else f"{look['value']:.3g}"
+        yield f"{look['number']} {value}"
 
 
 def evaluation_text(row: Mapping[str, Any]) -> str:

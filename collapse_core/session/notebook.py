@@ -67,6 +67,7 @@ class Notebook(Silent):
         self.lines.append(iteration_text(line, total))
         if left := self.remaining.on_iteration(self.done):
             self.lines.append(left)
+        self.lines.extend([why] if (why := line.get("stop_when", {}).get("stops")) else [])
         self.lines.extend(f"guard: {warning}" for warning in warnings(line.get("guard", {})))
         self._renew()
 

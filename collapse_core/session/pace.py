@@ -93,9 +93,10 @@ class Remaining:
 
 def plan(recipe: Recipe) -> str:
     """What a run is about to do, in one sentence."""
+    most = "at most " if recipe.stop_when else ""
     steps = [
         f"load {recipe.model.use}",
-        f"iterate {recipe.iterations} times ({recipe.completions_per_prompt} completions for each of "
+        f"iterate {most}{recipe.iterations} times ({recipe.completions_per_prompt} completions for each of "
         f"{recipe.prompts_per_iteration} prompts, then {recipe.updater.use})",
     ]
     if recipe.evaluate.with_:

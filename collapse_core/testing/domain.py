@@ -5,6 +5,7 @@ import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,8 @@ def check_evaluator(evaluator: Evaluator, model: Model, dataset: Dataset) -> Non
     assert found.metrics, f"{name} measures nothing"
     for metric, measured in found.metrics.items():
         assert math.isfinite(measured.value), f"{name} gives {metric} = {measured.value}"
+        known = not evaluator.measures or any(fnmatchcase(metric, one) for one in evaluator.measures)
+        assert known, f"{name} gives {metric}, which is not in its `measures`"
     if evaluator.optional_splits:
         _check_partial(evaluator, model, dataset, found)
     if evaluator.reads:
