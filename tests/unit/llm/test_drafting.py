@@ -105,7 +105,11 @@ def test_texts_are_cut_into_passages_by_the_models_tokens(mine, collapse_here):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("--model", "mychat", "--forget", "book.txt", "--general", "retain.jsonl"), 1, "leave out --general"),
+        (
+            ("--model", "mychat", "--forget", "book.txt", "--general", "retain.jsonl"),
+            1,
+            "leave out --general",
+        ),
         (("--model", "mychat"), 2, "needs --model and --forget"),
         (("--forget", "forget.jsonl"), 2, "needs --model and --forget"),
         (("--model", "nowhere", *SOURCES), 1, "no plugin knows what to do with the model 'nowhere'"),
