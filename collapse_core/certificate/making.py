@@ -4,12 +4,12 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from collapse_core.certificate.chain import earlier
 from collapse_core.certificate.claims import assumptions, claim_of, not_shown
-from collapse_core.certificate.copies import copies_left
 from collapse_core.certificate.criteria import criteria_of, measured_of, outcome
 from collapse_core.certificate.deciding import decide
 from collapse_core.certificate.schema import (
@@ -17,6 +17,7 @@ from collapse_core.certificate.schema import (
     AnswersRead,
     Attack,
     Certificate,
+    Copy,
     Forgotten,
     Made,
     Method,
@@ -27,6 +28,7 @@ from collapse_core.certificate.schema import (
 )
 from collapse_core.contracts.types import Metric
 from collapse_core.errors import CollapseError
+from collapse_core.results.copies import copies_left
 from collapse_core.results.results import Results, load_results
 from collapse_core.runtime import files
 from collapse_core.runtime.digests import digest, file_digest, text_digest
@@ -82,7 +84,7 @@ def make_certificate(directory: Path, request: Request, *, recheck: bool = False
         not_shown=not_shown(decisions, results),
         assumptions=assumptions(decisions),
         notes=[f"{', '.join(names)}: {note}" for note, names in results.notes().items()],
-        copies=copies_left(results),
+        copies=[Copy(**asdict(one)) for one in copies_left(results)],
         previous=earlier(results, recheck=recheck),
         scrubbed=_scrubbed(results),
         made_by=_made(results.environment),

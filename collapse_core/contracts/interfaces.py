@@ -362,6 +362,8 @@ class Evaluator(Component, ABC):
     """A metric, and its lowest value in a model that knows what is to be forgotten; less is reported."""
     definition: ClassVar[int] = 1
     """Raised by one when a metric comes to mean something else; stored with what was measured."""
+    meanings: ClassVar[Mapping[str, str]] = {}
+    """What metrics mean, for readers of a report; `*` in a name stands for any text, and the first counts."""
     repeatable: ClassVar[bool] = False
     """Whether its settings, the model, the data and the seed determine what it finds. Then what it finds in
     a model before unlearning, or in a baseline, is kept in the cache for other runs."""

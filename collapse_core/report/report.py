@@ -8,13 +8,17 @@ from typing import Any, Literal
 from collapse_core.contracts.types import Metric
 from collapse_core.report.charts import panels
 from collapse_core.report.gallery import Item, Look, exhibit, look_of, spread_out
+from collapse_core.report.legend import legend
 from collapse_core.report.page import fill, write_page
-from collapse_core.report.samples import samples
+from collapse_core.report.samples import last_kept, samples
+from collapse_core.report.verdict import verdict
+from collapse_core.results.copies import copies_left
 from collapse_core.results.formatting import interval_of
 from collapse_core.results.results import Results, load_results
 from collapse_core.results.table import metric_notes, metric_rows
 
-NUM_EXAMPLES = 5
+NUM_EXAMPLES, MOST_EXAMPLES = 5, 50
+"""How many prompts are shown with their answers, and how many more when they are unfolded."""
 NUM_PICTURES = 24
 """How many pictures of a split are shown of each model."""
 PACKAGES = (
@@ -36,7 +40,11 @@ PACKAGES = (
 """The packages that results depend on most; the others are folded away."""
 
 
-def write_report(runs: Sequence[Path], to: Path) -> None:
+PUBLIC = ("true forget answers", "code", "python", "platform", "hardware", "packages", "plugin ")
+"""How the facts on where a run comes from begin that hold no text of the run, no path and no command."""
+
+
+def write_report(runs: Sequence[Path], to: Path, *, texts: bool = True) -> None:
     """Write the report on one run, or on several side by side.
 
     The file asks for nothing from anywhere: style, charts and pictures are inside it, there is no script, and
@@ -45,22 +53,24 @@ def write_report(runs: Sequence[Path], to: Path) -> None:
     Args:
         runs: Run directories, finished or not.
         to: The HTML file, which is replaced.
+        texts: Whether it shows answers, completions, recipes, paths and commands.
 
     Raises:
         CollapseError: A directory holds no run.
     """
-    write_page(render([load_results(run) for run in runs]), to)
+    write_page(render([load_results(run) for run in runs], texts=texts), to)
 
 
-def render(runs: Sequence[Results]) -> str:
+def render(runs: Sequence[Results], *, texts: bool = True) -> str:
     """The report as HTML."""
+    sections = [section(run, sampled=texts) for run in runs]
     return fill(
         "report.html",
         title=runs[0].name if len(runs) == 1 else f"{len(runs)} runs side by side",
         level=2 if len(runs) == 1 else 3,
         **measured(runs),
         panels=panels(runs),
-        runs=[section(run) for run in runs],
+        runs=sections if texts else [redacted(one) for one in sections],
     )
 
 
@@ -74,12 +84,14 @@ def measured(runs: Sequence[Results]) -> dict[str, Any]:
         "rows": rows,
         "intervals": any(isinstance(c, Metric) and interval_of(c) for row in rows for c in row.cells),
         "notes": metric_notes(*runs),
+        "legend": legend([row.name for row in rows], *runs),
     }
 
 
 def section(run: Results, *, sampled: bool = True) -> dict[str, Any]:
     """What the templates show of one run; `sampled` is whether they show some of its completions."""
     look = look_of(run.recipe)
+    examples = [_examples(run, split, look) for split in run.splits()]
     return {
         "label": _label(run),
         "state": str(run.status.get("status", "not started")).capitalize(),
@@ -89,13 +101,23 @@ def section(run: Results, *, sampled: bool = True) -> dict[str, Any]:
         "done": _done(run.recipe),
         "knows_answers": str(run.environment.get("true_answers", {}).get("loop", "")).startswith("read"),
         "keeps_text": run.recipe.get("keep_text", True),
+        "verdict": verdict(run),
+        "copies": [one for one in copies_left(run) if one.where != "report.html"],
         "latest": next((run.heading(m) for m in run.models() if m in ("after", "during")), ""),
-        "examples": [_examples(run, split, look) for split in run.splits()],
+        "examples": examples,
+        "learned": [] if examples else last_kept(run, look, NUM_EXAMPLES),
         "samples": samples(run, look) if sampled else [],
         "times": _times(run),
         "provenance": list(_provenance(run)),
         "documents": list(_documents(run)),
     }
+
+
+def redacted(section: Mapping[str, Any]) -> dict[str, Any]:
+    """What the templates show of a run, without a text of its data, its model, or its recipe."""
+    facts = [fact for fact in section["provenance"] if fact[0].startswith(PUBLIC)]
+    hidden = dict.fromkeys(("examples", "learned", "samples", "documents"), ())
+    return {**section, **hidden, "error": section["error"] and "not shown", "provenance": facts}
 
 
 def _label(run: Results) -> str:
@@ -136,12 +158,13 @@ def _examples(run: Results, split: str, look: Look) -> dict[str, Any]:
             "before": _answer(before),
             "after": after and _answer(after),
         }
-        for before, after in pairs[:NUM_EXAMPLES]
+        for before, after in pairs[:MOST_EXAMPLES]
     ]
     return {
         "name": split,
         "total": len(pairs),
-        "pairs": shown,
+        "pairs": shown[:NUM_EXAMPLES],
+        "more": shown[NUM_EXAMPLES:],
         "exhibit": exhibit(groups | ({"real": real} if real else {}), look, spread_out, NUM_PICTURES),
     }
 

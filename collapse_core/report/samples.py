@@ -6,6 +6,7 @@ from typing import Any
 
 from collapse_core.report.gallery import Item, Look, exhibit, spread_out
 from collapse_core.results.formatting import plain
+from collapse_core.results.references import reference_answers
 from collapse_core.results.results import Results
 
 NUM_PROMPTS = 5
@@ -31,6 +32,31 @@ def samples(results: Results, look: Look) -> list[dict[str, Any]]:
     return [
         follow(prompt, {number: found.get(prompt, []) for number, found in rows.items()}, look, most)
         for prompt in followed
+    ]
+
+
+def last_kept(results: Results, look: Look, most: int) -> list[dict[str, Any]]:
+    """Pair the reference answers of some prompts with what was kept of them last, where both are text.
+
+    They stand in for answers to questions where no evaluator noted any.
+    """
+    references = reference_answers(results.directory)
+    kept: dict[str, Row] = {}
+    for number in reversed(results.sampled()):
+        if len(kept) >= most:
+            break
+        for row in results.completions(number):
+            if row["kept"] and row["prompt"] in references:
+                kept.setdefault(row["prompt"], row)
+    return [
+        {
+            "prompt": row["asked"],
+            "target": None,
+            "before": {"answer": references[prompt], "score": None},
+            "after": {"answer": row["answer"], "score": None},
+        }
+        for prompt, row in list(kept.items())[:most]
+        if not look(row["answer"])
     ]
 
 

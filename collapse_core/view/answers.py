@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from collapse_core.results.formatting import format_number, plain
 from collapse_core.results.results import Results
-from collapse_core.run.checkpoints import checkpoints
-from collapse_core.runtime import files
 
 REFERENCE = "reference answer"
 
@@ -64,14 +61,3 @@ def _notes(row: Mapping[str, Any], example: Mapping[str, Any]) -> list[str]:
     evaluator = str(row.get("evaluator"))
     notes = [f"{evaluator} {format_number(example['score'])}"] if example.get("score") is not None else []
     return notes + ([f"{evaluator}: {plain(example['kind'], 40)}"] if example.get("kind") else [])
-
-
-def reference_answers(directory: Path) -> dict[str, Any]:
-    """By prompt id, what the model answered before unlearning; empty where no checkpoint is left."""
-    for checkpoint in reversed(checkpoints(directory)):
-        try:
-            references = files.read_json(checkpoint / "state.json")["references"]
-            return {str(prompt): answer["content"] for prompt, answer in references.items()}
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            continue
-    return {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from collapse_core.errors import CollapseError
 from collapse_core.report.charts import Panel, panels
 from collapse_core.report.comparison_page import compared
-from collapse_core.report.report import measured, section
+from collapse_core.report.report import measured, redacted, section
 from collapse_core.results.comparison import compare
 from collapse_core.results.results import Results
 from collapse_core.view.links import Links
@@ -23,9 +23,6 @@ HEADLINES = ("unlearn_quality", "utility")
 """The metrics that are shown in the list of runs, where a run has them."""
 MOST_CURVES = 6
 """Of how many runs curves are shown side by side."""
-PUBLIC = ("true forget answers", "code", "python", "platform", "hardware", "packages", "plugin ")
-"""How the facts on where a run comes from begin that hold no text of the run, no path and no command."""
-
 _panels: Latest[Sequence[Panel]] = Latest(32)
 
 
@@ -117,8 +114,7 @@ class Pages:
     def _rest(self, entry: Entry) -> "Markup":
         run = section(self.shelf.results(entry), sampled=False)
         if not self.texts:
-            facts = [fact for fact in run["provenance"] if fact[0].startswith(PUBLIC)]
-            run |= {"examples": [], "documents": [], "provenance": facts}
+            run = redacted(run)
         return render("rest.html", run=run, level=2)
 
     # --- runs side by side -------------------------------------------------------------------------

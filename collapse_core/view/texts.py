@@ -12,7 +12,8 @@ from collapse_core.report.drawing import COLORS, Line, Point, draw
 from collapse_core.report.gallery import Item, Look, exhibit, look_of, spread_out
 from collapse_core.report.samples import NUM_PICTURES, follow
 from collapse_core.results.formatting import plain
-from collapse_core.view.answers import REFERENCE, Asked, noted, reference_answers
+from collapse_core.results.references import reference_answers
+from collapse_core.view.answers import REFERENCE, Asked, noted
 from collapse_core.view.completions import Completions, Query, fold, searched, words_of
 from collapse_core.view.pages import Pages
 from collapse_core.view.rendering import DRAWING, attempt, render

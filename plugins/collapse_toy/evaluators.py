@@ -1,5 +1,6 @@
 """What the toys look like."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model, load_splits, require
@@ -9,6 +10,9 @@ from collapse_toy.model import Categorical, Gaussian, answers
 class CategoryShares(Evaluator):
     """The probability of each category; exact, so there is no interval."""
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "*": "the probability of this category, exactly",
+    }
     works_on: ClassVar[tuple[str, ...]] = ("categorical",)
 
     reads: ClassVar[tuple[str, ...]] = ()
@@ -26,6 +30,11 @@ class GaussianShape(Evaluator):
     (mean - mean0)^2 + (sd - sd0)^2, the risk in theorem 3.1 of Shumailov et al., Nature 631 (2024).
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "mean": "the model's mean, exactly",
+        "sd": "the model's standard deviation, exactly",
+        "distance_to_real": "squared distance of the model from the real data (2-Wasserstein)",
+    }
     works_on: ClassVar[tuple[str, ...]] = ("gaussian",)
 
     reads: ClassVar[tuple[str, ...]] = ("full",)

@@ -1,6 +1,6 @@
 """Measures of what a model draws: recognition by a judge, distance from real images, relearning."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -55,6 +55,24 @@ class Recognition(_Drawing):
     reward has seen. Intervals are over images.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "forget_recognized": (
+            "percentage of images drawn of what was to be forgotten that a judge recognizes as that"
+        ),
+        "forget_likelihood": "mean probability, in percent, that the judge gives it in these images",
+        "retain_recognized": (
+            "percentage of images drawn of what is to be retained that the judge recognizes as that"
+        ),
+        "worst_retain_recognized": "the same for the retained class where it is lowest",
+        "forget_seen_as_*": (
+            "percentage of images asked for as what was to be forgotten that the judge takes for this class"
+        ),
+        "forget_num_classes": "to how many classes these images spread: 1 where all are taken for one",
+        "forget_diversity": (
+            "how different these images are from each other, relative to real ones of a class"
+        ),
+        "judge_accuracy": "percentage of real images that the judge classifies correctly",
+    }
     works_on: ClassVar[tuple[str, ...]] = ("image-diffusion",)
 
     reads: ClassVar[tuple[str, ...]] = ("full", "test")
@@ -103,6 +121,15 @@ class ImageDistance(_Drawing):
     images and on the judge: compare within one table only.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "frechet_retain": (
+            "distance of drawn images of retained classes from real ones (Frechet, in a judge's features)"
+        ),
+        "kernel_retain": "the same by the kernel distance",
+        "*_floor": (
+            "the same distance between two sets of real images: no model gets below it by more than chance"
+        ),
+    }
     works_on: ClassVar[tuple[str, ...]] = ("image-diffusion",)
 
     reads: ClassVar[tuple[str, ...]] = ("full", "retain", "test")
@@ -139,6 +166,12 @@ class Relearning(_Drawing):
     itself is left alone. Compare with a model that was never trained on it: it need not relearn faster.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "relearned_after_*": (
+            "percentage of images that a judge recognizes as what was to be forgotten, after so "
+            "many steps of training a copy on it"
+        ),
+    }
     attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("image-diffusion",)
 
@@ -177,6 +210,10 @@ class ConceptSimilarity(Evaluator):
     max(cosine, 0), after Hessel et al. (arXiv 2104.08718), without its factor 2.5.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "clip_forget": "how well images fit the concept to forget, by CLIP, from 0 to 100",
+        "clip_retain": "how well images of retained captions fit their caption, by CLIP, from 0 to 100",
+    }
     works_on: ClassVar[tuple[str, ...]] = ("image-diffusion",)
 
     reads: ClassVar[tuple[str, ...]] = ()

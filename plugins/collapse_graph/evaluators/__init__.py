@@ -1,5 +1,6 @@
 """What forgetting and quality are for graphs, and for the labels of nodes."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt
@@ -23,6 +24,14 @@ class GraphForgetting(_Drawing):
     that tests the same thing cannot be deceived where the judge is not.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "forget_rate": (
+            "share of graphs drawn under the forgotten condition that still fulfill it, from 0 to 1"
+        ),
+        "forget_valid": "share of them that are valid graphs",
+        "forget_unique": "share of distinct ones among the valid",
+        "goes_to_*": "share of them that fulfill this other condition",
+    }
     works_on: ClassVar[tuple[str, ...]] = ("graph-generator",)
     known_from: ClassVar[tuple[str, float] | None] = ("forget_rate", 0.5)
     measures: ClassVar[tuple[str, ...]] = ("forget_rate", "forget_valid", "forget_unique", "goes_to_*")
@@ -41,6 +50,18 @@ class GraphQuality(_Drawing):
     is the same distance from the training graphs to these.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "accuracy": (
+            "mean share of graphs that fulfill the retained condition they were drawn under, from 0 to 1"
+        ),
+        "accuracy_*": "the same for this condition",
+        "valid_unique_novel": "share of draws that are valid, distinct, and no training graph",
+        "valid": "share of draws that are valid graphs",
+        "unique": "share of distinct graphs among the valid draws",
+        "novel": "share of the valid draws that are no training graph",
+        "mmd_*": "distance of drawn graphs from held-out ones, by this statistic",
+        "floor_*": "the same distance of training graphs from held-out ones",
+    }
     works_on: ClassVar[tuple[str, ...]] = ("graph-generator",)
 
     reads: ClassVar[tuple[str, ...]] = ("retain", "full", "test")
@@ -60,6 +81,12 @@ class GraphRelearning(_Drawing):
     kept something.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "relearned_after_*": (
+            "share of draws that fulfill the forgotten condition, after so many steps of training "
+            "a copy on it"
+        ),
+    }
     attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("graph-generator",)
 
@@ -82,6 +109,11 @@ class GraphRelearning(_Drawing):
 class NodeAccuracy(Evaluator):
     """How often the likeliest label is the true one: on nodes to forget, to retain, and never trained on."""
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "accuracy_forget": "share of nodes to forget whose true label is the likeliest, from 0 to 1",
+        "accuracy_retain": "the same of nodes to retain",
+        "accuracy_test*": "the same of these nodes that were never trained on",
+    }
     works_on: ClassVar[tuple[str, ...]] = ("node-classifier",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "test")
@@ -103,6 +135,12 @@ class MembershipInference(Evaluator):
     Learning, 2018).
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "membership_auc": (
+            "how well an attack tells forgotten nodes from ones never trained on: 0.5 is chance, "
+            "and below it they stand out as avoided"
+        ),
+    }
     attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("node-classifier",)
 

@@ -103,6 +103,17 @@ class UnlearnQuality(Answering):
     its paraphrase, which other evaluators share.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "unlearn_quality": (
+            "100 minus the mean of the two overlaps below: how little answers repeat of what was "
+            "to be forgotten"
+        ),
+        "rouge_forget": (
+            "share of the words of the true answers, in percent, that answers to the forget "
+            "questions repeat in order"
+        ),
+        "rouge_forget_paraphrased": "the same, asked in other words",
+    }
     reads: ClassVar[tuple[str, ...]] = ("forget", "forget_paraphrased")
     optional_splits: ClassVar[tuple[str, ...]] = ("forget_paraphrased",)
     known_from: ClassVar[tuple[str, float] | None] = ("rouge_forget", 50.0)
@@ -133,6 +144,16 @@ class Utility(Answering):
     interval counts each distinct row once. Cost per question: one decoded answer, which others share.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "utility": (
+            "mean of the overlaps with the true answers to what is to be retained: what the model "
+            "still knows, in percent"
+        ),
+        "rouge_*": (
+            "share of the words of the true answers, in percent, that answers to these questions "
+            "repeat in order"
+        ),
+    }
     reads: ClassVar[tuple[str, ...]] = ("retain", "world_facts", "real_authors")
     optional_splits: ClassVar[tuple[str, ...]] = ("world_facts", "real_authors")
     repeatable: ClassVar[bool] = True
@@ -186,6 +207,13 @@ class Likelihood(Evaluator):
     Cost per question: a forward pass.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "forget_nll": (
+            "how unlikely the true answers to forget are to the model, in nats per token; a high "
+            "one is no proof of forgetting"
+        ),
+        "retain_nll": "how unlikely the true answers to retain are to the model, in nats per token",
+    }
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
     repeatable: ClassVar[bool] = True
 

@@ -36,6 +36,12 @@ class MultipleChoice(Evaluator):
     and way of asking.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "choice_letter_*": "percentage of multiple-choice questions answered rightly by the option's letter",
+        "choice_option_norm_*": "percentage answered rightly by the option's text, per character",
+        "choice_option_*": "percentage answered rightly by the option's text",
+        "choice_chance_*": "percentage that a guess gets right",
+    }
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = (

@@ -1,5 +1,6 @@
 """Can the fact still be read inside the network, whatever the network says?"""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
@@ -38,6 +39,18 @@ class Depth(Evaluator):
     question: a forward pass for each of its answers, true and wrong, in either model.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "depth_*_excess": "that number minus the same of a model that never learned the facts",
+        "depth_lens_*": (
+            "how likely the fact's own words are if read off inside the network, so many percent "
+            "up its layers, in nats"
+        ),
+        "depth_probe_chance": "percentage that a guess gets right",
+        "depth_probe_*": (
+            "percentage of questions whose true answer a linear probe recognizes so many percent "
+            "up the layers"
+        ),
+    }
     attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 

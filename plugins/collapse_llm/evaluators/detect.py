@@ -1,6 +1,6 @@
 """Can it be seen from the answers that something was unlearned?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from annotated_types import Ge
@@ -28,6 +28,12 @@ class Detect(Answering):
     either model, those of this one shared with other evaluators.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "detect_*": (
+            "how well a classifier tells the model's answers from those of one that never learned "
+            "the facts: 0.5 is chance, 1 always"
+        ),
+    }
     attacks: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain")
     optional_splits: ClassVar[tuple[str, ...]] = ("retain",)

@@ -1,6 +1,6 @@
 """Do answers still hold the fact's own words?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
@@ -38,6 +38,18 @@ class FactWords(Answering):
     per question: one decoded answer, which other evaluators share.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "fact_words_asked_*": (
+            "number of questions that have words of the fact's own, which the other two are about"
+        ),
+        "fact_words_any_*": (
+            "percentage of answers that hold at least one word of the fact's own, such as a name or a date"
+        ),
+        "fact_words_*": (
+            "percentage of answers that hold at least half of the words of the fact's own, such as "
+            "a name or a date"
+        ),
+    }
     repeatable: ClassVar[bool] = True
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "forget_perturbed", "retain_perturbed")

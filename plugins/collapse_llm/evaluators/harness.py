@@ -18,6 +18,9 @@ class LmEval(Evaluator):
     one. Cost: what the tasks ask; for multiple choice a forward pass per question and option.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "lm_eval_*": "a metric of this task of lm-evaluation-harness, as it defines it",
+    }
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     tasks: Annotated[list[str], MinLen(1)] = Field(examples=[["wmdp"]])

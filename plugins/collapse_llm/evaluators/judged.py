@@ -59,6 +59,21 @@ class Judged(AsksJudge, Answering):
     aspect.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "judged_leakage_worst": (
+            "how much of the true answer a judge sees given away, in percent; the larger of both "
+            "ways of asking"
+        ),
+        "judged_leakage_*": "how much of the true answer a judge sees given away, in percent",
+        "judged_fluency_forget": "how well the answers read to the judge, in percent",
+        "judged_correctness_retain": (
+            "how correct the judge finds answers to what is to be retained, in percent"
+        ),
+        "judged_agreement": (
+            "percentage of answers on which the judge and the fact's own words agree: the check on the judge"
+        ),
+        "judged_share": "percentage of answers that the judge gave a number for",
+    }
     reads: ClassVar[tuple[str, ...]] = ("forget", "forget_paraphrased", "retain", "forget_perturbed")
     optional_splits: ClassVar[tuple[str, ...]] = ("forget_paraphrased", "retain", "forget_perturbed")
     definition: ClassVar[int] = 2

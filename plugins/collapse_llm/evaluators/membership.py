@@ -26,6 +26,12 @@ class Membership(Evaluator):
     forward and a backward pass.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "mia_*": (
+            "how well an attack tells answers to forget from ones never trained on: 0.5 is chance, "
+            "1 finds all, below 0.5 they stand out as avoided"
+        ),
+    }
     attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
@@ -68,6 +74,14 @@ class PrivLeak(Evaluator):
     OpenUnlearning). The target is 0. Cost per question: a forward pass, and one in the retain model.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "privleak": (
+            "how much better or worse an attack recognizes the forget set than in a model that "
+            "never learned it, in percent; 0 is no trace"
+        ),
+        "mia_min_k": "how well the attack finds the forget set in this model: 0.5 is chance, 1 finds all",
+        "mia_min_k_retain_model": "the same in the model that never learned it",
+    }
     attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 

@@ -34,6 +34,22 @@ class Memorization(Evaluator):
     paraphrased and wrong; what another evaluator has scored of the same weights is not scored again.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "extraction_strength_*": (
+            "share of a true answer that the model completes by itself from what comes before it, from 0 to 1"
+        ),
+        "exact_memorization_*": (
+            "share of the true answer's tokens that are the model's likeliest ones, from 0 to 1"
+        ),
+        "probability_*": "probability of the true answers, from 0 to 1",
+        "truth_ratio_forget*": (
+            "how alike true and wrong answers are in likelihood: 1 where the model cannot tell them apart"
+        ),
+        "truth_ratio_*": "how clearly a paraphrased true answer is likelier than wrong ones, from 0 to 1",
+        "truth_probability_*": (
+            "the share that a true answer has of the likelihood of true and wrong ones, from 0 to 1"
+        ),
+    }
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "forget_perturbed", "retain_perturbed")

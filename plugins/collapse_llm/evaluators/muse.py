@@ -49,6 +49,20 @@ class Muse(Evaluator):
     one decoded answer; per text of the attack, a forward pass.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "muse_verbmem_forget": (
+            "overlap of what the model writes after an opening with how the text goes on, in percent"
+        ),
+        "muse_knowmem_*": "overlap of answers to questions about these texts with the true ones, in percent",
+        "muse_auc": (
+            "how well an attack tells texts never trained on from the forgotten ones: 0.5 is "
+            "chance, 0 for a model that knows them"
+        ),
+        "muse_privleak": (
+            "how that compares with a retrained model, in percent; 0 is no trace, below 0 the "
+            "texts are still known"
+        ),
+    }
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("verbmem_forget", *KNOWLEDGE, *ATTACKED)

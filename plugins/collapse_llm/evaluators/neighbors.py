@@ -1,7 +1,7 @@
 """Are the facts kept that are near to what was forgotten?"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -38,6 +38,16 @@ class Neighbors(Answering):
     retained question: one decoded answer, which other evaluators share.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "neighbors_near": (
+            "share of the true answers' words that answers repeat, in percent, for retained "
+            "questions near the forgotten ones"
+        ),
+        "neighbors_far": "the same far from them",
+        "neighbors_gap": (
+            "far minus near: what forgetting costs its surroundings, next to the same gap before"
+        ),
+    }
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain")
     measures: ClassVar[tuple[str, ...]] = ("neighbors_near", "neighbors_far", "neighbors_gap")
 

@@ -30,6 +30,22 @@ class OpenUnlearning(Answering):
     per question: one decoded answer, and a forward pass for each of its answers, true, paraphrased and wrong.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "*_Q_A_Prob": "probability of the true answers, from 0 to 1",
+        "*_Q_A_Prob_normalised": "probability of the true answers among wrong ones, from 0 to 1",
+        "*_Q_A_ROUGE": "share of the words of the true answers that answers repeat in order, from 0 to 1",
+        "forget_truth_ratio": (
+            "how alike true and wrong answers to forget are in likelihood: 1 where the model "
+            "cannot tell them apart"
+        ),
+        "*_Truth_Ratio": "how clearly a paraphrased true answer is likelier than wrong ones, from 0 to 1",
+        "extraction_strength": (
+            "share of a true answer that the model completes by itself from what comes before it, from 0 to 1"
+        ),
+        "model_utility": (
+            "harmonic mean of nine measures, from 0 to 1, of what is to be retained and of general knowledge"
+        ),
+    }
     reads: ClassVar[tuple[str, ...]] = tuple(f"{split}_perturbed" for split in PREFIXES)
     optional_splits: ClassVar[tuple[str, ...]] = tuple(f"{split}_perturbed" for split in UTILITY)
 

@@ -1,6 +1,6 @@
 """The attacker who picks the option that the model likes least (PMC, arXiv 2507.04219)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le
@@ -26,6 +26,15 @@ class LeastLikelyOption(Evaluator):
     with other evaluators.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "least_likely_accuracy*": (
+            "percentage of multiple-choice questions that an attacker gets right who picks what "
+            "the model finds least likely"
+        ),
+        "most_likely_accuracy": "percentage that one gets right who picks what it finds likeliest",
+        "chance_accuracy": "percentage that a guess gets right",
+        "least_probability": "mean probability of the least likely option, in percent",
+    }
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget_perturbed",)

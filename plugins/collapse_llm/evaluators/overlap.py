@@ -1,6 +1,6 @@
 """How much of what is to be forgotten stands in what is to be retained as well."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from collapse_core import (
@@ -30,6 +30,11 @@ class Overlap(Evaluator):
     over forget rows of the highest such similarity with a retain row. Cost: no forward pass.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "overlap_same": "percentage of forget questions that the retain set asks too: a property of the data",
+        "overlap_near": "percentage of forget questions that have a near-duplicate in the retain set",
+        "overlap_*": "mean similarity of a forget row with the nearest retain row, in percent",
+    }
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain")

@@ -1,7 +1,7 @@
 """What kind of answers are left: the truth, something invented, a refusal, gibberish, or nothing."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal, get_args
 
@@ -49,6 +49,13 @@ class Responses(Answering):
     answer a forward pass of the judge.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "answers_true": "percentage of answers to the forget questions that are true",
+        "answers_refusal": "percentage of them that refuse, or say that they do not know",
+        "answers_empty": "percentage of them without a word",
+        "answers_gibberish": "percentage of them that are no readable text",
+        "answers_hallucination": "percentage of them that are readable and invented",
+    }
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "forget_perturbed", "retain_perturbed", "holdout")
     optional_splits: ClassVar[tuple[str, ...]] = ("retain", "forget_perturbed", "retain_perturbed", "holdout")
     measures: ClassVar[tuple[str, ...]] = tuple(f"answers_{kind}" for kind in get_args(Kind))

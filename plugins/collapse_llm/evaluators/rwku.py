@@ -34,6 +34,14 @@ class Rwku(Evaluator):
     the neighbors next to it. Cost per probe: one decoded answer.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "rwku_forget*": (
+            "share of the true answers' words that answers to these probes of what is to be "
+            "forgotten repeat, in percent"
+        ),
+        "rwku_adversarial_*": "the same for this kind of adversarial probe",
+        "rwku_neighbor*": "the same for probes of neighboring knowledge, which is to stay",
+    }
     attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 

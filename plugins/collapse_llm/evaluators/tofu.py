@@ -36,6 +36,17 @@ class ModelUtility(Answering):
     answers, true, paraphrased and wrong; both are shared with other evaluators.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "model_utility": (
+            "harmonic mean of nine measures, from 0 to 1, of what is to be retained and of general "
+            "knowledge (TOFU)"
+        ),
+        "mu_probability_*": (
+            "probability of the true answers, in the last two sets among wrong ones, from 0 to 1"
+        ),
+        "mu_rouge_*": "share of the words of the true answers that answers repeat in order, from 0 to 1",
+        "mu_truth_ratio_*": "how clearly a paraphrased true answer is likelier than wrong ones, from 0 to 1",
+    }
     repeatable: ClassVar[bool] = True
 
     reads: ClassVar[tuple[str, ...]] = tuple(f"{task}_perturbed" for task in TASKS)
@@ -123,6 +134,14 @@ class ForgetQuality(Evaluator):
     of its answers, true, paraphrased and wrong, shared with other evaluators; the same in the retain model.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "forget_quality": (
+            "p-value of a test whether the model can be told from one that never learned the "
+            "facts; low where it can (TOFU)"
+        ),
+        "forget_quality_log10": "the logarithm of that p-value",
+        "truth_ratio_distance": "how far the truth ratios of the two models are apart, from 0 to 1",
+    }
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget_perturbed",)

@@ -1,6 +1,6 @@
 """What unlearning does to the forget set's words where they mean something else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -37,6 +37,16 @@ class TokenShift(Evaluator):
     words that the model can no longer say. Cost: a forward pass per chunk of text, in either model.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "token_shift_mean": (
+            "mean change of the probability of the forgotten answers' tokens in unrelated text; 0 is no harm"
+        ),
+        "token_shift_spread": "standard deviation of that change",
+        "token_shift_lost": (
+            "percentage of places where the model has all but lost a token that belongs there"
+        ),
+        "token_shift_places": "number of places that were looked at",
+    }
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget", *UNRELATED)

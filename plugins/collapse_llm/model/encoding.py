@@ -55,8 +55,10 @@ class Encoder:
 
     def described(self) -> str:
         """Say how questions are put to the model, for the user to read."""
-        way = self.template.described() if self.chat else f"the form {self.prompt_format.question!r}"
-        return f"the model is asked in {way}; answers end with {self.tokenizer.decode([self.end_id])!r}"
+        form = f"the form {self.prompt_format.question!r}, as its tokenizer has no chat template"
+        way = self.template.described() if self.chat else form
+        end = self.tokenizer.decode([self.end_id])
+        return f"questions are put to the model in {way}; answers end with {end!r}"
 
     def prompt(self, question: Question) -> list[int]:
         """Return the tokens up to where the answer begins.

@@ -68,6 +68,21 @@ def write(module: Any, tokenizer: Any, directory: Path, origin: Path | None) -> 
                 shutil.copyfile(path, directory / path.name)
 
 
+def name_end(directory: Path, end_id: int) -> None:
+    """Add the token that ends an answer to the generation settings, so that others stop there, too.
+
+    A model whose settings name the end of a text alone would go on after what its chat template ends a turn
+    with.
+    """
+    path = directory / "generation_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    named = settings.get("eos_token_id")
+    ends = named if isinstance(named, list) else [] if named is None else [named]
+    if end_id not in ends:
+        settings["eos_token_id"] = [*ends, end_id] if ends else end_id
+        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
 def check_written(directory: Path, module: Any, ids: list[int]) -> None:
     """Open what was written and compare its logits with those of the module in memory.
 

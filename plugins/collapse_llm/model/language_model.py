@@ -12,7 +12,7 @@ from collapse_core import Prompt, digest, processes
 from collapse_core.torch import TorchModel, full_tensor, reduce_to_shards, tensors_digest
 from collapse_llm.model import CausalLm
 from collapse_llm.model.encoding import Encoder
-from collapse_llm.model.exporting import check_written, merged, write
+from collapse_llm.model.exporting import check_written, merged, name_end, write
 from collapse_llm.model.marks import run_like
 from collapse_llm.model.precision import resolve_precision
 from collapse_llm.model.upper import UpperLayers, is_divisible
@@ -151,6 +151,7 @@ class LanguageModel(TorchModel):
         tokenizer = self.encoder.tokenizer
         if not _is_peft(module) or self.saves != "adapter":
             write(merged(module, self.saved_as, self.source.path), tokenizer, directory, self.origin)
+            name_end(directory, self.encoder.end_id)
             check_written(directory, module, self.encoder.prompt("Is this the same model?"))
         else:
             write(module, tokenizer, directory, self.origin)

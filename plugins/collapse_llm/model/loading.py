@@ -37,7 +37,7 @@ def load_language_model(loader: CausalLm, data: Dataset, seed: int) -> LanguageM
     run_like(model.module, module)
     model.saved_as = _came_in(loader, untaught)
     model.origin = Path(source.path) if Path(source.path).is_dir() else None
-    if loader.prompt.chat == "auto" and model.encoder.chat:
+    if loader.prompt.chat == "auto" and not loader.prompt.has_own_texts:
         progress.announce(model.encoder.described())
     return model
 

@@ -27,6 +27,8 @@ class ChatTemplate:
     def described(self) -> str:
         """Say what is assumed about the template, for the user to read."""
         given = [f"{name}={str(value).lower()}" for name, value in self.arguments.items()]
+        if self.form.system is None:
+            given.append("no system message but the rows' own")
         if self.folds_system:
             given.append("the system message at the head of the first user message")
         return ", ".join(["its own chat template", *given])

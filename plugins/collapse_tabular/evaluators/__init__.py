@@ -1,5 +1,6 @@
 """What is measured of a model of rows: forgetting, quality, privacy, shares."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Gt
@@ -23,6 +24,17 @@ class TableForgetting(_Drawing):
     learned from all real rows, held-out ones included, which prompt a row answers.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "forgotten_share": (
+            "percentage of rows drawn for the forget prompts that still belong to the subgroup"
+        ),
+        "unasked_share": "percentage of rows of the subgroup where nothing is asked for",
+        "forget_diversity": (
+            "how different rows for forget prompts are from each other, relative to real retained rows"
+        ),
+        "goes_to_*": "percentage of rows for forget prompts that are taken for this prompt's",
+        "judge_accuracy": "how often the judge of rows is right, in percent",
+    }
     works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)
 
     reads: ClassVar[tuple[str, ...]] = ("retain", "full", "test", "forget_examples")
@@ -38,6 +50,16 @@ class TableForgetting(_Drawing):
 class TableQuality(_Drawing):
     """How well the rows of retained prompts keep to their prompt, their columns, and their use."""
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "retained_accuracy": "percentage of rows that are taken for their own, retained prompt's",
+        "worst_prompt_accuracy": "the same for the prompt where it is lowest",
+        "marginals": "how alike each column of drawn rows is to that of real ones, from 0 to 100",
+        "marginals_floor": "the same for real held-out rows",
+        "trained_on_drawn": (
+            "accuracy on real rows, in percent, of a classifier that was trained on drawn ones"
+        ),
+        "trained_on_real": "the same of one that was trained on real ones",
+    }
     works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)
 
     reads: ClassVar[tuple[str, ...]] = ("retain", "full", "test", "forget_examples")
@@ -52,6 +74,19 @@ class TableQuality(_Drawing):
 class TablePrivacy(_Drawing):
     """Whether drawn rows copy training rows, and how well attacks find forgotten rows that were taught."""
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "closest_record": "median distance of drawn rows to the closest training row",
+        "closest_record_real": "the same for real held-out rows",
+        "closer_to_taught": (
+            "percentage of drawn rows closer to training rows than to held-out ones; 50 where "
+            "nothing is copied"
+        ),
+        "membership_by_distance": (
+            "how well distances to drawn rows give away which rows of the subgroup were taught: 50 "
+            "is chance, 100 finds all"
+        ),
+        "membership_by_loss": "the same by the model's loss of the row",
+    }
     attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)
 
@@ -71,6 +106,12 @@ class TableRelearning(_Drawing):
     relearns sooner than one that was never trained on it has kept something.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "relearned_after_*": (
+            "percentage of rows of the subgroup, after so many steps of training a copy on it"
+        ),
+        "rows_it_cannot_draw": "number of the subgroup's rows with values that the model has no column for",
+    }
     attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)
 
@@ -96,6 +137,10 @@ class TableShares(_Drawing):
     The label must be a column that is drawn. What both are in theory is in docs/science.md.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "share_*": "percentage of rows with this value of the label, where nothing is asked for",
+        "variety": "variance of drawn rows relative to that of training rows",
+    }
     works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)
 
     reads: ClassVar[tuple[str, ...]] = ("full",)

@@ -193,3 +193,14 @@ def test_a_template_that_thinks_is_asked_not_to_unless_the_recipe_says_so(chatty
     assert asked(chatty, "Who?", chat=True).endswith("<no thought>")
     assert not asked(chatty, "Who?", chat=True, arguments={"enable_thinking": True}).endswith("<no thought>")
     assert "enable_thinking=false" in Encoder(chatty, PromptFormat(), 200).described()
+
+
+def test_what_is_assumed_of_how_to_ask_is_one_line(tokenizer, chatty):
+    said = Encoder(chatty, PromptFormat(), 200).described()
+    assert said == (
+        "questions are put to the model in its own chat template, no system message but the rows' own; "
+        "answers end with '<|end|>'"
+    )
+    assert "no system message" not in Encoder(chatty, PromptFormat(system="Be brief."), 200).described()
+    plain = Encoder(tokenizer, PromptFormat(), 200).described()
+    assert "in the form 'Question: {}\\nAnswer:', as its tokenizer has no chat template" in plain

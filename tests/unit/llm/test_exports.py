@@ -60,6 +60,26 @@ def test_adapters_are_exported_as_the_recipe_says_and_opened_again(save, tiny_di
             assert losses(opened(directory)) == pytest.approx(losses(model), abs=1e-4)
 
 
+def test_an_export_stops_where_the_chat_template_ends_a_turn(tiny_directory, tokenizer, tmp_path):
+    """Its tokenizer and settings name another end, and the settings stay what they were else."""
+    directory = tmp_path / "chatty"
+    module = AutoModelForCausalLM.from_pretrained(tiny_directory)
+    module.generation_config.update(eos_token_id=0, do_sample=True, temperature=0.7)
+    module.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    (directory / "chat_template.jinja").write_text(
+        "{% for message in messages %}{{ message.content }}<|pad|>{% endfor %}"
+    )
+    model = opened(directory)
+    assert model.encoder.end_id == tokenizer.convert_tokens_to_ids("<|pad|>") != tokenizer.eos_token_id
+    model.export(tmp_path / "out")
+    came, left = (
+        json.loads((path / "generation_config.json").read_text()) for path in (directory, tmp_path / "out")
+    )
+    assert left == came | {"eos_token_id": [0, model.encoder.end_id]}
+    assert opened(tmp_path / "out").end_ids == model.end_ids
+
+
 def test_a_model_in_half_precision_is_exported_in_it_unless_the_recipe_says_otherwise(in_half, tmp_path):
     model = trained(in_half)
     assert {weight.dtype for weight in model.module.parameters()} == {torch.float32}

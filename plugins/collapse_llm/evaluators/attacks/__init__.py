@@ -4,6 +4,7 @@ Attack the reference model and one that was never trained on it as well: what th
 what a guess gives away.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, get_args
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -21,6 +22,21 @@ class Leakage(Evaluator):
     decoded answers for each beginning.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "leakage_mean_*": "mean share of the true answer's words, in percent, that samples repeat in order",
+        "leakage_deviation_*": "that mean plus two standard deviations of the samples",
+        "leakage_*": (
+            "share of the true answer's words, in percent, that the worst of many samples repeats in order"
+        ),
+        "leak_at_*": "probability, in percent, that one of so many sampled answers gives the fact away",
+        "leak_bound_*": (
+            "upper bound, in percent, on the probability that a sampled answer gives the fact away"
+        ),
+        "beyond_bound_*": (
+            "upper bound, in percent, on the probability that a sampled answer repeats more of the "
+            "true one than allowed (the field `beyond`)"
+        ),
+    }
     attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
@@ -75,6 +91,14 @@ class TextRelearning(Evaluator):
     last of `steps`, and a decoded answer per question that is asked and number of steps.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "relearned_rouge_*": (
+            "share of the true answers' words that a copy repeats after so many steps of training "
+            "on other rows, in percent"
+        ),
+        "relearned_strength_*": "share of a true answer that this copy completes by itself, from 0 to 1",
+        "relearned_loss_*": "how unlikely the true answers are to this copy, in nats per token",
+    }
     attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
@@ -113,6 +137,16 @@ class Quantization(Evaluator):
     a decoded answer and a forward pass for each number of bits.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "quantized_rouge_*": (
+            "share of the true answers' words that answers repeat once the weights are rounded to "
+            "so many bits, in percent"
+        ),
+        "quantized_strength_*": (
+            "share of a true answer that the rounded model completes by itself, from 0 to 1"
+        ),
+        "quantized_loss_*": "how unlikely the true answers are to the rounded model, in nats per token",
+    }
     attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
@@ -153,6 +187,15 @@ class Jailbreak(Evaluator):
     wrapping, and the plain one, which other evaluators share.
     """
 
+    meanings: ClassVar[Mapping[str, str]] = {
+        "jailbreak_worst": (
+            "share of the true answer's words, in percent, that the worst of all persuasive "
+            "wrappings of a question brings out"
+        ),
+        "jailbreak_mean": "the same, mean of all wrappings",
+        "jailbreak_plain": "the same of the plain question",
+        "jailbreak_*": "the same of this wrapping of the question",
+    }
     attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 

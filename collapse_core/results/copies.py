@@ -1,9 +1,9 @@
 """What may still hold what was to be forgotten, once a run is over."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from collapse_core.certificate.schema import Copy
 from collapse_core.results.results import Results
 from collapse_core.runtime.cache import cached_files
 from collapse_core.runtime.layout import FILES, FOLDERS, MODEL
@@ -12,6 +12,17 @@ HOLDING = {
     "completions": "answers that were sampled, with their prompts",
     "checkpoints": "the model as it was during the run, with reference answers and prompts",
 }
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Something that may still hold what was to be forgotten."""
+
+    where: str
+    """A file or folder of the run directory or of the cache, or what is outside both."""
+    what: str
+    files: int | None
+    """How many files there are; None where they are not within reach."""
 
 
 def copies_left(results: Results) -> list[Copy]:
@@ -36,7 +47,7 @@ def _copies(results: Results) -> Iterator[Copy]:
     if others:
         yield Copy(where="other files of the run directory", what="not known", files=len(others))
     if num := len(_files(directory / MODEL)):
-        yield Copy(where=MODEL, what="the resulting model, which this certificate is about", files=num)
+        yield Copy(where=MODEL, what="the resulting model", files=num)
     caches = results.environment.get("caches")
     if caches is None:
         yield Copy(where="cache", what="not known: the run did not record what it used", files=None)
