@@ -1,7 +1,6 @@
 """A weighted set of rewards: one total per completion, with the breakdown by reward."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from collapse_core.contracts.checks import at_work, scores_of
 from collapse_core.contracts.interfaces import Dataset, Filter, Reward
@@ -41,7 +40,7 @@ class Rubric:
             )
             for scores in zip(*breakdown.values(), strict=True)
         ) or (0.0,) * len(group.completions)
-        return replace(group, rewards=totals, breakdown=breakdown, maximum=self.maximum, reference=reference)
+        return Group(group.prompt, group.completions, totals, breakdown, self.maximum, reference)
 
     def _ask(
         self, name: str, reward: Reward, group: Group, reference: Completion | None

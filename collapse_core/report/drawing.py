@@ -77,11 +77,12 @@ def inline_svg(plot: Callable[[Any], None], salt: str) -> tuple[str, str]:
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import TightLayoutEngine
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # whatever the user's matplotlibrc sets, the same run gives the same report
         matplotlib.rcParams.update({**_STYLE, "svg.hashsalt": salt})
-        figure = Figure(figsize=(5.4, 3.1), layout="constrained")
+        figure = Figure(figsize=(5.4, 3.1), layout=TightLayoutEngine(pad=0.3))
         plot(figure.add_subplot())
         buffer = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))

@@ -25,11 +25,16 @@ class _Draws(Sampler):
     ) -> list[Group]:
         """Draw; nothing is ever left unfinished, so the bound is not asked."""
         draw, paired = self.drawing(model), self.paired(model)
+        source = random.Random()
+
+        def drawn(draw: Draw, seed: int) -> Any:
+            source.seed(seed)  # quicker than a new generator, and the same numbers
+            return draw(source)
 
         def completion(prompt: Prompt, number: int) -> Completion:
             seed = derive_seed(iteration.seed, prompt.id, number)
-            other = paired(random.Random(seed)) if paired else None
-            return Completion(draw(random.Random(seed)), number, iteration.number, paired_reference=other)
+            other = drawn(paired, seed) if paired else None
+            return Completion(drawn(draw, seed), number, iteration.number, paired_reference=other)
 
         return [Group(p, tuple(completion(p, number) for number in range(num_completions))) for p in prompts]
 

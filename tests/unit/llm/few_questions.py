@@ -9,7 +9,6 @@ import torch
 from collapse_core import Dataset, PromptSet
 from collapse_llm.data import Authors
 from collapse_llm.model import CausalLm, Teach
-from collapse_llm.model.training import teach
 
 
 class Few(Dataset):
@@ -22,11 +21,15 @@ class Few(Dataset):
         return PromptSet(Authors().load(split, targets=targets).prompts[: self.num])
 
 
-def memorized(directory: Path, num: int, epochs: int) -> dict[str, Any]:
-    """The weights after training on the first forget questions until they are memorized."""
-    model: Any = CausalLm(path=str(directory), compute="float32").load(Authors(), 0)
-    pairs = [(p.content, p.target) for p in Few(num=num).load("forget")]
-    teach(model, pairs, Teach(epochs=epochs, learning_rate=5e-3, batch_size=num, warmup=0), 0)
+def memorized(directory: Path, num: int, epochs: int, batch_size: int | None = None) -> dict[str, Any]:
+    """The weights after training on the first forget questions until they are memorized.
+
+    They come from the cache that all workers share, so that they are trained once.
+    """
+    settings = Teach(
+        split="forget", epochs=epochs, learning_rate=5e-3, batch_size=batch_size or num, warmup=0
+    )
+    model: Any = CausalLm(path=str(directory), compute="float32", teach=settings).load(Few(num=num), 0)
     return dict(model.module.state_dict())
 
 

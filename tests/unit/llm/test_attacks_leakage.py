@@ -1,10 +1,12 @@
 """Sampled answers leak as often as the model's own probabilities say, freely and after a beginning."""
 
+import copy
 from statistics import fmean
 from typing import ClassVar
 
 import pytest
 import torch
+from few_questions import memorized
 from rouge_score.rouge_scorer import RougeScorer
 from scipy.stats import binomtest
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -15,8 +17,7 @@ from collapse_llm.data import Authors
 from collapse_llm.evaluators.attacks import Leakage
 from collapse_llm.evaluators.attacks.leakage import _facts as facts_of
 from collapse_llm.evaluators.attacks.sampling import opened, opened_truly
-from collapse_llm.model import CausalLm, PromptFormat, Teach
-from collapse_llm.model.training import teach
+from collapse_llm.model import CausalLm, PromptFormat
 from collapse_llm.sampler import Generate
 
 ROUGE = RougeScorer(["rougeL"], use_stemmer=True)
@@ -99,11 +100,10 @@ def test_a_leak_is_as_frequent_as_the_model_makes_it(sharp, prefill, temperature
 
 
 @pytest.fixture(scope="module")
-def taught(tiny_directory):
+def taught(loaded, tiny_directory):
     """A model that knows half of the forget answers by heart."""
-    model = CausalLm(path=str(tiny_directory), compute="float32").load(Authors(), 0)
-    pairs = [(q.content, q.target) for q in Authors().load("forget")]
-    teach(model, pairs[:10], Teach(epochs=60, learning_rate=5e-3, batch_size=5), 0)
+    model = copy.deepcopy(loaded)
+    model.module.load_state_dict(memorized(tiny_directory, num=10, epochs=40, batch_size=5))
     return model
 
 
@@ -120,9 +120,17 @@ def by_hand(model, prompts, seed: int, **fields) -> dict[str, list[float]]:
 THRIFTY = {"num_samples": 6, "temperature": 1.2, "max_new_tokens": 32, "leak_at": [1, 3, 64]}
 
 
-def test_the_average_worst_case_is_the_mean_over_questions_of_the_best_of_all_samples(taught, tiny_directory):
+@pytest.fixture(scope="module")
+def whole(taught):
+    """What is measured of all questions."""
+    return Leakage(**THRIFTY).evaluate(taught, Authors(), 7)
+
+
+def test_the_average_worst_case_is_the_mean_over_questions_of_the_best_of_all_samples(
+    taught, whole, tiny_directory
+):
     questions = list(Authors().load("forget"))
-    found = Leakage(**THRIFTY).evaluate(taught, Authors(), 7).metrics
+    found = whole.metrics
     forced = CausalLm(
         path=str(tiny_directory),
         compute="float32",
@@ -146,13 +154,12 @@ def test_the_average_worst_case_is_the_mean_over_questions_of_the_best_of_all_sa
 
 
 def test_the_result_does_not_depend_on_the_batch(taught):
-    assert Leakage(**THRIFTY, batch_size=7).evaluate(taught, Authors(), 7) == Leakage(**THRIFTY).evaluate(
-        taught, Authors(), 7
-    )
+    small, large = (Leakage(**THRIFTY, num_questions=6, batch_size=size) for size in (7, 64))
+    assert small.evaluate(taught, Authors(), 7) == large.evaluate(taught, Authors(), 7)
 
 
-def test_the_worst_answer_to_each_question_can_be_read(taught):
-    examples = Leakage(**THRIFTY).evaluate(taught, Authors(), 7).examples
+def test_the_worst_answer_to_each_question_can_be_read(whole):
+    examples = whole.examples
     assert [e["split"] for e in examples] == ["forget, worst of sampling"] * 20 + [
         "forget, worst of prefill"
     ] * 20

@@ -91,29 +91,22 @@ def test_relearning_takes_the_steps_that_plain_torch_takes(model, questions):
         assert torch.allclose(mine, its, atol=2e-4)
 
 
-def forgetful(model, questions):
-    """The model, taught the answers by heart and then to say that it does not know them."""
-    asked = [question.content for question in questions]
+def forgetful(knowing, questions):
+    """The model that knows the answers, taught to say that it does not."""
     teach(
-        model,
-        [(q.content, q.target) for q in questions],
-        Teach(epochs=40, learning_rate=5e-3, batch_size=5),
-        0,
-    )
-    teach(
-        model,
-        [(question, "I do not know.") for question in asked],
+        knowing,
+        [(question.content, "I do not know.") for question in questions],
         Teach(epochs=20, learning_rate=1e-3, batch_size=10, warmup=0),
         1,
     )
-    return model
+    return knowing
 
 
-def test_what_was_only_hidden_comes_back_sooner_than_what_was_never_known(model, questions, tiny_directory):
-    never = CausalLm(path=str(tiny_directory), compute="float32").load(Authors(), 0)
+def test_what_was_only_hidden_comes_back_sooner_than_what_was_never_known(knowing, questions, loaded):
+    never = copy_of(loaded)
     settings = TextRelearning(steps=[0, 10], learning_rate=1e-3, batch_size=10)
     hidden, unknown = (
-        settings.evaluate(m, Authors(), 0).metrics for m in (forgetful(model, questions), never)
+        settings.evaluate(m, Authors(), 0).metrics for m in (forgetful(knowing, questions), never)
     )
     assert hidden["relearned_rouge_0"].value < 30
     assert hidden["relearned_rouge_10"].value > 1.5 * unknown["relearned_rouge_10"].value

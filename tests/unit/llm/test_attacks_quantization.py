@@ -11,8 +11,7 @@ from collapse_core.testing import check_evaluator
 from collapse_llm.data import Authors
 from collapse_llm.evaluators.attacks import Quantization
 from collapse_llm.evaluators.attacks.quantization import round_weights, rounded_to
-from collapse_llm.model import Teach
-from collapse_llm.model.training import answer_losses, teach
+from collapse_llm.model.training import answer_losses
 
 
 def one_by_one(row: list[float], bits: int) -> list[float]:
@@ -63,15 +62,9 @@ def test_the_layers_are_rounded_and_the_rest_is_not(model):
         assert torch.equal(after[name], rounded_to(before[name], 4))
 
 
-def test_fewer_bits_leave_less_of_what_was_known_by_heart(model, questions):
-    teach(
-        model,
-        [(q.content, q.target) for q in questions],
-        Teach(epochs=40, learning_rate=5e-3, batch_size=5),
-        0,
-    )
-    whole = fmean(fmean(losses) for losses in answer_losses(model, questions, 32))
-    found = Quantization().evaluate(model, Authors(), 0).metrics
+def test_fewer_bits_leave_less_of_what_was_known_by_heart(knowing, questions):
+    whole = fmean(fmean(losses) for losses in answer_losses(knowing, questions, 32))
+    found = Quantization().evaluate(knowing, Authors(), 0).metrics
     assert found["quantized_loss_forget_8"].value == pytest.approx(whole, abs=0.05)
     assert found["quantized_loss_forget_4"].value > found["quantized_loss_forget_8"].value
     assert found["quantized_rouge_forget_8"].value > 90

@@ -80,7 +80,13 @@ def nll(model, split: str) -> float:
     return fmean(fmean(tokens) for tokens in answer_losses(model, list(Authors().load(split))[:20], 20))
 
 
-@pytest.mark.parametrize("name", EVERY)
+ALIKE = ("refusal_list", "gradient_difference", "simnpo", "one_shot", "pmc_alignment", "bradley_terry")
+"""Each runs as another one does, with another filter, loss or schedule, which have tests of their own."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in EVERY]
+)
 def test_it_does_to_the_answers_what_it_is_known_for(name, small, before, tmp_path):
     recipe, (forget, retain) = small(name), before
     assert forget < 0.5, "the model knows the answers"
@@ -185,7 +191,7 @@ class Kill(Callback):
 def test_killed_and_resumed_it_is_held_against_the_same_original(name, small, tmp_path):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # bit for bit
-    recipe = small(name, "iterations=3")
+    recipe = small(name, "iterations=3", "prompts_per_iteration=5")
     straight = run(recipe, tmp_path / "straight")
     with pytest.raises(KilledError):
         run(recipe, tmp_path / "killed", Kill(after=1))

@@ -61,10 +61,11 @@ def sample(model, prompts, **fields):
 
 
 def test_a_draw_depends_neither_on_the_batch_nor_on_the_order_of_the_prompts(model, questions):
-    whole = sample(model, questions)
-    assert sample(model, questions, batch_size=5) == whole
-    assert sample(model, questions[::-1]) == whole
-    assert sample(model, questions[7:9]) == {q.id: whole[q.id] for q in questions[7:9]}
+    short = {"max_new_tokens": 12}
+    whole = sample(model, questions, **short)
+    assert sample(model, questions, batch_size=5, **short) == whole
+    assert sample(model, questions[::-1], **short) == whole
+    assert sample(model, questions[7:9], **short) == {q.id: whole[q.id] for q in questions[7:9]}
     assert len({text for texts in whole.values() for text in texts}) > 60
 
 
@@ -135,15 +136,18 @@ def test_the_keys_and_values_go_with_the_last_answer_and_wait_for_no_collector(m
         gc.enable()
 
 
+MORE_OPTIONS = [
+    {"temperature": 1.7},
+    {"top_k": 12, "top_p": 0.7},
+    {"temperature": 2.0, "top_p": 0.9, "min_p": 0.1},
+]
 OPTIONS = [
     {},
-    {"temperature": 1.7},
     {"top_p": 0.8},
     {"top_k": 7},
     {"min_p": 0.2},
-    {"top_k": 12, "top_p": 0.7},
-    {"temperature": 2.0, "top_p": 0.9, "min_p": 0.1},
     {"temperature": 0.7, "top_k": 20, "top_p": 0.95, "min_p": 0.05},
+    *(pytest.param(options, marks=pytest.mark.slow) for options in MORE_OPTIONS),
 ]
 
 

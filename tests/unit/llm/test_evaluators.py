@@ -6,14 +6,13 @@ from statistics import fmean
 import numpy as np
 import pytest
 import torch
+from few_questions import memorized
 from rouge_score.rouge_scorer import RougeScorer
 from scipy.stats import norm
 
 from collapse_core import SHARE, Dataset, Prompt, PromptSet, mean_metric
 from collapse_llm.data import Tofu
 from collapse_llm.evaluators import Likelihood, UnlearnQuality, Utility, answers
-from collapse_llm.model import Teach
-from collapse_llm.model.training import teach
 from collapse_llm.sampler.answering import greedy_answers
 
 ROUGE = RougeScorer(["rougeL"], use_stemmer=True)
@@ -35,10 +34,14 @@ class Answered(Dataset):
         return PromptSet(tuple(prompts))
 
 
+@pytest.fixture(scope="module")
+def half_learned(tiny_directory):
+    return memorized(tiny_directory, num=20, epochs=15, batch_size=5)
+
+
 @pytest.fixture
-def data(model, questions) -> Answered:
-    pairs = [(q.content, q.target) for q in questions]
-    teach(model, pairs, Teach(epochs=15, learning_rate=5e-3, batch_size=5, warmup=0), 0)
+def data(model, questions, half_learned) -> Answered:
+    model.module.load_state_dict(half_learned)
     answers = greedy_answers(model, questions, 48)
     return Answered(said={q.content: a for q, a in zip(questions, answers, strict=True)})
 

@@ -9,8 +9,7 @@ from collapse_core import Dataset, PromptSet
 from collapse_core.testing import check_evaluator
 from collapse_llm.data import Authors
 from collapse_llm.evaluators.attacks import Jailbreak
-from collapse_llm.model import CausalLm, Teach
-from collapse_llm.model.training import teach
+from collapse_llm.model import CausalLm
 
 ROUGE = RougeScorer(["rougeL"], use_stemmer=True)
 
@@ -23,10 +22,9 @@ class Few(Dataset):
 
 
 @pytest.fixture(scope="module")
-def taught(tiny_directory):
+def taught(tiny_directory, learned):
     model = CausalLm(path=str(tiny_directory), compute="float32", max_length=400).load(Authors(), 0)
-    pairs = [(p.content, p.target) for p in Few().load("forget")]
-    teach(model, pairs, Teach(epochs=50, learning_rate=5e-3, batch_size=4, warmup=0), 0)
+    model.module.load_state_dict(learned)
     return model
 
 
