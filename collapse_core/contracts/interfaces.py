@@ -356,14 +356,12 @@ class Evaluator(Component, ABC):
 
     optional_splits: ClassVar[tuple[str, ...]] = ()
     """Those of `reads` that it can do without: what a missing one would give is listed as missing."""
-    measures: ClassVar[tuple[str, ...]] = ()
-    """Its metrics, with `*` for what depends on settings or data in a name; empty where it does not say."""
     known_from: ClassVar[tuple[str, float] | None] = None
     """A metric, and its lowest value in a model that knows what is to be forgotten; less is reported."""
     definition: ClassVar[int] = 1
     """Raised by one when a metric comes to mean something else; stored with what was measured."""
     meanings: ClassVar[Mapping[str, str]] = {}
-    """What metrics mean, for readers of a report; `*` in a name stands for any text, and the first counts."""
+    """Its metrics and what they mean; `*` in a name stands for any text, and the first that fits counts."""
     repeatable: ClassVar[bool] = False
     """Whether its settings, the model, the data and the seed determine what it finds. Then what it finds in
     a model before unlearning, or in a baseline, is kept in the cache for other runs."""

@@ -54,7 +54,7 @@ class StopWhen(Settings):
         if self.evaluator and not _measures(self.evaluator, self.metric or ""):
             raise ValueError(
                 f"the evaluator '{self.evaluator.use}' does not measure '{self.metric}'; "
-                f"{did_you_mean(self.metric or '', self.evaluator.measures)}"
+                f"{did_you_mean(self.metric or '', [*self.evaluator.meanings])}"
             )
         return self
 
@@ -107,5 +107,5 @@ class StopWhen(Settings):
 
 def _measures(evaluator: Evaluator, metric: str) -> bool:
     """Whether an evaluator may measure a metric; one that does not say what it measures may."""
-    known = evaluator.measures
+    known = evaluator.meanings
     return not known or any(fnmatchcase(metric, name) for name in known)

@@ -192,8 +192,8 @@ def check_evaluator(evaluator: Evaluator, model: Model, dataset: Dataset) -> Non
     assert found.metrics, f"{name} measures nothing"
     for metric, measured in found.metrics.items():
         assert math.isfinite(measured.value), f"{name} gives {metric} = {measured.value}"
-        known = not evaluator.measures or any(fnmatchcase(metric, one) for one in evaluator.measures)
-        assert known, f"{name} gives {metric}, which is not in its `measures`"
+        known = not evaluator.meanings or any(fnmatchcase(metric, one) for one in evaluator.meanings)
+        assert known, f"{name} gives {metric}, which is not in its `meanings`"
     if evaluator.optional_splits:
         _check_partial(evaluator, model, dataset, found)
     if evaluator.reads:

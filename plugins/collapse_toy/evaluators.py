@@ -38,7 +38,6 @@ class GaussianShape(Evaluator):
     works_on: ClassVar[tuple[str, ...]] = ("gaussian",)
 
     reads: ClassVar[tuple[str, ...]] = ("full",)
-    measures: ClassVar[tuple[str, ...]] = ("mean", "sd", "distance_to_real")
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Read the model, and fit another one to the real data."""

@@ -34,7 +34,6 @@ class GraphForgetting(_Drawing):
     }
     works_on: ClassVar[tuple[str, ...]] = ("graph-generator",)
     known_from: ClassVar[tuple[str, float] | None] = ("forget_rate", 0.5)
-    measures: ClassVar[tuple[str, ...]] = ("forget_rate", "forget_valid", "forget_unique", "goes_to_*")
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Draw under the forgotten condition and see which conditions the graphs fulfill."""

@@ -119,7 +119,6 @@ class UnlearnQuality(Answering):
     known_from: ClassVar[tuple[str, float] | None] = ("rouge_forget", 50.0)
     repeatable: ClassVar[bool] = True
     definition: ClassVar[int] = 2
-    measures: ClassVar[tuple[str, ...]] = ("unlearn_quality", "rouge_forget", "rouge_forget_paraphrased")
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Ask the forget questions, and the same in other words where there are any."""
@@ -157,12 +156,6 @@ class Utility(Answering):
     reads: ClassVar[tuple[str, ...]] = ("retain", "world_facts", "real_authors")
     optional_splits: ClassVar[tuple[str, ...]] = ("world_facts", "real_authors")
     repeatable: ClassVar[bool] = True
-    measures: ClassVar[tuple[str, ...]] = (
-        "utility",
-        "rouge_retain",
-        "rouge_world_facts",
-        "rouge_real_authors",
-    )
 
     num_retain: Annotated[int, Ge(1)] = 400
     """How many retain rows are drawn."""
@@ -219,7 +212,6 @@ class Likelihood(Evaluator):
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain")
     optional_splits: ClassVar[tuple[str, ...]] = ("retain",)
-    measures: ClassVar[tuple[str, ...]] = ("forget_nll", "retain_nll")
 
     num_retain: Annotated[int, Ge(1)] | None = None
     """Only the first so many retain questions."""

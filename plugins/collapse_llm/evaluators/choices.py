@@ -48,9 +48,6 @@ class MultipleChoice(Evaluator):
         "forget_choices", "retain_choices", "forget_perturbed", "retain_perturbed",
     )  # fmt: skip
     optional_splits: ClassVar[tuple[str, ...]] = reads
-    measures: ClassVar[tuple[str, ...]] = tuple(
-        f"choice_{way}_{side}" for way in (*WAYS, "chance") for side in SIDES
-    )
 
     by: list[Literal["letter", "option"]] = ["letter", "option"]
     """The ways of asking."""

@@ -55,9 +55,6 @@ class FactWords(Answering):
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "forget_perturbed", "retain_perturbed")
     optional_splits: ClassVar[tuple[str, ...]] = ("retain", "forget_perturbed", "retain_perturbed")
     known_from: ClassVar[tuple[str, float] | None] = ("fact_words_forget", 50.0)
-    measures: ClassVar[tuple[str, ...]] = tuple(
-        f"fact_words_{what}{split}" for what in ("", "any_", "asked_") for split in ("forget", "retain")
-    )
 
     share: Annotated[float, Gt(0), Le(1)] = 0.5
     """The share of the fact's own words that an answer must hold to count."""

@@ -54,9 +54,6 @@ class Memorization(Evaluator):
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "forget_perturbed", "retain_perturbed")
     optional_splits: ClassVar[tuple[str, ...]] = ("retain", "forget_perturbed", "retain_perturbed")
-    measures: ClassVar[tuple[str, ...]] = tuple(
-        f"{m}_{split}" for m in MEASURES for split in ("forget", "retain")
-    )
 
     convention: Literal["exact", "openunlearning"] = "exact"
     """"openunlearning" never lets Extraction Strength fall below one token's share, as its code does."""

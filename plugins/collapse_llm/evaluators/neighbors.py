@@ -49,7 +49,6 @@ class Neighbors(Answering):
         ),
     }
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain")
-    measures: ClassVar[tuple[str, ...]] = ("neighbors_near", "neighbors_far", "neighbors_gap")
 
     by: Literal["words", "embedding", "column"] = "words"
     """What makes two questions near."""

@@ -38,12 +38,6 @@ class LeastLikelyOption(Evaluator):
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget_perturbed",)
-    measures: ClassVar[tuple[str, ...]] = (
-        "least_likely_accuracy*",
-        "most_likely_accuracy",
-        "chance_accuracy",
-        "least_probability",
-    )
 
     quantiles: list[Annotated[float, Gt(0), Le(1)]] = [0.25, 0.5]
     """The shares of questions, with the smallest least probability first, that accuracy is given for."""

@@ -58,7 +58,6 @@ class Responses(Answering):
     }
     reads: ClassVar[tuple[str, ...]] = ("forget", "retain", "forget_perturbed", "retain_perturbed", "holdout")
     optional_splits: ClassVar[tuple[str, ...]] = ("retain", "forget_perturbed", "retain_perturbed", "holdout")
-    measures: ClassVar[tuple[str, ...]] = tuple(f"answers_{kind}" for kind in get_args(Kind))
 
     judge_model: OtherModel | None = None
     """Whose log-probabilities say what is fluent: a model that was not taught these answers."""

@@ -51,10 +51,6 @@ class ModelUtility(Answering):
 
     reads: ClassVar[tuple[str, ...]] = tuple(f"{task}_perturbed" for task in TASKS)
     optional_splits: ClassVar[tuple[str, ...]] = ("real_authors_perturbed", "world_facts_perturbed")
-    measures: ClassVar[tuple[str, ...]] = (
-        "model_utility",
-        *(f"mu_{name}_{task}" for name in COMPONENTS for task in TASKS),
-    )
 
     scoring_batch_size: Annotated[int, Ge(1)] = 64
     """How many given answers are scored at once."""
@@ -145,7 +141,6 @@ class ForgetQuality(Evaluator):
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
     reads: ClassVar[tuple[str, ...]] = ("forget_perturbed",)
-    measures: ClassVar[tuple[str, ...]] = ("forget_quality", "forget_quality_log10", "truth_ratio_distance")
 
     retain_model: OtherModel | None = None
     """The model that was taught all but the forget set."""

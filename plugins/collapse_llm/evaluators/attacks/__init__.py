@@ -42,7 +42,6 @@ class Leakage(Evaluator):
 
     reads: ClassVar[tuple[str, ...]] = ("forget", "forget_perturbed")
     optional_splits: ClassVar[tuple[str, ...]] = ("forget_perturbed",)
-    measures: ClassVar[tuple[str, ...]] = ("leakage_*", "beyond_bound_*", "leak_at_*", "leak_bound_*")
 
     num_samples: Annotated[int, Ge(1)] = 100
     """How many answers are drawn for each question and each beginning."""
