@@ -8,6 +8,7 @@ a block changes that: `<!-- not run: why -->`, `<!-- exit 2 -->`.
 
 import importlib
 import inspect
+import json
 import re
 import shlex
 import shutil
@@ -191,6 +192,15 @@ def test_paths_that_a_page_names_exist(page):
     tops = "collapse_core|plugins|recipes|tests|docs"
     for path in re.findall(rf"`((?:{tops})/[\w/.-]+)`", page.read_text()):
         assert (ROOT / path).exists(), path
+
+
+def test_every_name_in_the_reference_of_domains_exists():
+    listed = json.loads((DOCS / "theme" / "domains.json").read_text())
+    for name in [name for names in listed.values() for name in names]:
+        module, _, key = name.rpartition(".")
+        path = ROOT.joinpath("plugins", *module.split("."))
+        source = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
+        assert re.search(rf"^(class|def) {key}\b", source, re.M), name
 
 
 # --- nothing is left out ---------------------------------------------------------------------------

@@ -5,6 +5,7 @@ linked so becomes a page of its own, so that the site needs nothing outside itse
 """
 
 import ast
+import json
 import posixpath
 import re
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ WRITTEN = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANG
 
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 REFERENCE = ("collapse_core", "collapse_core.torch", "collapse_core.testing")
+DOMAINS = json.loads(Path(__file__).with_name("domains.json").read_text(encoding="utf-8"))
+"""What parts for a domain are written with, by domain."""
+
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".toml": "toml", ".md": "markdown"}
 LINK = re.compile(r"(```.*?^ *```|``.*?``|`(?:[^`\n]|\n(?!\n))*`)|(?<=\]\()([^)\s]+)(?=\))", re.M | re.S)
 """Code, which is left alone, or the target of a link."""
@@ -41,6 +45,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     texts["index.md"] = f"---\nhide: [navigation]\n---\n\n{texts['index.md']}"
     texts["decisions/index.md"] = decisions()
     texts["reference/command_line.md"] = command_line()
+    texts["reference/domains.md"] = domains()
     texts |= {f"reference/{module}.md": reference(module) for module in REFERENCE}
     for uri, text in texts.items():
         files.append(File.generated(config, uri, content=text))
@@ -148,6 +153,17 @@ def reference(module: str) -> str:
                 title = (ast.get_docstring(parsed(node.module)) or "").partition("\n")[0]
                 text += f"\n## {re.split(r'[.:;,] |[.]$', title)[0]}\n{entries}"
     return text + (modules and f"\n## Modules\n{modules}")
+
+
+def domains() -> str:
+    """What the parts of a domain are written with: its models, its data sets, and what both are asked by."""
+    sections = (
+        f"\n## {domain}\n" + "".join(f"\n::: {name}\n" for name in names) for domain, names in DOMAINS.items()
+    )
+    return (
+        "# Domains\n\nWhat samplers, updaters, evaluators and data sets of a domain are written with.\n"
+        + "".join(sections)
+    )
 
 
 def parsed(module: str) -> ast.Module:
