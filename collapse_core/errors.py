@@ -5,6 +5,7 @@ import re
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -138,9 +139,22 @@ def unexpected(error: BaseException) -> str:
 def failing_part(kind: str, name: str, prompt: str | None, error: BaseException) -> str:
     """A part that has raised something, or has tried to end the process."""
     at = f" at prompt {prompt!r}" if prompt is not None else ""
+    if isinstance(error, ModuleNotFoundError) and error.name and (extra := _extra_of(error)):
+        return str(missing_extra(error.name, extra, f"the {kind} '{name}'"))
     if isinstance(error, SystemExit):
         return f"the {kind} '{name}' called sys.exit({error.code!r}){at}{_raised_at(error)}; it must not"
     return f"the {kind} '{name}' failed{at}: {unexpected(error)}"
+
+
+def _extra_of(error: ModuleNotFoundError) -> str | None:
+    """The extra of the domain whose code imports the missing package; None where it is of another package."""
+    extras = metadata.metadata("collapse-unlearning").get_all("Provides-Extra") or ()
+    folders = {f"collapse_{extra}": extra for extra in extras}
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        for folder in reversed(Path(frame.filename).parts):
+            if folder in folders:
+                return folders[folder]
+    return None
 
 
 def _raised_at(error: BaseException) -> str:
