@@ -22,6 +22,7 @@ from pathlib import Path
 from collapse_core import collapse, create_run, load_recipe, open_run
 from collapse_core.cli.__main__ import entry
 from collapse_core.recipe.stored import load_stored
+from collapse_core.report.drawing import Line, draw
 from collapse_core.runtime.digests import text_digest
 
 KILLED = 9
@@ -211,6 +212,7 @@ if __name__ == "__main__":
         importlib.import_module(name)
     Path(home).mkdir(parents=True)
     load_recipe(Path(recipe))
+    draw([Line("", [(0, 0, 0, 0), (1, 1, 1, 1)], "black", False)], (0, 1, 0, 1), "")  # finds the fonts
     found = (
         at_random(Path(recipe), Path(home), int(rest[0]))
         if mode == "random"

@@ -161,7 +161,7 @@ def whole(slow, tmp_path, collapse):
     return tmp_path / "whole"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_the_first_signal_lets_the_iteration_finish_and_saves(number, slow, whole, tmp_path, collapse):
     run = tmp_path / "run"
     process = start("run", slow, "--run-dir", run)
