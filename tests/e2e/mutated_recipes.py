@@ -7,6 +7,7 @@ that are valid and a toy are also run for two iterations.
 """
 
 import argparse
+import importlib
 import io
 import json
 import os
@@ -27,13 +28,15 @@ from pathlib import Path
 from typing import Any
 
 from mutations import mutate, places, write_odd_files
+from random_kills import WARM
 from ruamel.yaml import YAML
 
 from collapse_core import load_recipe
 from collapse_core.cli.__main__ import entry
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
-LIMIT_S, RUN_LIMIT_S = 5.0, 20.0
+LIMIT_S, RUN_LIMIT_S, WAITING = 5.0, 20.0, 20
+"""How long a recipe is checked and a toy runs, on the processor; how many times as long by the clock."""
 LONGEST, MOST_LINES = 2_000, 21
 """The most characters of a line of an error, and the most lines."""
 TOYS = 0.3
@@ -67,13 +70,16 @@ def within(seconds: float) -> Iterator[None]:
     def stop(*_: object) -> None:
         raise Hangs
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    timers = ((signal.ITIMER_PROF, signal.SIGPROF, 1), (signal.ITIMER_REAL, signal.SIGALRM, WAITING))
+    before = [signal.signal(number, stop) for _, number, _ in timers]
+    for timer, _, times in timers:
+        signal.setitimer(timer, times * seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for (timer, number, _), handler in zip(timers, before, strict=True):
+            signal.setitimer(timer, 0)
+            signal.signal(number, handler)
 
 
 def said_by(seconds: float, *arguments: object) -> Said:
@@ -167,6 +173,8 @@ def check(
         only: A part of the path of the recipes to take; by default all are.
         say: Takes each failure as a line.
     """
+    for name in WARM:  # the first import of a library is not the recipe's
+        importlib.import_module(name)
     shutil.copytree(RECIPES, home / "recipes")
     originals = sorted(path for path in (home / "recipes").rglob("*.yaml") if only in str(path))
     texts = {path: path.read_text() for path in originals}
