@@ -1,5 +1,6 @@
 """Values from the command line, such as `--set updater.learning_rate=1e-5`, put into a document."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ def set_override(document: Document, override: str) -> None:
     written = f"--set {override}"
     dotted, text = split_override(override)
     value = yaml_value(text, written, dotted)
-    path: KeyPath = tuple(int(key) if key.isdigit() else key for key in dotted.split("."))
+    path: KeyPath = tuple(int(key) if re.fullmatch("[0-9]{1,9}", key) else key for key in dotted.split("."))
     try:
         document.put(path, value, written)
     except (TypeError, LookupError, AttributeError):

@@ -66,6 +66,12 @@ def test_an_override_is_read_as_a_recipe_is(toy, override):
     assert load_recipe(toy(), ["name=2025-04-10"]).name == "2025-04-10"
 
 
+@pytest.mark.parametrize("index", ["\u00b2", "9" * 5000])
+def test_a_place_in_a_list_that_is_no_number_is_no_place(toy, index):
+    with pytest.raises(RecipeError, match="there is no such place in the recipe"):
+        load_recipe(toy(), [f"rewards.{index}.weight=2"])
+
+
 @pytest.mark.parametrize("text", ["a: !!int x", "&a [*a]", "[" * 5000, "\xff"])
 def test_settings_for_accelerate_that_are_no_yaml_are_named(tmp_path, text):
     path = tmp_path / "accelerate.yaml"
