@@ -8,13 +8,26 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-"""What a terminal would obey or could not print; line breaks and tabs aside."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal obeys or cannot print, a change of direction included; line breaks and tabs aside."""
+MOST_SHOWN = 20
+"""How many problems of a recipe are printed; who mends them is shown the others."""
+LONGEST_SHOWN = 900
+"""How many characters of one of them are printed."""
 
 
 def printable(text: str) -> str:
     """The text with control characters and halves of characters escaped, as Python writes them."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def one_line(text: str, longest: int = LONGEST_SHOWN) -> str:
+    """The text in one line: control characters and line breaks escaped, the middle of a long one left out."""
+    shown = printable(text).replace("\n", "\\n").replace("\t", "\\t")
+    if len(shown) <= longest:
+        return shown
+    end = longest // 4
+    return f"{shown[: longest - end]} … {shown[-end:]}"
 
 
 class CollapseError(Exception):
@@ -46,7 +59,8 @@ class Problem:
     def __str__(self) -> str:
         """As compilers print it: file:line:column: path: what."""
         where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return f"{where}: {self.path}: {self.what}" if self.path else f"{where}: {self.what}"
+        path = f"{one_line(self.path, 200)}: " if self.path else ""
+        return f"{one_line(where)}: {path}{one_line(self.what)}"
 
 
 class RecipeError(CollapseError):
@@ -58,7 +72,10 @@ class RecipeError(CollapseError):
         """Take the problems, in the order of the file."""
         self.problems = sorted(problems)
         self.exit_code = exit_code
-        super().__init__("\n".join(map(str, self.problems)))
+        lines = [str(problem) for problem in self.problems[:MOST_SHOWN]]
+        if (more := len(self.problems) - MOST_SHOWN) > 0:
+            lines += [f"{self.problems[-1].file}: {counted(more, 'more problem')}"]
+        super().__init__("\n".join(lines))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -110,6 +127,8 @@ def not_yaml(problem: str, context: str = "", begins: int = 0) -> str:
 
 HALF_LETTER = "holds half a character (a lone surrogate), which no file can hold; write the whole character"
 """A text that is not Unicode."""
+NULL_LETTER = "holds the character U+0000, which no path and no text of a recipe can hold; take it out"
+"""A text that the operating system would cut."""
 
 
 def cannot_be_read(error: Exception) -> str:
@@ -118,7 +137,7 @@ def cannot_be_read(error: Exception) -> str:
     return f"cannot be read: {why[:1].lower()}{why[1:]}"
 
 
-def unreadable(path: Path, error: OSError) -> CollapseError:
+def unreadable(path: Path, error: OSError | UnicodeDecodeError) -> CollapseError:
     """A file that cannot be read."""
     return CollapseError(f"{path}: {cannot_be_read(error)}")
 

@@ -120,7 +120,7 @@ def _aggregated(name: str, values: formulas.Numbers) -> formulas.Numbers:
 
 
 def _number(key: str) -> tuple[int, str]:
-    return (int(key), "") if key.isdigit() else (-1, key)
+    return (int(key), "") if key.isdecimal() else (-1, key)
 
 
 def compared(path: Path, retained: Path) -> dict[str, Metric]:
