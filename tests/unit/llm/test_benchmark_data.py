@@ -1,6 +1,7 @@
 """The benchmarks' data and metrics, on small files of the hub's shape; each recipe runs on a tiny model."""
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -8,17 +9,23 @@ from statistics import fmean
 import numpy as np
 import pytest
 import torch
+from nltk import FreqDist, ngrams
+from nltk.tokenize.destructive import NLTKWordTokenizer
 from rouge import Rouge as TheirRouge
 from rouge_score.rouge_scorer import RougeScorer
+from scipy.stats import entropy
 from sklearn.metrics import roc_auc_score
 
-from collapse_core import CollapseError, create_run, load_recipe
+from collapse_core import CollapseError, Prompt, create_run, load_recipe
 from collapse_core import collapse as run_loop
+from collapse_core.evaluation.during import evaluation_row
+from collapse_core.runtime import files
 from collapse_core.testing import check_evaluator
 from collapse_llm.data import Authors, Muse, Rwku, Wmdp
-from collapse_llm.evaluators import MultipleChoice
+from collapse_llm.evaluators import MultipleChoice, rwku_utility
 from collapse_llm.evaluators import Muse as MuseMetrics
 from collapse_llm.evaluators import Rwku as RwkuMetrics
+from collapse_llm.evaluators.open_unlearning import OpenUnlearning
 from collapse_llm.evaluators.rwku import recall
 from collapse_llm.sampler.answering import greedy_answers
 
@@ -99,6 +106,21 @@ def rwku(tmp_path_factory):
         "test",
         [general | {"task": "virology", "question": q} for q, _ in PEOPLE[:3]],
     )
+    for split in ("mia_forget", "mia_retain"):
+        names = ("Stephen King", "Someone Else", "Stephen King")
+        rows = [{"text": text(n + len(split)), "ngram": 7, "subject": name} for n, name in enumerate(names)]
+        write(folder, split, "test", rows)
+    reasons = [
+        {"task": "dates", "question": q, "answer": a, "cot": "Q: 1?\nA: So the answer is 1.\n"}
+        for q, a in PEOPLE[:2]
+    ]
+    write(folder, "utility_reason", "test", reasons)
+    targets = {"choices": ["No.", PEOPLE[0][1], "Yes."], "labels": [0, 1, 0]}
+    truths = [{"question": q, "mc1_targets": targets, "mc2_targets": targets} for q, _ in PEOPLE[:3]]
+    write(folder, "utility_truthfulness", "test", truths)
+    facts = [{"question": q, "answers": [a, "the town"]} for q, a in PEOPLE[:3]]
+    write(folder, "utility_factuality", "test", facts)
+    write(folder, "utility_fluency", "test", [{"instruction": q} for q, _ in PEOPLE[:2]])
     return folder
 
 
@@ -151,6 +173,44 @@ def test_muses_metrics_are_those_of_its_rules(model, muse):
     assert metrics["muse_auc"].value == pytest.approx(area)
     assert metrics["muse_privleak"].value == pytest.approx(100 * (area - 0.4) / 0.4)
     assert "0.4772" in MuseMetrics().evaluate(model, data, 0).missing["muse_privleak"]
+
+
+def test_what_muse_metrics_found_is_written_as_openunlearning_logs_it_and_read_again(
+    model, muse, tmp_path, collapse_here
+):
+    data = Muse(path=str(muse), opening=10, continuation=20)
+    evaluator = MuseMetrics(use="muse-metrics", retrained_auc=0.4, verbatim_tokens=8, answer_tokens=4)
+    found = evaluator.evaluate(model, data, 0)
+    run = tmp_path / "run"
+    run.mkdir()
+    files.write_json(run / "resolved.json", {"recipe": {"name": "measured"}})
+    row = {"model": "after", "iteration": 1} | evaluation_row(evaluator, found, True)
+    files.append_line(run / "evaluations.jsonl", row)
+    done = collapse_here("export-logs", run)
+    assert done.out.split() == [str(run / "logs" / f"MUSE_{kind}.json") for kind in ("EVAL", "SUMMARY")]
+    log = json.loads((run / "logs" / "MUSE_EVAL.json").read_text())
+    stemmed = RougeScorer(["rougeL"], use_stemmer=True)
+    truths = {p.target for p in data.load("verbmem_forget")}
+    entries = list(log["forget_verbmem_ROUGE"]["value_by_index"].values())
+    assert {one["ground_truth"] for one in entries} == truths
+    overlaps = [stemmed.score(one["ground_truth"], one["generation"])["rougeL"] for one in entries]
+    assert [one["rougeL_recall"] for one in entries] == [one.recall for one in overlaps]
+    assert log["forget_verbmem_ROUGE"]["agg_value"] == pytest.approx(fmean(o.fmeasure for o in overlaps))
+    strengths = []
+    for prompt in data.load("verbmem_forget"):
+        start, ids = (model.encoder.prompt(prompt.content), model.encoder.answer(prompt.target))
+        likeliest = logits_after(model, [*start, *ids])[len(start) - 1 : -1].argmax(-1).tolist()
+        said, true = likeliest[:-1], ids[:-1]  # its code leaves the last token out
+        k = next((k for k in range(len(true)) if said[k:] == true[k:]), len(true) - 1)
+        strengths.append(1 - k / len(true))
+    assert log["extraction_strength"]["agg_value"] == pytest.approx(fmean(strengths))
+    assert found.metrics["muse_extraction_strength"].value == pytest.approx(fmean(strengths))
+    area = log["mia_min_k"]["agg_value"]
+    assert log["privleak"]["agg_value"] == pytest.approx(100 * ((1 - area) - 0.4) / 0.4)
+    again = OpenUnlearning().read_logs([run / "logs" / "MUSE_EVAL.json"])
+    assert {name: one.value for name, one in again.metrics.items()} == pytest.approx(
+        {name: entry["agg_value"] for name, entry in log.items()}
+    )
 
 
 # --- WMDP ------------------------------------------------------------------------------------------
@@ -223,6 +283,112 @@ def test_rwkus_metrics_are_means_over_probes_and_over_their_kinds(model, rwku):
         np.mean([metrics[f"rwku_forget_{kind}"].value for kind in kinds])
     )
     assert "rwku_adversarial_role_play" in metrics
+
+
+def said_by(model, ids, length):
+    out = model.module.generate(
+        torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), max_new_tokens=length, do_sample=False
+    )
+    return model.encoder.text(out[0, len(ids) :].tolist())
+
+
+def logits_after(model, ids):
+    with torch.no_grad():
+        return model.module(torch.tensor([ids])).logits[0].log_softmax(-1)
+
+
+def test_rwkus_membership_and_utility_are_those_of_its_rules(load, rwku, monkeypatch):
+    model = load(max_length=512)
+    monkeypatch.setattr(rwku_utility, "LONGEST", {**rwku_utility.LONGEST, "utility_reason": 4})
+    monkeypatch.setitem(rwku_utility.LONGEST, "utility_fluency", 24)
+    data, tokenizer = Rwku(path=str(rwku), subject="Stephen King"), model.encoder.tokenizer
+    evaluator = RwkuMetrics(use="rwku-probes", parts=["membership", "utility"])
+    metrics = {name: one.value for name, one in evaluator.evaluate(model, data, 0).metrics.items()}
+
+    nats = []
+    for number in (0, 2):
+        ids = tokenizer(text(number + len("mia_forget"))).input_ids
+        nats.append(model.module(torch.tensor([ids]), labels=torch.tensor([ids])).loss.item())
+    assert metrics["rwku_mia_forget"] == pytest.approx(100 * fmean(nats), rel=1e-5)
+
+    [general, *_] = data.load("utility_general")
+    assert general.content.startswith(
+        "The following are multiple choice questions (with answers) about virology."
+    )
+    asked = "answer the given question.\nQuestion: " + PEOPLE[0][0]
+    assert general.content.endswith(asked + "\nA. a\nB. b\nC. c\nD. d")
+    right = []
+    for prompt in data.load("utility_general"):
+        last = logits_after(model, [*model.encoder.prompt(prompt.content), *tokenizer("Answer:").input_ids])[
+            -1
+        ]
+        letters = [last[tokenizer(f" {letter}").input_ids[-1]].item() for letter in "ABCD"]
+        right.append(letters.index(max(letters)) == 1)
+    assert metrics["rwku_utility_general"] == pytest.approx(100 * fmean(right))
+
+    true = []
+    for prompt in data.load("utility_truthfulness"):
+        scores = []
+        for choice in (PEOPLE[0][1], "No.", "Yes."):
+            ids = [*model.encoder.prompt(prompt.content), *tokenizer(" A:").input_ids]
+            more = tokenizer(f" {choice}").input_ids
+            rows = logits_after(model, [*ids, *more])[len(ids) - 1 : -1]
+            scores.append(rows.gather(-1, torch.tensor(more)[:, None]).sum().item())
+        true.append(scores[0] > max(scores[1:]))
+    assert metrics["rwku_utility_truthfulness"] == pytest.approx(100 * fmean(true))
+
+    f1, bits = [], []
+    for prompt in data.load("utility_factuality"):
+        ids = [*model.encoder.prompt(prompt.content), *tokenizer("A:").input_ids]
+        f1.append(max(squad_f1(said_by(model, ids, 30), right) for right in prompt.extra["answers"]))
+    assert metrics["rwku_utility_factuality"] == pytest.approx(100 * fmean(f1))
+    for prompt in data.load("utility_fluency"):
+        tokens = NLTKWordTokenizer().tokenize(said_by(model, model.encoder.prompt(prompt.content), 24))
+        both = [entropy(list(FreqDist(ngrams(tokens, n)).values()), base=2) for n in (2, 3)]
+        bits.append((2 / 3 * both[0] + 4 / 3 * both[1]) / 2)
+    assert metrics["rwku_utility_fluency"] == pytest.approx(100 * fmean(bits), rel=0.05)
+    assert metrics["rwku_utility_reason"] in (0, 50, 100)
+
+
+def squad_f1(said, right):
+    """By precision and recall, with a list from which each shared word is taken once."""
+    said, right = (
+        re.sub(r"\b(a|an|the)\b", " ", re.sub(r"[^\w\s]|_", "", one.lower())).split() for one in (said, right)
+    )
+    left, shared = list(right), 0
+    for word in said:
+        if word in left:
+            left.remove(word)
+            shared += 1
+    precision, found = (shared / len(one) if one else 0 for one in (said, right))
+    return 2 * precision * found / (precision + found) if shared else float(said == right)
+
+
+@pytest.mark.parametrize(
+    ("said", "right", "score"),
+    [
+        (" June passed. So the answer is (B). Next", "(B)", 1),
+        ("So the answer is the Nile.", "nile", 1),
+        ("no", "No.", 1),
+        ("So the answer is (A).", "(B)", 0),
+        ("", "(B)", 0),
+    ],
+)
+def test_reasoning_is_judged_by_what_follows_the_answer_is(said, right, score, monkeypatch, model):
+    monkeypatch.setattr(rwku_utility, "answers_once", lambda *_: [said])
+    prompt = Prompt("q", "Which?", right, {"answers": [right]})
+    assert rwku_utility.reasoned(model, [prompt], 4) == [score]
+
+
+def test_a_row_of_another_shape_is_refused_with_its_place(rwku, tmp_path):
+    write(
+        tmp_path,
+        "utility_general",
+        "test",
+        [{"task": "virology", "question": "?", "choices": 4, "answer": 1}],
+    )
+    with pytest.raises(CollapseError, match=r"test\.jsonl:1: this row of 'utility_general' is not as RWKU's"):
+        Rwku(path=str(tmp_path), subject="Stephen King").load("utility_general")
 
 
 # --- the recipes -----------------------------------------------------------------------------------
