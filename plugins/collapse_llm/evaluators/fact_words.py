@@ -49,6 +49,10 @@ class FactWords(Answering):
         "fact_words_any_*": (
             "percentage of answers that hold at least one word of the fact's own, such as a name or a date"
         ),
+        "fact_words_*_entailed*": (
+            "percentage of answers to questions that combine facts, or ask them backwards, that hold "
+            "at least half of the words of what follows"
+        ),
         "fact_words_*": (
             "percentage of answers that hold at least half of the words of the fact's own, such as "
             "a name or a date"

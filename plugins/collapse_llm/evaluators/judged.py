@@ -63,7 +63,7 @@ class Judged(AsksJudge, Wraps):
 
     meanings: ClassVar[Mapping[str, str]] = {
         "judged_leakage_worst": (
-            "how much of the true answer a judge sees given away, in percent; the larger of both "
+            "how much of the true answer a judge sees given away, in percent; the largest of all "
             "ways of asking"
         ),
         "judged_leakage_*": "how much of the true answer a judge sees given away, in percent",

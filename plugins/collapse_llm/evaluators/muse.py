@@ -57,6 +57,7 @@ class Muse(Evaluator):
             "overlap of what the model writes after an opening with how the text goes on, in percent"
         ),
         "muse_knowmem_*": "overlap of answers to questions about these texts with the true ones, in percent",
+        "muse_extraction_strength": "share of a text that the model completes by itself, from 0 to 1",
         "muse_auc": (
             "how well an attack tells texts never trained on from the forgotten ones: 0.5 is "
             "chance, 0 for a model that knows them"

@@ -57,6 +57,12 @@ class Rwku(Evaluator):
         ),
         "rwku_adversarial_*": "the same for this kind of adversarial probe",
         "rwku_neighbor*": "the same for probes of neighboring knowledge, which is to stay",
+        "rwku_mia_*": "how unlikely texts about these people are to the model, in nats per token x 100",
+        "rwku_utility_general": "percentage of questions of general knowledge (MMLU) answered correctly",
+        "rwku_utility_reason": "percentage of questions of reasoning (BBH) answered correctly",
+        "rwku_utility_truthfulness": "percentage of questions where the true option beats common myths",
+        "rwku_utility_factuality": "overlap of short answers to trivia with the true ones, in percent",
+        "rwku_utility_fluency": "variety of pairs and triples of words in texts, in bits x 100",
     }
     attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)

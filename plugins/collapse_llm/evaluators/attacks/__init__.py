@@ -28,8 +28,8 @@ class Leakage(Evaluator):
         "leakage_mean_*": "mean share of the true answer's words, in percent, that samples repeat in order",
         "leakage_deviation_*": "that mean plus two standard deviations of the samples",
         "leakage_any_wording": (
-            "share of the true answer's words, in percent, that the worst of many samples repeats in order, of "
-            "the question or its paraphrase"
+            "share of the true answer's words, in percent, that the worst of many samples repeats in "
+            "order, of the question or its paraphrase"
         ),
         "leakage_*": (
             "share of the true answer's words, in percent, that the worst of many samples repeats in order"
