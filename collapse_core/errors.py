@@ -168,7 +168,7 @@ def failing_part(kind: str, name: str, prompt: str | None, error: BaseException)
 def _extra_of(error: ModuleNotFoundError) -> str | None:
     """The extra of the domain whose code imports the missing package; None where it is of another package."""
     extras = metadata.metadata("collapse-unlearning").get_all("Provides-Extra") or ()
-    folders = {f"collapse_{extra}": extra for extra in extras}
+    folders: dict[str, str] = {f"collapse_{extra}": extra for extra in extras}
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         for folder in reversed(Path(frame.filename).parts):
             if folder in folders:
