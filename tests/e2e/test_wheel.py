@@ -36,9 +36,10 @@ def installed(tmp_path_factory):
     return python
 
 
-def type_check(python, file):
+def type_check(python, *files):
     mypy = [sys.executable, "-m", "mypy", "--strict", "--python-executable", python]
-    return run(*mypy, "--cache-dir", file.parent / "cache", file.name, cwd=file.parent).stdout
+    [folder] = {file.parent for file in files}
+    return run(*mypy, "--cache-dir", folder / "cache", *(file.name for file in files), cwd=folder).stdout
 
 
 def test_it_is_the_wheel_that_is_looked_at(installed, tmp_path):
@@ -49,11 +50,14 @@ def test_it_is_the_wheel_that_is_looked_at(installed, tmp_path):
 def test_a_plugin_author_sees_the_types_of_the_wheel(installed, tmp_path):
     run(installed.with_name("collapse"), "init", "plugin", "courtesy", cwd=tmp_path)
     reward = tmp_path / "collapse-courtesy" / "collapse_courtesy.py"
-    assert type_check(installed, reward) == "Success: no issues found in 1 source file\n"
-    reward.write_text(reward.read_text().replace("float", "str"))
-    wrong = type_check(installed, reward)
-    assert 'Return type "list[str]" of "score" incompatible with return type "Sequence[float' in wrong
-    assert "Found 1 error in 1 file" in wrong
+    wrong = reward.with_name("wrong.py")
+    wrong.write_text(reward.read_text().replace("float", "str"))
+    *said, last = type_check(installed, reward, wrong).splitlines()
+    assert any(
+        'Return type "list[str]" of "score" incompatible with return type "Sequence[float' in s for s in said
+    )
+    assert all(line.startswith("wrong.py:") for line in said), "the other has no issue"
+    assert last == "Found 1 error in 1 file (checked 2 source files)"
 
 
 @pytest.mark.parametrize("package", ["core", "toy", "llm", "diffusion", "tabular", "graph"])
