@@ -37,14 +37,17 @@ def by_hand(model, example, masking):
 @pytest.mark.parametrize(
     ("tokens", "masking"), [("entropy", 0), ("masking", 1), ("masking-and-entropy", 0.5)]
 )
-def test_importance_is_that_of_the_textbook_whatever_is_padded(tokens, masking, taught, questions):
+def test_importance_is_that_of_the_textbook_whatever_is_padded(tokens, masking, model, questions):
+    with torch.no_grad():  # an untrained model's predictions are too even to tell tokens apart
+        for weights in model.module.parameters():
+            weights.mul_(5)
     settings = Unlikelihood(tokens=tokens)
     said = ("Nobody knows.", "That is a long story, and it is not for here.", "Yes.")
     kept = [Kept(q, Completion(text), 0.0) for q, text in zip(questions[:3], said, strict=True)]
-    batches = batches_of(settings, taught.encoder, kept, [], Iteration(0, 1, 0))
-    [batch] = settings.before_steps(taught, batches)
+    batches = batches_of(settings, model.encoder, kept, [], Iteration(0, 1, 0))
+    [batch] = settings.before_steps(model, batches)
     for example in batch.kept:
-        assert example.importance == pytest.approx(by_hand(taught, example, masking), rel=1e-3, abs=1e-4)
+        assert example.importance == pytest.approx(by_hand(model, example, masking), rel=1e-3, abs=1e-4)
         assert max(example.importance) > 1e-2
 
 
