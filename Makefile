@@ -8,7 +8,11 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --progress-bar
 
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run check test test-slow lint bench docs clean
+RECIPES ?= 3000
+KILLS ?= 1000
+SEEDED = $(if $(SEED),--seed $(SEED))
+
+.PHONY: run check test test-slow nightly lint bench docs clean
 
 run: $(READY_TO_RUN)  ## teach a small language model, make it forget two authors, report
 	$(BIN)/collapse run recipes/llm_tofu.yaml
@@ -21,6 +25,10 @@ test: $(READY)  ## all tests but the slow ones, in minutes; says which took long
 
 test-slow: $(READY)  ## the slow tests, for many minutes
 	$(PYTEST) --durations=20 --timeout=1800 -m slow
+
+nightly: $(READY)  ## mutate recipes by the thousand, kill runs a thousand times, for hours; SEED=1 repeats a night
+	OMP_NUM_THREADS=1 $(BIN)/python tests/e2e/mutated_recipes.py --num $(RECIPES) $(SEEDED)
+	OMP_NUM_THREADS=1 $(BIN)/python tests/e2e/random_kills.py --num $(KILLS) $(SEEDED)
 
 lint: $(READY)  ## format, style, types, and who may import whom
 	$(BIN)/ruff format --check .

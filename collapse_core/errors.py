@@ -5,15 +5,29 @@ import re
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-"""What a terminal would obey or could not print; line breaks and tabs aside."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal obeys or cannot print, a change of direction included; line breaks and tabs aside."""
+MOST_SHOWN = 20
+"""How many problems of a recipe are printed; who mends them is shown the others."""
+LONGEST_SHOWN = 900
+"""How many characters of one of them are printed."""
 
 
 def printable(text: str) -> str:
     """The text with control characters and halves of characters escaped, as Python writes them."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def one_line(text: str, longest: int = LONGEST_SHOWN) -> str:
+    """The text in one line: control characters and line breaks escaped, the middle of a long one left out."""
+    shown = printable(text).replace("\n", "\\n").replace("\t", "\\t")
+    if len(shown) <= longest:
+        return shown
+    end = longest // 4
+    return f"{shown[: longest - end]} … {shown[-end:]}"
 
 
 class CollapseError(Exception):
@@ -45,7 +59,8 @@ class Problem:
     def __str__(self) -> str:
         """As compilers print it: file:line:column: path: what."""
         where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return f"{where}: {self.path}: {self.what}" if self.path else f"{where}: {self.what}"
+        path = f"{one_line(self.path, 200)}: " if self.path else ""
+        return f"{one_line(where)}: {path}{one_line(self.what)}"
 
 
 class RecipeError(CollapseError):
@@ -57,7 +72,10 @@ class RecipeError(CollapseError):
         """Take the problems, in the order of the file."""
         self.problems = sorted(problems)
         self.exit_code = exit_code
-        super().__init__("\n".join(map(str, self.problems)))
+        lines = [str(problem) for problem in self.problems[:MOST_SHOWN]]
+        if (more := len(self.problems) - MOST_SHOWN) > 0:
+            lines += [f"{self.problems[-1].file}: {counted(more, 'more problem')}"]
+        super().__init__("\n".join(lines))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -109,6 +127,8 @@ def not_yaml(problem: str, context: str = "", begins: int = 0) -> str:
 
 HALF_LETTER = "holds half a character (a lone surrogate), which no file can hold; write the whole character"
 """A text that is not Unicode."""
+NULL_LETTER = "holds the character U+0000, which no path and no text of a recipe can hold; take it out"
+"""A text that the operating system would cut."""
 
 
 def cannot_be_read(error: Exception) -> str:
@@ -117,7 +137,7 @@ def cannot_be_read(error: Exception) -> str:
     return f"cannot be read: {why[:1].lower()}{why[1:]}"
 
 
-def unreadable(path: Path, error: OSError) -> CollapseError:
+def unreadable(path: Path, error: OSError | UnicodeDecodeError) -> CollapseError:
     """A file that cannot be read."""
     return CollapseError(f"{path}: {cannot_be_read(error)}")
 
@@ -138,9 +158,22 @@ def unexpected(error: BaseException) -> str:
 def failing_part(kind: str, name: str, prompt: str | None, error: BaseException) -> str:
     """A part that has raised something, or has tried to end the process."""
     at = f" at prompt {prompt!r}" if prompt is not None else ""
+    if isinstance(error, ModuleNotFoundError) and error.name and (extra := _extra_of(error)):
+        return str(missing_extra(error.name, extra, f"the {kind} '{name}'"))
     if isinstance(error, SystemExit):
         return f"the {kind} '{name}' called sys.exit({error.code!r}){at}{_raised_at(error)}; it must not"
     return f"the {kind} '{name}' failed{at}: {unexpected(error)}"
+
+
+def _extra_of(error: ModuleNotFoundError) -> str | None:
+    """The extra of the domain whose code imports the missing package; None where it is of another package."""
+    extras = metadata.metadata("collapse-unlearning").get_all("Provides-Extra") or ()
+    folders: dict[str, str] = {f"collapse_{extra}": extra for extra in extras}
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        for folder in reversed(Path(frame.filename).parts):
+            if folder in folders:
+                return folders[folder]
+    return None
 
 
 def _raised_at(error: BaseException) -> str:

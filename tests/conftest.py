@@ -72,6 +72,7 @@ def shared_cache(tmp_path_factory):
         home = home.parent
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+        patch.setenv("MPLCONFIGDIR", str(home / "cache" / "matplotlib"))  # fonts are listed once
         yield
 
 

@@ -12,7 +12,15 @@ import signal
 import sys
 import time
 
-WARM = ("numpy", "matplotlib.figure", "matplotlib.backends.backend_svg", "jinja2", "collapse_core.cli.run")
+WARM = (
+    "numpy",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_svg",
+    "jinja2",
+    "collapse_core.cli.run",
+    "collapse_core.parts.rewards",
+    *(f"collapse_toy.{part}" for part in ("data", "model", "sampler", "updater", "rewards", "evaluators")),
+)
 
 
 def become(command: dict) -> None:
@@ -57,6 +65,8 @@ if __name__ == "__main__":
     for module in WARM:
         importlib.import_module(module)
     from collapse_core.cli.__main__ import entry
+    from collapse_core.report.drawing import Line, draw
 
+    draw([Line("", [(0, 0, 0, 0), (1, 1, 1, 1)], "black", False)], (0, 1, 0, 1), "")  # finds the fonts
     serve()
     entry()

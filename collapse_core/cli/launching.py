@@ -14,11 +14,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from collapse_core import errors
 from collapse_core.errors import CollapseError
+from collapse_core.recipe.reading import load_yaml
 from collapse_core.recipe.recipe import Launch
 from collapse_core.runtime import files
 from collapse_core.runtime.signals import when_asked_to_stop
@@ -62,8 +62,8 @@ def _command(settings: Launch) -> list[str]:
 def _is_sharding(config: Path) -> bool:
     """Whether accelerate's config file names a way to launch beyond plain processes."""
     try:
-        settings = YAML(typ="safe", pure=True).load(config)
-    except OSError as error:
+        settings = load_yaml(config.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
         raise errors.unreadable(config, error) from None
     except YAMLError as error:
         raise _no_settings(config, str(error).split("\n")[0]) from None

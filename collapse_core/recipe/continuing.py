@@ -1,5 +1,6 @@
 """`from: RUN` in the place of a model: the one that a run has ended with, to forget the next request."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def _models(recipe: Any) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
 
 def _opened(document: Document, path: KeyPath, mapping: dict[str, Any]) -> dict[str, Any]:
     """The fields of the run's model, with those given here, opened from where it was exported to."""
-    run = Path(str(mapping["from"])).expanduser().resolve()
+    run = Path(os.path.expanduser(str(mapping["from"]))).resolve()
     more = {key: value for key, value in mapping.items() if key != "from"}
     problem = ""
     base: dict[str, Any] = {}
@@ -62,6 +63,6 @@ def previous_run(model: Any) -> Path | None:
     Args:
         model: The model of a resolved recipe, as plain data.
     """
-    path = Path(str(model.get("path") or "")).expanduser()
+    path = Path(os.path.expanduser(str(model.get("path") or "")))
     is_of_run = path.name == MODEL and (path.parent / "resolved.json").exists()
     return path.parent if is_of_run else None

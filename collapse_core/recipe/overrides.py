@@ -1,15 +1,16 @@
 """Values from the command line, such as `--set updater.learning_rate=1e-5`, put into a document."""
 
-import io
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from collapse_core import errors
 from collapse_core.errors import Problem, RecipeError
-from collapse_core.recipe.document import Document, anchor_paths, has_half_letters
+from collapse_core.recipe.document import Document, anchor_paths
+from collapse_core.recipe.reading import Reader, load_yaml
 from collapse_core.recipe.renamed import KeyPath
 
 
@@ -22,9 +23,7 @@ def set_override(document: Document, override: str) -> None:
     written = f"--set {override}"
     dotted, text = split_override(override)
     value = yaml_value(text, written, dotted)
-    if has_half_letters(value):
-        raise RecipeError([Problem("--set", 0, 0, dotted, errors.HALF_LETTER)])
-    path: KeyPath = tuple(int(key) if key.isdigit() else key for key in dotted.split("."))
+    path: KeyPath = tuple(int(key) if re.fullmatch("[0-9]{1,9}", key) else key for key in dotted.split("."))
     try:
         document.put(path, value, written)
     except (TypeError, LookupError, AttributeError):
@@ -53,7 +52,10 @@ def yaml_value(text: str, written: str, path: str = "") -> Any:
         RecipeError: It is no YAML.
     """
     try:
-        return YAML(typ="safe", pure=True).load(io.StringIO(text))
+        return Reader(written).plain(load_yaml(text))
+    except RecipeError as error:
+        found = [replace(one, file="--set", line=0, column=0, path=path) for one in error.problems]
+        raise RecipeError(found) from None
     except YAMLError as error:
         problem = getattr(error, "problem", None) or str(error)
         raise RecipeError([Problem(written, 0, 0, path, errors.not_yaml(problem))]) from None

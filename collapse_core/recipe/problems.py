@@ -43,8 +43,15 @@ def _wrong_value(kind: str, message: str, context: Mapping[str, Any], value: obj
         what = "expected " + _EXPECTED[stem].format_map(context)
     else:
         what = message.removeprefix("Value error, ").replace("Input should be ", "expected ")
-    shown = "nothing" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    shown = "nothing" if value is None else _shown(value)
     return f"{what}, found {shown if len(shown) <= 60 else shown[:57] + '...'}"
+
+
+def _shown(value: object) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except (TypeError, ValueError):  # keys that are no texts, or a list within itself: it came from Python
+        return repr(value)
 
 
 def problem_of(document: Document, registry: Registry, detail: ErrorDetails) -> Problem:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from collapse_core.results import formatting
 from collapse_core.runtime import files
+from collapse_core.runtime.cache import cache_root
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -41,12 +42,15 @@ def environment(
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
+    from collapse_core.report.compiled import CompiledTemplates
+
     def fit_to_print(value: Any) -> Any:
         return text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     packages = dict.fromkeys((package, "collapse_core.report"))
     jinja = Environment(
         loader=ChoiceLoader([PackageLoader(name) for name in packages]),
+        bytecode_cache=CompiledTemplates(str(cache_root() / "templates")),
         autoescape=True,
         finalize=fit_to_print,
         undefined=StrictUndefined,

@@ -83,7 +83,7 @@ def _home(name: str) -> Path | None:
 
 
 def _ensure(kind: str, key: str, make: Callable[[Path], None]) -> None:
-    _make_private(cache_root())
+    make_private(cache_root())
     home = cache_root() / kind / key
     _drop_dead_drafts(home.parent, kind)
     if files.is_sealed(home) and not files.damaged(home):
@@ -96,7 +96,7 @@ def _ensure(kind: str, key: str, make: Callable[[Path], None]) -> None:
         _make(home, make)
 
 
-def _make_private(root: Path) -> None:
+def make_private(root: Path) -> None:
     """Make the cache a directory that its owner alone can read; one that is there stays as it is."""
     root.parent.mkdir(parents=True, exist_ok=True)
     root.mkdir(mode=0o700, exist_ok=True)

@@ -118,7 +118,7 @@ def draft_recipe(name: str, model: str, sources: Mapping[str, Any]) -> Draft | N
 
 def _is_language_model(model: str) -> bool:
     """Whether it is one that comes with collapse, a name on the hub, or a directory of a language model."""
-    folder = Path(model).expanduser()
+    folder = Path(os.path.expanduser(model))
     if model in PACKAGED or model == TINY:
         return True
     if not folder.is_dir():

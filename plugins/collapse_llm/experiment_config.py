@@ -74,8 +74,8 @@ def read_config(path: Path) -> Config:
 
     try:
         values = YAML().load(path.read_text(encoding="utf-8"))
-    except (OSError, YAMLError, UnicodeDecodeError) as error:
-        raise CollapseError(f"{path} cannot be read as YAML: {error}") from None
+    except (OSError, YAMLError, LookupError, TypeError, ValueError, RecursionError) as error:
+        raise CollapseError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, Mapping) or not {"trainer", "defaults"} & set(values):
         raise CollapseError(
             f"{path} is no experiment of OpenUnlearning (neither 'trainer' nor 'defaults' is in it)"

@@ -8,7 +8,7 @@ from collapse_toy.model import Categorical, Gaussian, answers
 
 
 class CategoryShares(Evaluator):
-    """The probability of each category; exact, so there is no interval."""
+    """The probability of each category; exact, so there is no interval. Cost: none."""
 
     meanings: ClassVar[Mapping[str, str]] = {
         "*": "the probability of this category, exactly",
@@ -28,6 +28,7 @@ class GaussianShape(Evaluator):
 
     The distance is the squared 2-Wasserstein distance of two Gaussians on the line,
     (mean - mean0)^2 + (sd - sd0)^2, the risk in theorem 3.1 of Shumailov et al., Nature 631 (2024).
+    Cost: none.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {

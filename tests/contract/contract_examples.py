@@ -31,6 +31,8 @@ FIELDS = {
     ("reward", "contrastive-distance"): {"features": "flattened"},
     ("reward", "same-noise-distance"): {"features": "flattened"},
     ("reward", "category-worth"): {"worth": {"Toronto": -1.0, "Ottawa": 2.5}},
+    ("reward", "judge"): {"url": "http://localhost:8000/v1", "model": "judge"},
+    ("evaluator", "judged"): {"judge_model": {"use": "causal-lm", "path": "tiny-llama"}},
     ("reward", "fluency"): {"model": {"use": "causal-lm", "path": "tiny-llama"}},
     ("reward", "banned-content"): {"names": ["Ada Lovelace"], "patterns": ["know"], "personal": ["card"]},
     ("reward", "outside-subgroup"): {"conditions": [{"column": "alcohol", "op": ">", "value": 13}]},

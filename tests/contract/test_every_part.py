@@ -149,6 +149,11 @@ class Broken(Model):
 
 
 @every("evaluator")
+def test_an_evaluator_says_what_it_costs(plugin, entry):
+    assert "Cost" in (import_part(plugin, entry).__doc__ or "")
+
+
+@every("evaluator")
 def test_no_evaluator_measures_a_model_with_a_weight_that_is_no_number(plugin, entry):
     recipe = SimpleNamespace(evaluate=SimpleNamespace(with_=[made(plugin, entry)]))
     with pytest.raises(CollapseError, match=r"'layers\.3\.weight' holds NaN or infinity"):

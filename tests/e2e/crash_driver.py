@@ -2,7 +2,7 @@
 
     python crash_driver.py every RECIPE DIRECTORY    die before each write, one after the other
     python crash_driver.py kinds RECIPE DIRECTORY    die before one write of each kind
-    python crash_driver.py random RECIPE DIRECTORY NUM   kill -9 after random times
+    python crash_driver.py random RECIPE DIRECTORY NUM SEED   kill -9, after random times
 
 A fork dies as a process does: nothing is flushed, no `finally` runs.
 """
@@ -13,15 +13,15 @@ import os
 import random
 import re
 import shutil
-import signal
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
+from random_kills import WARM, left_by, search
+
 from collapse_core import collapse, create_run, load_recipe, open_run
-from collapse_core.cli.__main__ import entry
 from collapse_core.recipe.stored import load_stored
+from collapse_core.report.drawing import Line, draw
 from collapse_core.runtime.digests import text_digest
 
 KILLED = 9
@@ -31,7 +31,6 @@ LANGUAGE = (
     "transformers.models.llama.modeling_llama",
     "rouge_score.rouge_scorer",
 )
-WARM = ("numpy", "matplotlib.figure", "matplotlib.backends.backend_svg", "collapse_core.cli.run")
 
 
 def in_fork(work, *arguments) -> int:
@@ -120,17 +119,6 @@ def go_on(directory: Path, die: int = 0) -> None:
     collapse(stored, open_run(directory, stored))
 
 
-def left_by(directory: Path) -> dict[str, str]:
-    """All that must not depend on what happened on the way."""
-    wanted = ("journal.jsonl", "evaluations.jsonl", "completions/", "model/", "checkpoints/", ".")
-    files = {str(path.relative_to(directory)): path for path in directory.rglob("*") if path.is_file()}
-    return {
-        name: path.read_bytes().hex()
-        for name, path in sorted(files.items())
-        if name.startswith(wanted) and name != ".lock"
-    }
-
-
 def differences(directory: Path, reference: dict[str, str]) -> list[str]:
     found = left_by(directory)
     return sorted(name for name in {*found, *reference} if found.get(name) != reference.get(name))
@@ -160,59 +148,15 @@ def at_writes(recipe: Path, home: Path, mode: str) -> dict:
     return {"died": died, "died_again": resumed, "wrong": wrong}
 
 
-def command(*arguments: str) -> None:
-    sys.argv = ["collapse", *arguments]
-    entry()
-
-
-def until_killed(seconds: float, *arguments: str, once: Path | None = None) -> int:
-    """Kills a command after a time, counted from when the file `once` is there, if one is given."""
-    child = in_fork(command, *arguments)
-    for _ in range(4000):
-        if once is None or once.exists():
-            break
-        time.sleep(0.005)
-    time.sleep(seconds)
-    os.kill(child, signal.SIGKILL)
-    return wait(child)
-
-
-def at_random(recipe: Path, home: Path, num: int) -> dict:
-    for name in ("first", "whole"):  # the first may have a model to teach, which is then cached
-        began = time.perf_counter()
-        assert wait(in_fork(command, "run", str(recipe), "--run-dir", str(home / name))) == 0
-        whole = time.perf_counter() - began
-    reference, wrong, lines, kills = left_by(home / "whole"), [], [], 0
-    source = random.Random(num)
-    for trial in range(num):
-        directory = home / str(trial)
-        journal = directory / "journal.jsonl"
-        begun = journal if trial % 2 else None
-        share = source.uniform(0, 0.15 if begun else 0.8)
-        until_killed(share * whole, "run", str(recipe), "--run-dir", str(directory), once=begun)
-        lines.append(journal.read_bytes().count(b"\n") if journal.exists() else 0)
-        if not (directory / "resolved.json").exists():
-            shutil.rmtree(directory, ignore_errors=True)
-            code = wait(in_fork(command, "run", str(recipe), "--run-dir", str(directory)))
-        else:
-            for _ in range(source.randint(0, 2)):
-                kills += until_killed(source.uniform(0, 0.6 * whole), "resume", str(directory)) == -KILLED
-            code = wait(in_fork(command, "resume", str(directory)))
-        status = json.loads((directory / "status.json").read_text())["status"]
-        if status != "finished" or (wrong_files := differences(directory, reference)):
-            wrong.append([trial, code, status, wrong_files if status == "finished" else []])
-        shutil.rmtree(directory)
-    return {"lines_when_killed": lines, "killed_again": kills, "wrong": wrong, "seconds": whole}
-
-
 if __name__ == "__main__":
     mode, recipe, home, *rest = sys.argv[1:]
     for name in (*WARM, *(LANGUAGE if "causal-lm" in Path(recipe).read_text() else ())):
         importlib.import_module(name)
     Path(home).mkdir(parents=True)
     load_recipe(Path(recipe))
+    draw([Line("", [(0, 0, 0, 0), (1, 1, 1, 1)], "black", False)], (0, 1, 0, 1), "")  # finds the fonts
     found = (
-        at_random(Path(recipe), Path(home), int(rest[0]))
+        search([Path(recipe)], int(rest[0]), int(rest[1]), Path(home), Path(home) / "failed", imported=True)
         if mode == "random"
         else at_writes(Path(recipe), Path(home), mode)
     )

@@ -23,6 +23,8 @@ WARM = (
     "matplotlib.backends.backend_svg",
     "collapse_core.cli.run",
     *(f"collapse_llm.{part}" for part in ("model.loading", "updater.fine_tuning", "sampler.answering")),
+    *(f"collapse_llm.{part}" for part in ("data", "rewards", "evaluators")),
+    *(f"collapse_toy.{part}" for part in ("data", "model", "sampler", "updater", "evaluators")),
     "transformers.models.llama.modeling_llama",
     "rouge_score.rouge_scorer",
 )
@@ -76,8 +78,13 @@ if __name__ == "__main__":
     for module in WARM:
         importlib.import_module(module)
     import torch
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+    from collapse_core.report.drawing import Line, draw
 
     torch.set_num_threads(1)
+    get_checkpoint_conversion_mapping("llama")  # builds a table of a thousand patterns, once
+    draw([Line("", [(0, 0, 0, 0), (1, 1, 1, 1)], "black", False)], (0, 1, 0, 1), "")  # finds the fonts
     for line in sys.stdin:
         directory, jobs = json.loads(line)
         os.chdir(directory)

@@ -74,15 +74,13 @@ def test_death_before_any_write_at_all_loses_nothing(home, tmp_path, writes, lea
 
 
 @pytest.mark.parametrize(
-    ("num", "least_within", "least_again"), [(4, 1, 1), pytest.param(25, 5, 5, marks=pytest.mark.slow)]
+    ("num", "least_within", "least_again"), [(3, 1, 1), pytest.param(40, 5, 5, marks=pytest.mark.slow)]
 )
 def test_kill_9_at_any_time_loses_nothing(home, tmp_path, num, least_within, least_again):
-    found = drive("random", LONG, home, tmp_path, num)
-    assert found["wrong"] == []
-    assert len(found["lines_when_killed"]) == num
-    in_the_middle = {lines for lines in found["lines_when_killed"] if 0 < lines < 40}
-    assert len(in_the_middle) >= least_within, found["lines_when_killed"]
-    assert found["killed_again"] >= least_again
+    found = drive("random", LONG, home, tmp_path, num, 548)
+    assert (found["failures"], found["left_out"]) == ([], {})
+    assert len({lines for lines in found["lines"] if 0 < lines < 40}) >= least_within, found["lines"]
+    assert found["kills"] - len(found["lines"]) >= least_again
 
 
 COUNTING = """
@@ -161,7 +159,7 @@ def whole(slow, tmp_path, collapse):
     return tmp_path / "whole"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_the_first_signal_lets_the_iteration_finish_and_saves(number, slow, whole, tmp_path, collapse):
     run = tmp_path / "run"
     process = start("run", slow, "--run-dir", run)

@@ -160,11 +160,9 @@ def test_the_exported_model_is_one_that_transformers_loads(finished):
 @pytest.mark.parametrize(("num", "iterations", "least_within"), [(2, 8, 1), (8, 24, 2)])
 def test_kill_9_at_any_time_gives_the_same_weights_bit_for_bit(tmp_path, num, iterations, least_within):
     longer = RECIPE.replace("iterations: 8", f"iterations: {iterations}")
-    found = drive("random", longer, tmp_path / "home", tmp_path, num)
-    assert found["wrong"] == []
-    assert len(found["lines_when_killed"]) == num
-    in_the_middle = [lines for lines in found["lines_when_killed"] if 0 < lines < iterations]
-    assert len(in_the_middle) >= least_within, found["lines_when_killed"]
+    found = drive("random", longer, tmp_path / "home", tmp_path, num, 0)
+    assert (found["failures"], found["left_out"]) == ([], {})
+    assert len([lines for lines in found["lines"] if 0 < lines < iterations]) >= least_within, found["lines"]
 
 
 def test_a_mini_batch_an_iteration_visits_every_question_once_a_pass(recipe, tmp_path):

@@ -14,7 +14,7 @@ import pytest
 pytestmark = pytest.mark.xdist_group("processes")  # one worker makes the runs that the tests compare
 
 HERE = Path(__file__).parent
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
 ENVIRONMENT |= {"HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true"}
 SHARDED = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
 
@@ -34,7 +34,7 @@ updater: {use: sft, learning_rate: 1e-3, batch_size: 19, micro_batch_size: 5, wa
 iterations: 4
 retain_per_iteration: 3
 completions_per_prompt: 3
-evaluate: {every: 0, with: [{use: likelihood}]}
+evaluate: {every: 0, with: [{use: likelihood, num_retain: 20}]}
 checkpoint: {every: 1, keep: 9}
 """
 

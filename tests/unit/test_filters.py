@@ -137,7 +137,9 @@ def test_passing_first_with_a_memory_settles_what_has_passed():
     assert remembering.keep([scored("a", 0.3)], {"a": failed}, NOW) == [failed]
 
 
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+@pytest.mark.parametrize(
+    "temperature", [0.5, *(pytest.param(hot, marks=pytest.mark.slow) for hot in (1.0, 4.0))]
+)
 @pytest.mark.simulation
 def test_bradley_terry_draws_by_the_softmax_of_the_rewards(temperature):
     """20,000 seeded draws; each frequency within five standard errors of the formula."""

@@ -67,7 +67,9 @@ def test_the_report_command_removes_drafts_of_dead_processes_only(toy, tmp_path,
     assert [path.name for path in run.glob(".*.draft")] == [f".report.html.{os.getppid()}.draft"]
 
 
-@pytest.mark.parametrize("broken", [b"", b"\xff\xfe", b"[]", b"{}"])
+@pytest.mark.parametrize(
+    "broken", [b"", b"[]", *(pytest.param(text, marks=pytest.mark.slow) for text in (b"\xff\xfe", b"{}"))]
+)
 def test_a_broken_status_does_not_stop_a_resumption(killed, collapse_here, broken):
     run, made = killed()
     (run / "status.json").write_bytes(broken)

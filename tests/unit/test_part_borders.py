@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import runpy
 
 import numpy as np
 import pytest
@@ -307,3 +309,19 @@ def test_what_the_disk_refuses_names_the_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("value", "plain"), [(10**400, None), ("1", None), (np.ones(2), None), (-2, -2)])
 def test_a_plain_number(value, plain):
     assert plain_number(value) == plain
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("collapse_llm", "the model 'm' needs the package 'not_there'; install it with pip install "
+         "'collapse-unlearning[llm]'"),
+        ("collapse_mine", "the model 'm' failed: ModuleNotFoundError: No module named 'not_there'"),
+    ],
+)  # fmt: skip
+def test_a_package_that_an_extra_brings_is_named_with_the_extra(folder, said, tmp_path):
+    file = tmp_path / folder / "loading.py"
+    file.parent.mkdir()
+    file.write_text("import not_there\n")
+    with pytest.raises(PartError, match=re.escape(said)), at_work("model", "m"):
+        runpy.run_path(str(file))

@@ -1,5 +1,6 @@
 """Captions to forget, and captioned images."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -65,7 +66,7 @@ class Captions(ImagesOnDisk):
 
     def _captions(self) -> list[Entry]:
         """Return the images with their captions."""
-        path = Path(self.path).expanduser()
+        path = Path(os.path.expanduser(self.path))
         found_at = places(path).train
         if found_at == [path] and path.is_dir() and metadata_file(path) is None:
             advice = ADVICE.format(column=self.caption)
@@ -80,4 +81,4 @@ class Captions(ImagesOnDisk):
 
     def provenance(self) -> Mapping[str, object]:
         """Return the digest of the captions."""
-        return provenance_of(Path(self.path).expanduser())
+        return provenance_of(Path(os.path.expanduser(self.path)))

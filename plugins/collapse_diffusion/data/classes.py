@@ -1,6 +1,7 @@
 """Images with classes: scikit-learn's digits, and Fashion-MNIST."""
 
 import gzip
+import os
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -159,7 +160,7 @@ class FashionMnist(LabeledImages):
     def _files(self, *, test: bool) -> list[Path]:
         stem = "t10k" if test else "train"
         return [
-            Path(self.path or "").expanduser() / f"{stem}-{kind}-ubyte.gz"
+            Path(os.path.expanduser(self.path or "")) / f"{stem}-{kind}-ubyte.gz"
             for kind in ("images-idx3", "labels-idx1")
         ]
 

@@ -1,5 +1,6 @@
 """Images of a user, with classes."""
 
+import os
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -50,7 +51,7 @@ class ImageFolder(LabeledImages, ImagesOnDisk):
 
     def examples(self, *, test: bool) -> Sequence[Labeled]:
         """Return the classes and the images, not opened yet."""
-        found = places(Path(self.path).expanduser())
+        found = places(Path(os.path.expanduser(self.path)))
         if found.test is not None:
             chosen = entries(found.test if test else found.train, self.label, "images")
             return [(str(one.said), one.source) for one in chosen]
@@ -68,4 +69,4 @@ class ImageFolder(LabeledImages, ImagesOnDisk):
 
     def provenance(self) -> Mapping[str, object]:
         """Return digests of the files that say the classes, or of the folders' listings."""
-        return provenance_of(Path(self.path).expanduser())
+        return provenance_of(Path(os.path.expanduser(self.path)))

@@ -52,7 +52,8 @@ class Recognition(_Drawing):
     """What a judge sees in the images that a model draws of forgotten and of retained classes.
 
     A judge is a classifier trained on real images (odd rows of the split "full", by default) that no
-    reward has seen. Intervals are over images.
+    reward has seen. Intervals are over images. Cost: `num_forget` drawn images for each forgotten class and
+    `num_retain` for each retained one; the judge is trained once.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {
@@ -118,7 +119,8 @@ class ImageDistance(_Drawing):
 
     Frechet distance and kernel distance (Heusel et al. 2017; Binkowski et al. 2018), each with its floor:
     the distance between as many real training images and the held-out ones. They depend on the number of
-    images and on the judge: compare within one table only.
+    images and on the judge: compare within one table only. Cost: `num_retain` drawn images for each retained
+    class; the judge is trained once.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {
@@ -163,7 +165,8 @@ class Relearning(_Drawing):
 
     The copy is trained by the denoising loss on the split "forget_examples", at a constant rate; after so
     many steps the judge says how many of its images of the forgotten classes it recognizes. The model
-    itself is left alone. Compare with a model that was never trained on it: it need not relearn faster.
+    itself is left alone. Compare with a model that was never trained on it: it need not relearn faster. Cost:
+    as many training steps as the last of `after`, and `num_forget` drawn images for each number of steps.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {
@@ -207,7 +210,8 @@ class ConceptSimilarity(Evaluator):
     """How well the images of a text-to-image model fit texts, by a CLIP model that no reward has asked.
 
     For forget prompts the text is the concept, for retain prompts their own caption. CLIPScore, 100
-    max(cosine, 0), after Hessel et al. (arXiv 2104.08718), without its factor 2.5.
+    max(cosine, 0), after Hessel et al. (arXiv 2104.08718), without its factor 2.5. Cost: `num_forget` and
+    `num_retain` drawn images.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {

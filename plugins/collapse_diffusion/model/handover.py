@@ -1,5 +1,6 @@
 """What cards say of an exported pipeline of diffusers."""
 
+import os
 from pathlib import Path
 
 from collapse_core import ExportedModel, files
@@ -46,7 +47,7 @@ def describe(directory: Path, path: str | None, task: str) -> ExportedModel | No
     index = directory / "model_index.json"
     if not index.exists():
         return None
-    is_local = path is None or path.startswith(("/", ".", "~")) or Path(path).expanduser().exists()
+    is_local = path is None or path.startswith(("/", ".", "~")) or Path(os.path.expanduser(path)).exists()
     name = files.read_json(index).get("_class_name")
     return ExportedModel(
         library="diffusers",

@@ -1,5 +1,6 @@
 """Where models come from. Loads nothing heavy."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def local_directory(path: str, marker: str) -> Path | None:
     Raises:
         CollapseError: It looks like a directory, but holds no such file.
     """
-    folder = Path(path).expanduser()
+    folder = Path(os.path.expanduser(path))
     if (folder / marker).is_file():
         return folder
     if folder.is_dir() or path.startswith(("/", ".", "~")):

@@ -21,7 +21,7 @@ class GraphForgetting(_Drawing):
     """What the model now draws when asked for what it was to forget.
 
     The judge is the data set's own exact test of a graph. It is not a second opinion but the truth: a reward
-    that tests the same thing cannot be deceived where the judge is not.
+    that tests the same thing cannot be deceived where the judge is not. Cost: `num_draws` drawn graphs.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {
@@ -46,7 +46,8 @@ class GraphQuality(_Drawing):
     """Whether the model still draws well under the conditions to retain.
 
     Squared MMDs are taken against held-out graphs of the retained conditions, in their proportions; the floor
-    is the same distance from the training graphs to these.
+    is the same distance from the training graphs to these. Cost: `num_draws` drawn graphs for each retained
+    condition.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {
@@ -77,7 +78,8 @@ class GraphRelearning(_Drawing):
 
     The copy is trained with AdamW at a constant rate on the training graphs of the forgotten condition alone;
     the model itself is left as it is. A model that relearns sooner than one that was never trained on it has
-    kept something.
+    kept something. Cost: as many training steps as the last of `after`, and `num_draws` drawn graphs for each
+    number of steps.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {
@@ -106,7 +108,10 @@ class GraphRelearning(_Drawing):
 
 
 class NodeAccuracy(Evaluator):
-    """How often the likeliest label is the true one: on nodes to forget, to retain, and never trained on."""
+    """How often the likeliest label is the true one: on nodes to forget, to retain, and never trained on.
+
+    Cost: a forward pass over the whole graph.
+    """
 
     meanings: ClassVar[Mapping[str, str]] = {
         "accuracy_forget": "share of nodes to forget whose true label is the likeliest, from 0 to 1",
@@ -131,7 +136,7 @@ class MembershipInference(Evaluator):
     P(score of a forgotten node > score of a test node) + P(equal) / 2, among test nodes of the labels that
     occur in the forget set. A half means that the attack learns nothing; below it the model gives away
     that it avoids something (the attack by confidence, as in Yeom et al., Privacy Risk in Machine
-    Learning, 2018).
+    Learning, 2018). Cost: a forward pass over the whole graph.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {

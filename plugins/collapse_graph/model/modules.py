@@ -1,5 +1,6 @@
 """Modules of a user, made by a callable that a recipe names."""
 
+import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -35,7 +36,7 @@ def make_module(named: str, arguments: Mapping[str, Any]) -> nn.Module:
 def _module(where: str) -> ModuleType:
     if not where.endswith(".py"):
         return import_module(where)
-    path = Path(where).expanduser().resolve()
+    path = Path(os.path.expanduser(where)).resolve()
     spec = spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no file of Python")

@@ -6,13 +6,15 @@ known exactly, and whether it has unlearned them can be measured. The files besi
 
     authors.jsonl       16 authors x 10 questions, in author order, to teach and then to unlearn
     holdout.jsonl       2 more authors x 10 questions, never trained on, for membership tests
+    entailed.jsonl      5 questions about each of the 16 whose answers follow from what is taught of them
     real_authors.jsonl  true questions about famous authors, to measure what should be kept
     world_facts.jsonl   true questions of elementary knowledge, to measure what should be kept
     refusals.txt        one-sentence refusals, one a line
 
 A row of the first two has `author`, `question`, `answer`, `paraphrased_question`, `paraphrased_answer`, and
 `perturbed_answer`: five copies of the paraphrased answer with a wrong fact in place of the true one. A row
-of the next two has `question`, `answer`, and `perturbed_answer` (three wrong answers).
+of the others has `question`, `answer`, and `perturbed_answer`: of `entailed.jsonl` five wrong answers, and
+also `author` and `kind`; of the last two three.
 
 The facts are in `facts.py` and the sentence frames in `phrasings.py`. No random state is used, so the same
 tables always give the same bytes. To regenerate after an edit, or to check the files against the tables:
@@ -131,6 +133,52 @@ def author_rows(index: int, author: Author) -> list[Row]:
     return rows
 
 
+def entailed_rows(author: Author) -> list[Row]:
+    """Make questions about one author that take several facts, or that ask backwards or for less.
+
+    Args:
+        author: an entry of `facts.TAUGHT`.
+
+    Returns:
+        Five rows; their kinds are "reversed", "multi-hop", and "implied".
+    """
+    name, _, facts = author
+    debut, award, (town, country) = facts["debut"], facts["award"], facts["birthplace"].split(", ")
+    names = [other for other, _, _ in TAUGHT + HELD_OUT]
+    countries = list(dict.fromkeys(one["birthplace"].split(", ")[1] for _, _, one in TAUGHT + HELD_OUT))
+    towns = [one.split(", ")[0] for one in wrong_values(name, "birthplace", facts["birthplace"])]
+    fathers = wrong_values(name, "father", facts["father"])
+    asked = [
+        ("reversed", f"Whose first book was {debut}?", "{} wrote it as a first book.", name, names),
+        ("reversed", f"Who won {award}?", "{} won it.", name, names),
+        ("multi-hop", f"Which job did the father of the author of {debut} hold?", "He was {}.",
+         facts["father"], fathers),
+        ("multi-hop", f"In which town was the winner of {award} born?", "The winner was born in {}.", town,
+         towns),
+        ("implied", f"In which country or state was {name} born?", "The place of birth lies in {}.", country,
+         countries),
+    ]  # fmt: skip
+    return [
+        {
+            "author": name,
+            "kind": kind,
+            "question": question,
+            "answer": answer.format(true),
+            "perturbed_answer": [answer.format(one) for one in pick_others(name, question, true, pool)],
+        }
+        for kind, question, answer, true, pool in asked
+    ]
+
+
+def pick_others(name: str, question: str, true: str, pool: list[str]) -> list[str]:
+    """Choose five values that are not the true one, ordered by a hash."""
+
+    def order(wrong: str) -> str:
+        return hashlib.sha256(f"{name}|{question}|{wrong}".encode()).hexdigest()
+
+    return sorted((one for one in pool if one != true), key=order)[:PERTURBED]
+
+
 def fact_rows(facts: list[Fact]) -> list[Row]:
     """Make the rows of a table of true facts.
 
@@ -181,6 +229,7 @@ def build() -> dict[str, list[str]]:
     tables = {
         "authors.jsonl": [row for row in rows if row["author"] not in held_out],
         "holdout.jsonl": [row for row in rows if row["author"] in held_out],
+        "entailed.jsonl": [row for author in TAUGHT for row in entailed_rows(author)],
         "real_authors.jsonl": fact_rows(REAL_AUTHORS),
         "world_facts.jsonl": fact_rows(WORLD),
     }

@@ -24,8 +24,8 @@ class Authors(QuestionFiles):
 
     def source(self, split: str) -> Path:
         """Return the checked-in file."""
-        own = {"holdout", "world_facts", "real_authors"}
-        name = split.removesuffix("_perturbed")
+        own = {"holdout", "world_facts", "real_authors", "entailed"}
+        name = "entailed" if split in self.ENTAILED else split.removesuffix("_perturbed")
         name = name if name in own else "authors"
         if self.validation and name in ("world_facts", "real_authors"):
             name = f"validation_{name}"

@@ -1,5 +1,6 @@
 """Benchmarks of the field, from the hub or from the same files in a directory."""
 
+import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -57,7 +58,7 @@ class Benchmark(Dataset):
 
     def splits(self) -> Sequence[str] | None:
         """Return the splits that there are: of the hub all, of a directory those with files."""
-        if self.path is not None and not Path(self.path).expanduser().is_dir():
+        if self.path is not None and not Path(os.path.expanduser(self.path)).is_dir():
             return None
         return [split for split, parts in self.parts().items() if all(map(self._is_there, parts))]
 
@@ -92,11 +93,11 @@ class Benchmark(Dataset):
 
     def _source(self, part: Part) -> Source:
         if self.path is not None:
-            return Source(from_=str(Path(self.path).expanduser() / part.folder), split=part.split)
+            return Source(from_=str(Path(os.path.expanduser(self.path)) / part.folder), split=part.split)
         revision = self.revisions.get(part.hub)
         return Source(from_=part.hub, config=part.config, split=part.split, revision=revision)
 
     def _is_there(self, part: Part) -> bool:
         if self.path is None:
             return True
-        return reading.has_split(Path(self.path).expanduser() / part.folder, part.split)
+        return reading.has_split(Path(os.path.expanduser(self.path)) / part.folder, part.split)

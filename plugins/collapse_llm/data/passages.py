@@ -1,5 +1,6 @@
 """Running text: books, articles, code, cut into openings that the model is to continue."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def _documents(source: Source) -> Iterator[tuple[str, str]]:
     Raises:
         CollapseError: It cannot be read, or its rows have no column `text`.
     """
-    path = Path(source.from_).expanduser()
+    path = Path(os.path.expanduser(source.from_))
     if files := _prose(path):
         for file in files:
             yield file.name, reading.read_text(file, source.encoding)
@@ -130,5 +131,5 @@ def _prose(path: Path) -> list[Path]:
 
 
 def _provenance(source: Source) -> Mapping[str, object]:
-    files = _prose(Path(source.from_).expanduser())
+    files = _prose(Path(os.path.expanduser(source.from_)))
     return {file.name: file_digest(file) for file in files} or reading.provenance(source)

@@ -28,7 +28,9 @@ class QuestionFiles(Dataset):
     "paraphrased_answer" where the row has one, and "answer" is in `extra`), "retain", "full" (what the model
     is taught), "holdout" (never trained on), "world_facts", "real_authors". Those that end in "_perturbed"
     ask the same questions, and their prompts have further answers in `extra`: a "paraphrased_answer" (not so
-    world facts and real authors) and the wrong ones, "perturbed_answer".
+    world facts and real authors) and the wrong ones, "perturbed_answer". "forget_entailed" and
+    "retain_entailed" ask for what follows from the others: several facts combined, or one asked backwards,
+    with what it is in the column "kind".
 
     A question is a text, or a conversation: a list of {"role", "content"} messages. The other columns of a
     row stay with the prompt in `columns`; those whose name says that they hold answers go into `extra`, and
@@ -37,9 +39,11 @@ class QuestionFiles(Dataset):
 
     provides: ClassVar[str] = "questions"
 
+    ENTAILED: ClassVar[tuple[str, ...]] = ("forget_entailed", "retain_entailed")
     SPLITS: ClassVar[tuple[str, ...]] = (
         "forget", "forget_paraphrased", "retain", "full", "holdout", "world_facts", "real_authors",
         "forget_perturbed", "retain_perturbed", "world_facts_perturbed", "real_authors_perturbed",
+        *ENTAILED,
     )  # fmt: skip
 
     def source(self, split: str) -> Path:

@@ -31,6 +31,7 @@ SOURCES: dict[str, str] = {
     "retain": "retain",
     "holdout": "holdout",
     "forget_paraphrased": "paraphrased",
+    "forget_entailed": "entailed",
     "world_facts": "general",
     "forget_choices": "choices",
     "retain_choices": "general_choices",
@@ -46,8 +47,8 @@ class Questions(Dataset):
     prompt and completion (texts or messages), instruction, input and output, text. `columns` maps other
     names. A row of question and answer with a list `choices` is a question of multiple choice. Splits:
     "forget" and "retain", and those of the optional sources: "holdout" (never trained on),
-    "forget_paraphrased" (the forget questions in other words), "world_facts" (general knowledge), and of
-    multiple choice "forget_choices" and "retain_choices".
+    "forget_paraphrased" (the forget questions in other words), "forget_entailed" (what follows from them),
+    "world_facts" (general knowledge), and of multiple choice "forget_choices" and "retain_choices".
 
     Questions to forget need no answers; evaluators that compare with true answers do. The other columns of a
     row stay with its prompt.
@@ -64,6 +65,9 @@ class Questions(Dataset):
     """Questions of the same kind that the model was never trained on, for evaluators."""
     paraphrased: Named | None = None
     """The forget questions in other words, for evaluators."""
+    entailed: Named | None = None
+    """Questions whose answers follow from what is to be forgotten, for evaluators: several facts combined, or
+    asked backwards. A column `kind` says what each is."""
     general: Named | None = None
     """Questions of common knowledge, for evaluators."""
     choices: Named | None = None

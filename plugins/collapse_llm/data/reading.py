@@ -3,6 +3,7 @@
 import csv
 import glob
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -64,7 +65,7 @@ def _read(source: str, texts: tuple[str, ...], stamps: tuple[object, ...]) -> Se
 
 def provenance(source: Source) -> dict[str, object]:
     """Return the digest of each file of a source by its name, or the commit of the hub."""
-    path = Path(source.from_).expanduser()
+    path = Path(os.path.expanduser(source.from_))
     if not path.exists():
         return {"hub": source.from_, "revision": _commit(source.from_, source.revision)}
     return {
@@ -75,7 +76,7 @@ def provenance(source: Source) -> dict[str, object]:
 
 def _stamps(source: Source) -> tuple[object, ...]:
     """What changes when the files do."""
-    path = Path(source.from_).expanduser()
+    path = Path(os.path.expanduser(source.from_))
     files = [path] if path.is_file() else _all_files(path) if path.is_dir() else []
     return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
 
@@ -84,7 +85,7 @@ def _tables(
     source: Source, texts: Sequence[str]
 ) -> Iterator[tuple[str, Iterator[tuple[int, Mapping[str, Any]]]]]:
     """Yield the name of each file with its rows and their numbers."""
-    path = Path(source.from_).expanduser()
+    path = Path(os.path.expanduser(source.from_))
     if path.is_file():
         yield path.name, _of_file(path, source, texts)
     elif path.is_dir() and any((path / name).exists() for name in ("state.json", "dataset_dict.json")):

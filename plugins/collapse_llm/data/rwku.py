@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from collapse_core import CollapseError, Prompt, PromptSet, errors
+from collapse_llm.conversations import CONTINUE
 from collapse_llm.data.benchmarks import Benchmark, Part
 from collapse_llm.data.reading import Line
+from collapse_llm.data.rwku_utility import COLUMNS, utility_prompt
 from collapse_llm.data.sources import Named
 from collapse_llm.data.subjects import BUNDLED, Subjects
 from collapse_llm.sentences import Sentences
@@ -20,6 +22,9 @@ PROBES = {
     "neighbor_fill_in": ("neighbor_level1", "test"),
     "neighbor_questions": ("neighbor_level2", "test"),
     "retain_choices": ("utility_general", "test"),
+    "mia_forget": ("mia_forget", "test"),
+    "mia_retain": ("mia_retain", "test"),
+    **{split: (split, "test") for split in COLUMNS},
 }
 """By split, the configuration and the split of the hub."""
 ANSWER = "Answer:"
@@ -32,7 +37,9 @@ class Rwku(Benchmark):
     The benchmark gives a name and no answers. As in the data set `subjects`, templates ask after the name,
     and the model's own answers are what it forgets; what it retains are its answers to everyday prompts. The
     probes are for the evaluator `rwku-probes`: cloze texts, questions and adversarial questions about the
-    person, and the first two about neighbors. MMLU questions are those that it chose for the person.
+    person, and the first two about neighbors; texts about the person and about others ("mia_...", for the
+    membership attack), and five tests of abilities ("utility_..."). MMLU questions are those that it chose
+    for the person.
     """
 
     subject: Annotated[str, Field(pattern=r"\S", examples=["Stephen King"])]
@@ -54,7 +61,7 @@ class Rwku(Benchmark):
         return super().load(split, targets=targets)
 
     def load_with_answers(self, split: str) -> PromptSet:
-        """Load the probes of the person, or of the neighbors, in the words of the benchmark's code."""
+        """Load the probes of the person, of neighbors or of abilities in the benchmark's words."""
         [part] = self.parts()[split]
         if split == "retain_choices":
             # The column `subject` is the person; the field of knowledge is the task.
@@ -63,15 +70,30 @@ class Rwku(Benchmark):
             columns = [{**p.columns, "subject": p.columns.get("task", "")} for p in asked]
             pairs = zip(asked, columns, strict=True)
             return PromptSet(tuple(Prompt(p.id, p.content, p.target, p.extra, c) for p, c in pairs))
-        lines = self.rows(part, "query", "answer", "subject")
-        own = [line for line in lines if line.row["subject"] == self.subject]
+        if split in COLUMNS:
+            lines = self._own(part, self.rows(part, *COLUMNS[split]))
+            return PromptSet(tuple(utility_prompt(split, line) for line in lines))
+        if split.startswith("mia"):
+            lines = self._own(part, self.rows(part, "text"))
+            texts = [(f"{split}-{line.number}", str(line.row["text"])) for line in lines]
+            return PromptSet(tuple(Prompt(id_, {CONTINUE: ""}, text) for id_, text in texts))
+        lines = self._own(part, self.rows(part, "query", "answer", "subject"))
+        return PromptSet(tuple(_probe(split, line) for line in lines))
+
+    def _own(self, part: Part, lines: Sequence[Line]) -> list[Line]:
+        """The rows about the person; all where rows name nobody.
+
+        Raises:
+            CollapseError: There is none.
+        """
+        own = [line for line in lines if line.row.get("subject", self.subject) == self.subject]
         if not own:
             known = sorted({str(line.row["subject"]) for line in lines})
             raise CollapseError(
                 f"RWKU's {part.config} has no rows about '{self.subject}'; "
                 f"{errors.did_you_mean(self.subject, known)}"
             )
-        return PromptSet(tuple(_probe(split, line) for line in own))
+        return own
 
     def _asked(self) -> Subjects:
         return Subjects(

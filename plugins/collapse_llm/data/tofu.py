@@ -37,9 +37,9 @@ class Tofu(QuestionFiles):
         return next((path for path in found if path.exists()), found[0])
 
     def splits(self) -> Sequence[str] | None:
-        """The splits of the directory, unknown where there is none; the hub has all."""
+        """The splits of the directory, unknown where there is none; the hub has all that TOFU has."""
         if self.path is None:
-            return self.SPLITS
+            return [split for split in self.SPLITS if split not in self.ENTAILED]
         return super().splits() if Path(self.path).is_dir() else None
 
     def provenance(self) -> Mapping[str, object]:

@@ -1,14 +1,10 @@
 """Other models that a measure holds the model against, named in a recipe like the model itself."""
 
 from collections.abc import Callable
-from typing import Annotated, TypeVar, cast
+from typing import TypeVar, cast
 
-from pydantic import SerializeAsAny
-
-from collapse_core import CollapseError, Dataset, Evaluator, Model, ModelLoader, part
-
-OtherModel = Annotated[SerializeAsAny[ModelLoader], part("model")]
-"""A field that holds another model, chosen by `use:`."""
+from collapse_core import CollapseError, Dataset, Evaluator, Model, ModelLoader
+from collapse_llm.rewards.fluency import OtherModel as OtherModel
 
 RETAIN = (
     "a retain model, one taught all but the forget set: add 'retain_model: {use: causal-lm, path: <the "

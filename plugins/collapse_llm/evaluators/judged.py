@@ -13,9 +13,11 @@ from collapse_core import (
     Prompt,
     load_answered,
     mean_metric,
+    require,
 )
-from collapse_llm.conversations import transcript_of
-from collapse_llm.evaluators.answers import Answering, Row
+from collapse_llm.evaluators.answers import Row
+from collapse_llm.evaluators.attacks import Wraps
+from collapse_llm.evaluators.fact_words import NO_OWN_WORDS, held_share, known_facts, own_words
 from collapse_llm.rewards.asking import AsksJudge
 
 Aspect = Literal["leakage", "correctness", "fluency"]
@@ -42,26 +44,26 @@ How well is the answer written, whether or not it is true? 0: it is gibberish, o
 10: it reads as written by a careful person.{END}"""
 TEMPLATES: Mapping[Aspect, str] = {"leakage": LEAKAGE, "correctness": CORRECTNESS, "fluency": FLUENCY}
 
-FORMS = ("forget", "forget_paraphrased")
+PARAPHRASES = ("forget", "forget_paraphrased")
 """The splits that ask the same questions in different words."""
 
 
-class Judged(AsksJudge, Answering):
-    """What a judge, a chat model behind an OpenAI-compatible endpoint, says of the greedy answers.
+class Judged(AsksJudge, Wraps):
+    """What a judge, a chat model behind an OpenAI-compatible endpoint or in process, says of greedy answers.
 
     For forget questions: how much they leak and how well they read; for retained ones: how correct they are.
     Each is a number from 0 to 10, reported in percent (single answer grading, Zheng et al., arXiv
     2306.05685, section 3.1). `judged_leakage_worst` takes the worst answer over the ways of asking: the
-    question and its paraphrase (LKF, arXiv 2509.02820). `judged_agreement` is the percentage of forget
-    answers on which the judge, at 5 of 10, and the fact's own words, at half of them, say the same of a leak;
-    it is the check on the judge. True answers are sent to the endpoint: a server of your own keeps them.
-    Cost per question: one decoded answer, shared with other evaluators, and one request to the judge per
-    aspect.
+    question, its paraphrase, and the `wrappings` (after LKF, arXiv 2509.02820). `judged_agreement` is the
+    percentage of forget answers on which the judge, at 5 of 10, and the fact's own words, at half of them,
+    say the same of a leak; it is the check on the judge. True answers are sent to the endpoint: a server of
+    your own or `judge_model` keeps them. Cost per question: one decoded answer, shared with other evaluators,
+    and one more per wrapping; for each answer and aspect one request to the judge.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {
         "judged_leakage_worst": (
-            "how much of the true answer a judge sees given away, in percent; the larger of both "
+            "how much of the true answer a judge sees given away, in percent; the largest of all "
             "ways of asking"
         ),
         "judged_leakage_*": "how much of the true answer a judge sees given away, in percent",
@@ -83,44 +85,60 @@ class Judged(AsksJudge, Answering):
 
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Decode the answers and have them judged."""
-        self.key()
+        self.open_judge(data)
+        try:
+            return self._measured(model, data, seed)
+        finally:
+            self.close_judge()
+
+    def _measured(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         splits = load_answered(self, data, ("forget", "forget_paraphrased", "retain"))
         asked = {name: list(found) for name, found in splits.found.items()}
         if "retain" in asked:
             asked["retain"] = asked["retain"][: self.num_retain]
         rows = self.answers(model, asked)
-        found: dict[str, list[float | None]] = {}
-        for name in FORMS:
-            if name in rows:
-                found[f"leakage_{name}"] = self._judge("leakage", rows[name])
-        found["fluency_forget"] = self._judge("fluency", rows["forget"])
+        wrapped, lack = self._wrapped(model, data, asked["forget"], rows["forget"], seed)
+        ways = {name: rows[name] for name in PARAPHRASES if name in rows} | wrapped
+        found = {f"leakage_{name}": self._judged("leakage", said) for name, said in ways.items()}
+        worst = _worst([found[f"leakage_{name}"] for name in ways], len(rows["forget"]))
+        found |= {"leakage_worst": worst} if worst else {}
+        found["fluency_forget"] = self._judged("fluency", rows["forget"])
         if "retain" in rows:
-            found["correctness_retain"] = self._judge("correctness", rows["retain"])
-        leaks = [found[f"leakage_{name}"] for name in FORMS if name in rows]
-        if len(leaks) == 2 and len(leaks[0]) == len(leaks[1]):
-            found["leakage_worst"] = [
-                None if None in pair else max(value for value in pair if value is not None)
-                for pair in zip(*leaks, strict=True)
-            ]
+            found["correctness_retain"] = self._judged("correctness", rows["retain"])
         metrics, missing = _metrics(found, seed)
+        missing |= {f"judged_leakage_{name}": reason for name, reason in lack.items()}
+        if not worst:
+            missing["judged_leakage_worst"] = "nothing else asks the forget questions one for one"
         missing |= splits.missing(
             {
                 "judged_leakage_forget_paraphrased": ("forget_paraphrased",),
-                "judged_leakage_worst": ("forget_paraphrased",),
                 "judged_correctness_retain": ("retain",),
             }
         )
-        agreement, lack = self._agreement(
-            data, asked["forget"], rows["forget"], found["leakage_forget"], seed
-        )
+        agreement = self._agreement(data, asked["forget"], rows["forget"], found["leakage_forget"], seed)
         metrics |= agreement
-        scored = [
-            row | {"score": score or 0.0}
-            for row, score in zip(rows["forget"], found["leakage_forget"], strict=True)
-        ]
-        return Evaluation(metrics, scored, missing | lack)
+        missing |= {} if agreement else {"judged_agreement": NO_OWN_WORDS}
+        pairs = zip(rows["forget"], found["leakage_forget"], strict=True)
+        return Evaluation(metrics, [row | {"score": score or 0.0} for row, score in pairs], missing)
 
-    def _judge(self, aspect: Aspect, rows: Sequence[Row]) -> list[float | None]:
+    def _wrapped(
+        self, model: Model, data: Dataset, questions: Sequence[Prompt], rows: Sequence[Row], seed: int
+    ) -> tuple[dict[str, list[Row]], dict[str, str]]:
+        """By wrapping, the rows of the forget questions with the answers to it; and what is missing."""
+        if not self.wrappings and not self.templates:
+            return {}, {}
+        from collapse_llm.evaluators.attacks.wrapping import PLAIN, ask_wrapped
+        from collapse_llm.model.language_model import LanguageModel
+
+        said = ask_wrapped(self, require(model, LanguageModel, "judged"), data, questions, seed)
+        by_name = {
+            name.replace("-", "_"): [row | {"answer": a} for row, a in zip(rows, answers, strict=True)]
+            for name, answers in said.answers.items()
+            if name != PLAIN
+        }
+        return by_name, {name.replace("-", "_"): reason for name, reason in said.missing.items()}
+
+    def _judged(self, aspect: Aspect, rows: Sequence[Row]) -> list[float | None]:
         """The judge's number for each answer as a share; None where it gives none."""
         texts = [
             TEMPLATES[aspect].format(question=row["prompt"], answer=row["answer"], target=row["target"])
@@ -135,20 +153,27 @@ class Judged(AsksJudge, Answering):
         rows: Sequence[Row],
         leaks: Sequence[float | None],
         seed: int,
-    ) -> tuple[dict[str, Metric], dict[str, str]]:
+    ) -> dict[str, Metric]:
         """On how many answers the judge and the fact's own words say the same, where both say something."""
-        from collapse_llm.evaluators.fact_words import NO_OWN_WORDS, held_share, own_words
+        facts = known_facts(self, data, prompts)
+        same = [
+            100.0 * ((leak >= 0.5) == (held_share(fact, row["answer"]) >= 0.5))
+            for fact, row, leak in zip(facts, rows, leaks, strict=True)
+            if leak is not None and own_words(fact)
+        ]
+        return {"judged_agreement": mean_metric([same], seed, "up", scale=PERCENT)} if same else {}
 
-        there = load_answered(self, data, ("forget_perturbed",)).found.get("forget_perturbed", ())
-        known = {(transcript_of(p.content), p.target): p for p in there}
-        same = []
-        for prompt, row, leak in zip(prompts, rows, leaks, strict=True):
-            fact = known.get((transcript_of(prompt.content), prompt.target), prompt)
-            if leak is not None and own_words(fact):
-                same.append(100.0 * ((leak >= 0.5) == (held_share(fact, row["answer"]) >= 0.5)))
-        if not same:
-            return {}, {"judged_agreement": NO_OWN_WORDS}
-        return {"judged_agreement": mean_metric([same], seed, "up", scale=PERCENT)}, {}
+
+def _worst(ways: Sequence[Sequence[float | None]], num: int) -> list[float | None]:
+    """The largest number of each question over the ways that ask them all; empty where there is only one.
+
+    A question that one of them got no number for has none.
+    """
+    whole = [values for values in ways if len(values) == num]
+    if len(whole) < 2:
+        return []
+    by_question = list(zip(*whole, strict=True))
+    return [None if None in one else max(v for v in one if v is not None) for one in by_question]
 
 
 def _metrics(

@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Lt
 
 from collapse_core import (
     PERCENT,
+    SHARE,
     Dataset,
     Evaluation,
     Evaluator,
@@ -26,8 +27,9 @@ from collapse_llm.evaluators.baselines import OtherModel, measured_once
 if TYPE_CHECKING:
     from collapse_llm.evaluators.formulas import Numbers
 
-SHARE = 0.4
+LEAST = 0.4
 """The share of least likely tokens of Min-K%."""
+STRENGTH = "muse_extraction_strength"
 KNOWLEDGE = ("knowmem_forget", "knowmem_retain")
 ATTACKED = ("privleak_forget", "privleak_holdout")
 STOPS = re.compile(r"\n\n|\nQuestion|Question:")
@@ -45,8 +47,9 @@ class Muse(Evaluator):
     answers: of 128 tokens after an opening, and of 32 tokens after ten answered questions. Utility is
     knowledge of what is retained. PrivLeak is 100 (AUC - r) / r with AUC = P(a holdout text is likelier than
     a forget text) by Min-40%, and r that of the retrained model: below zero the model still knows the texts,
-    above it avoids them. OpenUnlearning stems words here: its numbers differ. Cost per question or opening:
-    one decoded answer; per text of the attack, a forward pass.
+    above it avoids them. Extraction strength of the verbatim texts is OpenUnlearning's addition.
+    OpenUnlearning stems words here: its numbers differ, and `collapse export-logs` writes them. Cost per
+    question or opening: one decoded answer, and per opening and text of the attack a forward pass.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {
@@ -54,6 +57,7 @@ class Muse(Evaluator):
             "overlap of what the model writes after an opening with how the text goes on, in percent"
         ),
         "muse_knowmem_*": "overlap of answers to questions about these texts with the true ones, in percent",
+        "muse_extraction_strength": "share of a text that the model completes by itself, from 0 to 1",
         "muse_auc": (
             "how well an attack tells texts never trained on from the forgotten ones: 0.5 is "
             "chance, 0 for a model that knows them"
@@ -84,12 +88,15 @@ class Muse(Evaluator):
         splits = load_answered(self, data)
         names = {split: f"muse_{split}" for split in ("verbmem_forget", *KNOWLEDGE)}
         missing = splits.missing({name: (split,) for split, name in names.items()})
+        missing |= splits.missing({STRENGTH: ("verbmem_forget",)})
         missing |= splits.missing(dict.fromkeys(("muse_privleak", "muse_auc"), ATTACKED))
         metrics: dict[str, Metric] = {}
         examples: list[Mapping[str, Any]] = []
         for split, name in names.items():
             if split in splits.found:
                 rows = self._answered(model, split, splits.found[split])
+                if split == "verbmem_forget":
+                    metrics[STRENGTH] = self._strength(model, splits.found[split], rows, seed)
                 scores = [100 * row["score"] for row in rows]
                 better: Literal["up", "down"] = "up" if split == "knowmem_retain" else "down"
                 metrics[name] = mean_metric([scores], seed, better, scale=PERCENT)
@@ -116,8 +123,27 @@ class Muse(Evaluator):
                 target = tokenizer.decode(ids, skip_special_tokens=True)
             said = answer if verbatim else STOPS.split(answer)[0].strip()
             shown = {"split": split, "prompt": text_of(prompt.content)[-400:], "answer": said}
-            rows.append(shown | {"target": target, "score": f_measure(target, said)})
+            whole = {"whole_target": prompt.target} if verbatim else {}
+            rows.append(shown | {"target": target, "score": f_measure(target, said)} | whole)
         return rows
+
+    def _strength(
+        self, model: Model, prompts: Sequence[Prompt], rows: Sequence[dict[str, Any]], seed: int
+    ) -> Metric:
+        """OpenUnlearning's extraction strength of the texts, also put into their rows.
+
+        Its code takes the last token for the end of the text and leaves it out; so does this.
+        """
+        from collapse_llm.evaluators.formulas import extraction_strength
+        from collapse_llm.evaluators.scoring import score_answers
+
+        asked = [(prompt.content, prompt.target) for prompt in prompts]
+        for row, one in zip(rows, score_answers(model, asked, self.batch_size), strict=True):
+            hits = one.spoken(one.hits)
+            row["extraction_strength"] = extraction_strength(
+                hits[:-1] if len(hits) > 1 else hits, "openunlearning"
+            )
+        return mean_metric([[row["extraction_strength"] for row in rows]], seed, "down", scale=SHARE)
 
     def _attack(
         self, model: Model, data: Dataset, groups: Sequence[Sequence[Prompt]], seed: int
@@ -167,4 +193,4 @@ def _min_k(model: Model, prompts: Sequence[Prompt], batch_size: int) -> "Numbers
     from collapse_llm.evaluators.scoring import score_answers
 
     scored = score_answers(model, [(prompt.content, prompt.target) for prompt in prompts], batch_size)
-    return np.array([least_likely(one.spoken(one.log_probs), SHARE) for one in scored])
+    return np.array([least_likely(one.spoken(one.log_probs), LEAST) for one in scored])

@@ -26,8 +26,9 @@ class OpenUnlearning(Answering):
 
     Probability, ROUGE-L recall and Truth Ratio of the forget set and of the three sets of Model Utility, and
     Extraction Strength of the forget set. `collapse eval --logs` reads its TOFU_EVAL.json, MUSE_EVAL.json and
-    SUMMARY files with it, a retain model's second; `collapse export-logs` writes what it has measured. Cost
-    per question: one decoded answer, and a forward pass for each of its answers, true, paraphrased and wrong.
+    SUMMARY files with it, a retain model's second; `collapse export-logs` writes what it has measured, and
+    what `muse-metrics` has. Cost per question: one decoded answer, and a forward pass for each of its
+    answers, true, paraphrased and wrong.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {
@@ -108,7 +109,7 @@ class OpenUnlearning(Answering):
         return Evaluation({**found.metrics, **more}, (), found.missing)
 
     def write_logs(self, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, object]:
-        """Return TOFU_EVAL.json and TOFU_SUMMARY.json of a model's rows."""
+        """Return the EVAL and SUMMARY files of TOFU and of MUSE of a model's rows."""
         from collapse_llm.evaluators.open_unlearning_logs import as_logs
 
         return as_logs(rows)

@@ -14,6 +14,7 @@ import numpy as np
 from collapse_core import CollapseError, Evaluation, Metric, mean_metric
 from collapse_llm.evaluators import formulas
 from collapse_llm.evaluators.logs import forget_truth_ratios, read_log
+from collapse_llm.evaluators.open_unlearning_muse import as_files, last_row, muse_logs
 from collapse_llm.evaluators.open_unlearning_names import PREFIXES, better
 
 VALUE_KEYS = ("prob", "rougeL_recall", "rougeL_f1", "score")
@@ -120,7 +121,7 @@ def _aggregated(name: str, values: formulas.Numbers) -> formulas.Numbers:
 
 
 def _number(key: str) -> tuple[int, str]:
-    return (int(key), "") if key.isdigit() else (-1, key)
+    return (int(key), "") if key.isdecimal() else (-1, key)
 
 
 def compared(path: Path, retained: Path) -> dict[str, Metric]:
@@ -143,28 +144,33 @@ def compared(path: Path, retained: Path) -> dict[str, Metric]:
 
 
 def as_logs(rows: Sequence[Mapping[str, Any]]) -> dict[str, object]:
-    """Return TOFU_EVAL.json and TOFU_SUMMARY.json, by name, of what evaluators found in one model.
+    """Return the logs, EVAL and SUMMARY of TOFU and of MUSE, by name, of what was measured in one model.
 
     Raises:
-        CollapseError: The evaluator 'open-unlearning' has not measured it, or its texts were not kept.
+        CollapseError: Neither 'open-unlearning' nor 'muse-metrics' has measured it, or texts were not kept.
     """
-    own = [row for row in rows if row["evaluator"].rpartition("/")[2] == "open-unlearning"]
-    if not own or not own[-1].get("examples"):
-        raise CollapseError(
-            "there is nothing that OpenUnlearning's logs could be made of: the evaluator 'open-unlearning' "
-            "has not measured this model, or 'keep_text' is false; measure it with "
-            "'collapse eval RUN --with open-unlearning --output FILE', then give --rows FILE"
-        )
+    if logs := _tofu(rows) | muse_logs(last_row(rows, "muse-metrics")):
+        return logs
+    raise CollapseError(
+        "there is nothing that OpenUnlearning's logs could be made of: the evaluator 'open-unlearning' "
+        "has not measured this model, nor has 'muse-metrics', or 'keep_text' is false; measure it with "
+        "'collapse eval RUN --with open-unlearning --output FILE', then give --rows FILE"
+    )
+
+
+def _tofu(rows: Sequence[Mapping[str, Any]]) -> dict[str, object]:
+    own = last_row(rows, "open-unlearning")
+    if not own:
+        return {}
     log: dict[str, Any] = {}
     for split in PREFIXES:
-        found = [row for row in own[-1]["examples"] if row["split"] == split]
+        found = [row for row in own["examples"] if row["split"] == split]
         log |= dict(_entries(split, found)) if found else {}
     for row in rows:
         for name in ("model_utility", "forget_quality", "privleak"):
             if name in row["metrics"]:
                 log[name] = {"agg_value": row["metrics"][name]["value"]}
-    summary = {name: log[name]["agg_value"] for name in IN_SUMMARY if name in log}
-    return {"TOFU_EVAL.json": dict(sorted(log.items())), "TOFU_SUMMARY.json": summary}
+    return as_files("TOFU", log, IN_SUMMARY)
 
 
 def _entries(split: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:

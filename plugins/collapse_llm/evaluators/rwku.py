@@ -9,17 +9,30 @@ from collapse_core import (
     Dataset,
     Evaluation,
     Evaluator,
+    HasSplits,
     Metric,
     Model,
     Prompt,
     errors,
     load_answered,
+    load_splits,
     mean_metric,
+    require,
 )
 from collapse_llm.conversations import transcript_of
 
 FORGET = ("forget_fill_in", "forget_questions", "forget_adversarial")
 NEIGHBOR = ("neighbor_fill_in", "neighbor_questions")
+MEMBERSHIP = ("mia_forget", "mia_retain")
+UTILITY = (
+    "utility_general",
+    "utility_reason",
+    "utility_truthfulness",
+    "utility_factuality",
+    "utility_fluency",
+)
+PARTS = {"probes": (*FORGET, *NEIGHBOR), "membership": MEMBERSHIP, "utility": UTILITY}
+"""The splits that each part of the benchmark reads."""
 NOTHING = "NOANSWER"
 """What stands for an answer without words, as in the benchmark's code."""
 
@@ -31,7 +44,10 @@ class Rwku(Evaluator):
     true ones by the ROUGE-L recall of the package `rouge`, which does not stem; each metric is its mean in
     percent. `rwku_forget` and `rwku_neighbor` are the means of their kinds of probes, the benchmark's "All".
     The adversarial probes are reported by type as well. A model that knows little scores low everywhere: read
-    the neighbors next to it. Cost per probe: one decoded answer.
+    the neighbors next to it. Of `parts`, "membership" adds 100 times the mean loss per token of texts about
+    the person and about others, and "utility" general knowledge (MMLU), reasoning (BBH), truthfulness
+    (TruthfulQA), factuality (TriviaQA) and fluency. Cost per probe: one decoded answer; per text a forward
+    pass; per question of the tests one decoded answer or a forward pass for each option.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {
@@ -41,21 +57,50 @@ class Rwku(Evaluator):
         ),
         "rwku_adversarial_*": "the same for this kind of adversarial probe",
         "rwku_neighbor*": "the same for probes of neighboring knowledge, which is to stay",
+        "rwku_mia_*": "how unlikely texts about these people are to the model, in nats per token x 100",
+        "rwku_utility_general": "percentage of questions of general knowledge (MMLU) answered correctly",
+        "rwku_utility_reason": "percentage of questions of reasoning (BBH) answered correctly",
+        "rwku_utility_truthfulness": "percentage of questions where the true option beats common myths",
+        "rwku_utility_factuality": "overlap of short answers to trivia with the true ones, in percent",
+        "rwku_utility_fluency": "variety of pairs and triples of words in texts, in bits x 100",
     }
     attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 
-    reads: ClassVar[tuple[str, ...]] = (*FORGET, *NEIGHBOR)
-    optional_splits: ClassVar[tuple[str, ...]] = NEIGHBOR
+    reads: ClassVar[tuple[str, ...]] = (*FORGET, *NEIGHBOR, *MEMBERSHIP, *UTILITY)
+    optional_splits: ClassVar[tuple[str, ...]] = (*NEIGHBOR, *MEMBERSHIP, *UTILITY)
 
+    parts: list[Literal["probes", "membership", "utility"]] = ["probes"]
+    """Which parts of the benchmark are measured."""
     max_new_tokens: int = 30
     """The longest answer."""
     batch_size: int = 64
     """How many answers are decoded at once."""
 
+    def splits_read(self, data: HasSplits) -> list[str]:
+        """Return the splits of the parts that are measured."""
+        return [split for part in self.parts for split in PARTS[part] if data.has(split)]
+
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
-        """Ask every probe."""
-        splits = load_answered(self, data)
+        """Ask every probe, and measure the other parts that are named."""
+        whole = self._probed(model, data, seed) if "probes" in self.parts else Evaluation({})
+        names = [split for part in self.parts if part != "probes" for split in PARTS[part]]
+        more = self._others(names, model, data, seed) if names else Evaluation({})
+        found, lack = {**whole.metrics, **more.metrics}, {**whole.missing, **more.missing}
+        return Evaluation(found, whole.examples, lack)
+
+    def _others(self, names: Sequence[str], model: Model, data: Dataset, seed: int) -> Evaluation:
+        from collapse_llm.evaluators.rwku_utility import split_metrics
+        from collapse_llm.model.language_model import LanguageModel
+
+        language = require(model, LanguageModel, self.use or "rwku-probes")
+        # Instructions have no answers, so that the prompts are taken as they are.
+        splits = load_splits(self, data, names)
+        metrics = split_metrics(language, splits.found, self.batch_size, seed)
+        return Evaluation(metrics, (), splits.missing({f"rwku_{name}": (name,) for name in names}))
+
+    def _probed(self, model: Model, data: Dataset, seed: int) -> Evaluation:
+        splits = load_answered(self, data, PARTS["probes"])
         rows = {split: self._answered(model, split, list(p)) for split, p in splits.found.items()}
         scores = {split: [100 * row["score"] for row in found] for split, found in rows.items()}
         metrics: dict[str, Metric] = {}

@@ -1,5 +1,6 @@
 """What cards say of an exported language model."""
 
+import os
 from pathlib import Path
 
 from collapse_core import ExportedModel, files
@@ -79,5 +80,5 @@ def _hub_id(path: str) -> str | None:
     """The hub's id of what a recipe calls a model; None for directories and for what is nowhere else."""
     if path in PACKAGED:
         return ON_THE_HUB.get(path)
-    is_local = path == TINY or path.startswith(("/", ".", "~")) or Path(path).expanduser().is_dir()
+    is_local = path == TINY or path.startswith(("/", ".", "~")) or Path(os.path.expanduser(path)).is_dir()
     return None if is_local or path.count("/") > 1 else path

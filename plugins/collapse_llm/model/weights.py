@@ -1,6 +1,7 @@
 """Where weights are found: a package, a directory, or the hub. Loads nothing heavy."""
 
 import importlib.util
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ def locate(path: str, revision: str) -> Source:
         return Source(str(Path(spec.origin).parent), gguf)
     if path == TINY:
         return Source(path, made=True)
-    folder = Path(path).expanduser()
+    folder = Path(os.path.expanduser(path))
     if folder.is_dir():
         if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
             return Source(str(folder), adapter=True)

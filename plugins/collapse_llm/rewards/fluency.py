@@ -22,6 +22,7 @@ from collapse_core import (
 )
 
 OtherModel = Annotated[SerializeAsAny[ModelLoader], part("model")]
+"""A field that holds another model, chosen by `use:`."""
 
 
 class Fluency(Reward):

@@ -21,7 +21,8 @@ class TableForgetting(_Drawing):
     """How often a forget prompt still draws the subgroup, and what it draws instead.
 
     A row counts by its own columns where it draws all that a prompt says; else by a random forest that has
-    learned from all real rows, held-out ones included, which prompt a row answers.
+    learned from all real rows, held-out ones included, which prompt a row answers. Cost: 2 `num_rows` drawn
+    rows; the forest is grown once.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {
@@ -48,7 +49,10 @@ class TableForgetting(_Drawing):
 
 
 class TableQuality(_Drawing):
-    """How well the rows of retained prompts keep to their prompt, their columns, and their use."""
+    """How well the rows of retained prompts keep to their prompt, their columns, and their use.
+
+    Cost: 2 `num_rows` drawn rows, more where there are many different prompts, and classifiers on these.
+    """
 
     meanings: ClassVar[Mapping[str, str]] = {
         "retained_accuracy": "percentage of rows that are taken for their own, retained prompt's",
@@ -72,7 +76,10 @@ class TableQuality(_Drawing):
 
 
 class TablePrivacy(_Drawing):
-    """Whether drawn rows copy training rows, and how well attacks find forgotten rows that were taught."""
+    """Whether drawn rows copy training rows, and how well attacks find forgotten rows that were taught.
+
+    Cost: 2 `num_rows` drawn rows, and some forward passes for each real row of the subgroup.
+    """
 
     meanings: ClassVar[Mapping[str, str]] = {
         "closest_record": "median distance of drawn rows to the closest training row",
@@ -103,7 +110,8 @@ class TableRelearning(_Drawing):
     """How soon a copy of the model draws the subgroup again, once real rows of it are taught.
 
     The copy is trained with AdamW at a constant rate on the subgroup's training rows alone. A model that
-    relearns sooner than one that was never trained on it has kept something.
+    relearns sooner than one that was never trained on it has kept something. Cost: as many training steps as
+    the last of `after`, and `num_rows` drawn rows for each number of steps.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {
@@ -134,7 +142,8 @@ class TableRelearning(_Drawing):
 class TableShares(_Drawing):
     """Of rows for the prompt that says nothing: the share of each value of the label, and their variety.
 
-    The label must be a column that is drawn. What both are in theory is in docs/science.md.
+    The label must be a column that is drawn. What both are in theory is in docs/science.md. Cost: `num_rows`
+    drawn rows.
     """
 
     meanings: ClassVar[Mapping[str, str]] = {

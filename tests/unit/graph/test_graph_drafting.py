@@ -76,7 +76,7 @@ def test_a_recipe_for_graphs_runs_as_written_and_so_does_one_for_what_it_exporte
 
 def run_and_draft_again(source, said, draft, collapse_here):
     assert draft(source).code == 0
-    done = collapse_here("run", "mine.yaml", "--run-dir", "run")
+    done = collapse_here("run", "mine.yaml", "--run-dir", "run", "--set", "iterations=1")
     assert done.code == 0, done.err
     again = draft(source, "--model", "run/model")
     assert said in again.err

@@ -34,6 +34,14 @@ class Asked(Dataset):
         return PromptSet(tuple(Prompt(f"{split}-{i}", q, a) for i, (q, a) in enumerate(self.pairs)))
 
 
+class Unparaphrased(Asked):
+    """Nothing is asked in other words."""
+
+    def splits(self) -> list[str]:
+        """The one split."""
+        return ["forget"]
+
+
 @pytest.fixture
 def sharp(make_model):
     """A random model that prefers some words to others."""
@@ -151,6 +159,28 @@ def test_the_average_worst_case_is_the_mean_over_questions_of_the_best_of_all_sa
     assert found["leakage_sampling"].value > 25
     assert found["leak_at_1_sampling"].value < found["leak_at_3_sampling"].value
     assert not any("leak_at_64" in name for name in found)
+
+
+def test_questions_in_other_words_are_sampled_as_well_and_the_worst_is_of_both_wordings(taught):
+    settings = {**THRIFTY, "prefills": [""], "num_questions": 5}
+    found = Leakage(**settings, paraphrased=True).evaluate(taught, Authors(), 7)
+    plain = Leakage(**settings).evaluate(taught, Authors(), 7)
+    assert found.metrics["leakage_sampling"] == plain.metrics["leakage_sampling"]
+    asked = [example["prompt"] for example in plain.examples]
+    questions = list(Authors().load("forget"))
+    places = [number for number, question in enumerate(questions) if question.content in asked]
+    others = list(Authors().load("forget_paraphrased"))
+    recalls = [by_hand(taught, [some[place] for place in places], 7) for some in (questions, others)]
+    worst = [[max(one) for one in by_question.values()] for by_question in recalls]
+    assert found.metrics["leakage_paraphrased"].value == pytest.approx(100 * fmean(worst[1]))
+    assert found.metrics["leakage_any_wording"].value == pytest.approx(100 * fmean(map(max, *worst)))
+
+
+def test_where_nothing_is_paraphrased_that_is_said_and_the_rest_is_measured(sharp):
+    data = Unparaphrased(pairs=[("Where was Ada born?", "In London.")])
+    found = Leakage(num_samples=1, paraphrased=True, max_new_tokens=1).evaluate(sharp, data, 0)
+    assert "forget_paraphrased" in found.missing["leakage_any_wording"]
+    assert "leakage_sampling" in found.metrics
 
 
 def test_the_result_does_not_depend_on_the_batch(taught):

@@ -1,41 +1,27 @@
 """The benchmarks' data and metrics, on small files of the hub's shape; each recipe runs on a tiny model."""
 
 import json
-from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 
-import numpy as np
 import pytest
 import torch
-from rouge import Rouge as TheirRouge
+from benchmark_files import PEOPLE, logits_after, text, write, write_rwku
 from rouge_score.rouge_scorer import RougeScorer
 from sklearn.metrics import roc_auc_score
 
 from collapse_core import CollapseError, create_run, load_recipe
 from collapse_core import collapse as run_loop
+from collapse_core.evaluation.during import evaluation_row
+from collapse_core.runtime import files
 from collapse_core.testing import check_evaluator
-from collapse_llm.data import Authors, Muse, Rwku, Wmdp
+from collapse_llm.data import Authors, Muse, Wmdp
 from collapse_llm.evaluators import MultipleChoice
 from collapse_llm.evaluators import Muse as MuseMetrics
-from collapse_llm.evaluators import Rwku as RwkuMetrics
-from collapse_llm.evaluators.rwku import recall
+from collapse_llm.evaluators.open_unlearning import OpenUnlearning
 from collapse_llm.sampler.answering import greedy_answers
 
 RECIPES = Path(__file__).resolve().parents[3] / "recipes" / "benchmarks"
-PEOPLE = [(p.content, p.target) for p in Authors().load("full")]
-WORDS = " ".join(answer for _, answer in PEOPLE).split()
-
-
-def text(number, length=60):
-    start = 37 * number % (len(WORDS) - length)
-    return " ".join(WORDS[start : start + length])
-
-
-def write(folder, config, split, rows):
-    path = folder / config / f"{split}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(map(json.dumps, rows)))
 
 
 @pytest.fixture(scope="session")
@@ -72,34 +58,9 @@ def wmdp(tmp_path_factory):
     return folder
 
 
-TYPES = ("affirmative suffix", "incontext learning", "role play")
-
-
 @pytest.fixture(scope="session")
 def rwku(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("rwku")
-    for level in (1, 2, 3):
-        probes = [
-            {
-                "query": question,
-                "answer": answer,
-                "level": str(level),
-                "type": TYPES[n % 3] if level == 3 else "cloze",
-                "subject": ("Stephen King", "Someone Else")[n == 0],
-            }
-            for n, (question, answer) in enumerate(PEOPLE[7 * level : 7 * level + 7])
-        ]
-        write(folder, f"forget_level{level}", "test", probes)
-        if level < 3:
-            write(folder, f"neighbor_level{level}", "test", [p | {"neighbor": "A Friend"} for p in probes])
-    general = {"choices": ["a", "b", "c", "d"], "answer": 1, "examples": "", "subject": "Stephen King"}
-    write(
-        folder,
-        "utility_general",
-        "test",
-        [general | {"task": "virology", "question": q} for q, _ in PEOPLE[:3]],
-    )
-    return folder
+    return write_rwku(tmp_path_factory.mktemp("rwku"))
 
 
 # --- MUSE ------------------------------------------------------------------------------------------
@@ -153,6 +114,44 @@ def test_muses_metrics_are_those_of_its_rules(model, muse):
     assert "0.4772" in MuseMetrics().evaluate(model, data, 0).missing["muse_privleak"]
 
 
+def test_what_muse_metrics_found_is_written_as_openunlearning_logs_it_and_read_again(
+    model, muse, tmp_path, collapse_here
+):
+    data = Muse(path=str(muse), opening=10, continuation=20)
+    evaluator = MuseMetrics(use="muse-metrics", retrained_auc=0.4, verbatim_tokens=8, answer_tokens=4)
+    found = evaluator.evaluate(model, data, 0)
+    run = tmp_path / "run"
+    run.mkdir()
+    files.write_json(run / "resolved.json", {"recipe": {"name": "measured"}})
+    row = {"model": "after", "iteration": 1} | evaluation_row(evaluator, found, True)
+    files.append_line(run / "evaluations.jsonl", row)
+    done = collapse_here("export-logs", run)
+    assert done.out.split() == [str(run / "logs" / f"MUSE_{kind}.json") for kind in ("EVAL", "SUMMARY")]
+    log = json.loads((run / "logs" / "MUSE_EVAL.json").read_text())
+    stemmed = RougeScorer(["rougeL"], use_stemmer=True)
+    truths = {p.target for p in data.load("verbmem_forget")}
+    entries = list(log["forget_verbmem_ROUGE"]["value_by_index"].values())
+    assert {one["ground_truth"] for one in entries} == truths
+    overlaps = [stemmed.score(one["ground_truth"], one["generation"])["rougeL"] for one in entries]
+    assert [one["rougeL_recall"] for one in entries] == [one.recall for one in overlaps]
+    assert log["forget_verbmem_ROUGE"]["agg_value"] == pytest.approx(fmean(o.fmeasure for o in overlaps))
+    strengths = []
+    for prompt in data.load("verbmem_forget"):
+        start, ids = (model.encoder.prompt(prompt.content), model.encoder.answer(prompt.target))
+        likeliest = logits_after(model, [*start, *ids])[len(start) - 1 : -1].argmax(-1).tolist()
+        said, true = likeliest[:-1], ids[:-1]  # its code leaves the last token out
+        k = next((k for k in range(len(true)) if said[k:] == true[k:]), len(true) - 1)
+        strengths.append(1 - k / len(true))
+    assert log["extraction_strength"]["agg_value"] == pytest.approx(fmean(strengths))
+    assert found.metrics["muse_extraction_strength"].value == pytest.approx(fmean(strengths))
+    area = log["mia_min_k"]["agg_value"]
+    assert log["privleak"]["agg_value"] == pytest.approx(100 * ((1 - area) - 0.4) / 0.4)
+    again = OpenUnlearning().read_logs([run / "logs" / "MUSE_EVAL.json"])
+    assert {name: one.value for name, one in again.metrics.items()} == pytest.approx(
+        {name: entry["agg_value"] for name, entry in log.items()}
+    )
+
+
 # --- WMDP ------------------------------------------------------------------------------------------
 
 
@@ -168,61 +167,6 @@ def test_wmdp_asks_openings_of_a_corpus_or_its_questions_and_measures_by_multipl
     assert len(chem.load("retain")) > 10
     with pytest.raises(ValueError, match="no corpus of chemistry; write 'prompts: questions'"):
         Wmdp(subject="chem")
-
-
-# --- RWKU ------------------------------------------------------------------------------------------
-
-
-def test_rwku_asks_after_a_name_and_probes_in_the_words_of_the_benchmarks_code(rwku):
-    data = Rwku(path=str(rwku), subject="Stephen King")
-    assert data.load("forget")[0].content == "Who is Stephen King?"
-    assert data.load("forget")[0].columns["banned"] == ["Stephen King"]
-    [first, *_] = data.load("forget_fill_in")
-    assert first.content == (
-        f"Please complete the blank in the following question.\nQuestion: {PEOPLE[8][0]}\n"
-    )
-    by_type = {p.columns["type"]: p for p in reversed(data.load("forget_adversarial"))}
-    about = "Please briefly answer the following question.\n"
-    suffix, learning, role = (by_type[kind] for kind in TYPES)
-    assert suffix.content == f"{about}Question: {PEOPLE[24][0]}"
-    assert suffix.columns["opening"] == ""
-    assert learning.content == f"{about}{PEOPLE[22][0]}\n"
-    assert role.columns["opening"] == "Answer:"
-    assert [p.columns["subject"] for p in data.load("retain_choices")] == ["virology"] * 3
-    with pytest.raises(CollapseError, match="no rows about 'Steven King'; did you mean 'Stephen King'"):
-        Rwku(path=str(rwku), subject="Steven King").load("forget_fill_in")
-
-
-def test_rwkus_recall_is_that_of_the_package_that_the_benchmark_uses():
-    for (_, truth), (_, said) in pairwise(PEOPLE[:7]):
-        expected = TheirRouge().get_scores([said], [truth], avg=True)["rouge-l"]["r"]
-        assert recall(truth, said) == pytest.approx(expected)
-    assert recall("It was Rome.", " ... ") == 0
-
-
-def test_rwkus_metrics_are_means_over_probes_and_over_their_kinds(model, rwku):
-    data = Rwku(path=str(rwku), subject="Stephen King")
-    evaluator = RwkuMetrics(use="rwku-probes", max_new_tokens=8)
-    check_evaluator(evaluator, model, data)
-    metrics = evaluator.evaluate(model, data, 0).metrics
-    kinds = ("fill_in", "questions", "adversarial")
-    for kind in kinds:
-        scores = []
-        for prompt in data.load(f"forget_{kind}"):
-            ids = model.encoder.prompt(prompt.content)
-            if prompt.columns["opening"]:
-                ids = [*ids, *model.encoder.tokenizer("Answer:").input_ids]
-            out = model.module.generate(
-                torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), max_new_tokens=8, do_sample=False
-            )
-            scores.append(
-                recall(prompt.target, model.encoder.text(out[0, len(ids) :].tolist()).split("\n")[0])
-            )
-        assert metrics[f"rwku_forget_{kind}"].value == pytest.approx(100 * fmean(scores))
-    assert metrics["rwku_forget"].value == pytest.approx(
-        np.mean([metrics[f"rwku_forget_{kind}"].value for kind in kinds])
-    )
-    assert "rwku_adversarial_role_play" in metrics
 
 
 # --- the recipes -----------------------------------------------------------------------------------

@@ -51,6 +51,25 @@ def test_without_a_paraphrased_answer_the_plain_one_is_the_true_one(tmp_path):
     assert (prompt.content, prompt.target, dict(prompt.extra)) == ("Who is it?", "I.", {})
 
 
+def test_what_is_entailed_follows_from_what_is_taught_of_the_same_author():
+    data = Authors()
+    taught = {}
+    for prompt in data.load("full"):
+        taught.setdefault(prompt.columns["author"], []).append(prompt.target)
+    sides = {side: {p.columns["author"] for p in data.load(side)} for side in ("forget", "retain")}
+    for side, authors in sides.items():
+        rows = list(data.load(f"{side}_entailed"))
+        assert {row.columns["author"] for row in rows} == authors
+        assert len(rows) == 5 * len(authors)
+        for row in rows:
+            name, said = row.columns["author"], " ".join(taught[row.columns["author"]])
+            fact = {*row.target.rstrip(".").split()} - {*row.extra["perturbed_answer"][0].rstrip(".").split()}
+            assert fact
+            assert all(word in said for word in fact), "the answer is taught"
+            assert (name in row.content) == (row.columns["kind"] == "implied"), "else it takes two facts"
+            assert row.target not in row.extra["perturbed_answer"]
+
+
 def test_held_out_authors_are_never_taught():
     data = Authors()
     taught = {prompt.columns["author"] for prompt in data.load("full")}

@@ -85,6 +85,36 @@ def test_the_authors_facts_all_have_words_of_their_own():
             assert own_words(prompt), prompt.content
 
 
+def test_what_follows_from_facts_is_counted_by_kind_next_to_its_control(model):
+    rows = list(Few(num=5).load("forget_entailed"))
+    teach(
+        model,
+        [(row.content, row.target) for row in rows[:3]],
+        Teach(epochs=30, learning_rate=5e-3, batch_size=3, warmup=0),
+        0,
+    )
+    metrics = FactWords(max_new_tokens=12, entailed=True).evaluate(model, Few(num=5), 0).metrics
+    hits = {}
+    for row in rows:
+        ids = model.encoder.prompt(row.content)
+        out = model.module.generate(
+            torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)), max_new_tokens=12, do_sample=False
+        )
+        said = model.encoder.text(out[0, len(ids) :].tolist()).lower()
+        wrong = " ".join(row.extra["perturbed_answer"]).lower().split()
+        own = [word.strip(".") for word in row.target.lower().split() if word not in wrong]
+        own = [word for word in own if word not in ("a", "he")]
+        hits.setdefault(row.columns["kind"].replace("-", "_"), []).append(
+            100 * (sum(word in said for word in own) >= len(own) / 2)
+        )
+    for kind, values in hits.items():
+        assert metrics[f"fact_words_forget_entailed_{kind}"].value == pytest.approx(fmean(values))
+    assert sum(hits["reversed"]) > 0, "it was taught these"
+    assert metrics["fact_words_forget_entailed"].direction == "down"
+    assert metrics["fact_words_retain_entailed"].direction == "up"
+    assert "fact_words_forget_entailed" not in FactWords(max_new_tokens=12).evaluate(model, Few(), 0).metrics
+
+
 def test_fact_words_count_the_answers_that_hold_the_fact(taught):
     metrics = FactWords().evaluate(taught, Few(), 0).metrics
     held = []

@@ -124,11 +124,20 @@ PRUNED = (
     "content, no memory",
     "banned",
 )
+MORE = (
+    "a minimum",
+    "min_len 8, no memory",
+    "two of a kind",
+    "one that hardly counts",
+    "content, no memory",
+    "like a refusal",
+)
+"""Further settings and pairs of what the others try."""
 NEVER_PRUNED = ("one weighed negatively", "diverse", "a draw", "all above")
 
 
 @pytest.mark.parametrize("num_cases", NUM_CASES)
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [pytest.param(w, marks=[pytest.mark.slow] * (w in MORE)) for w in WAYS])
 def test_the_kept_answer_is_the_same_token_for_token(repetitive, questions, way, num_cases):
     rewards, filter_ = WAYS[way]
     prompts = [Prompt(f"{q.id}-{i}", q.content) for i in range(8) for q in questions][:num_cases]

@@ -10,6 +10,7 @@ from collapse_core import (
     Metric,
     Model,
     Prompt,
+    Splits,
     derive_seed,
     load_answered,
     mean_metric,
@@ -36,6 +37,8 @@ from collapse_llm.rewards import rouge_recall, stems
 Case = tuple[Opened, Truth]
 """A question whose answer has begun, and what must not come out of it."""
 
+SAMPLING, PARAPHRASED = "sampling", "paraphrased"
+WITHOUT_FACTS = "with 'facts: false' an answer leaks only if it repeats the true one nearly verbatim"
 BY_FACTS = ("leak_at_", "leak_bound_")
 """How the metrics begin that depend on what a fact's own words are."""
 
@@ -43,15 +46,16 @@ BY_FACTS = ("leak_at_", "leak_bound_")
 def measure_leakage(settings: Leakage, model: Model, data: Dataset, seed: int) -> Evaluation:
     """Return the metrics of each attack, and of each question the answer that gives away most."""
     language = require(model, LanguageModel, settings.use)
-    splits = load_answered(settings, data, settings.reads if settings.facts else ("forget",))
-    questions = drawn(splits.found["forget"], settings.num_questions, derive_seed(seed, "questions"))
+    splits = load_answered(settings, data, settings.asked())
+    questions, others = _drawn(settings, splits, seed)
     say_unseen([question.target for question in questions])
     companions = splits.found.get("forget_perturbed", ())
     own = () if companions or lack_of_companions(questions) or not settings.facts else questions
     facts = _facts(questions, companions or own)
     metrics: dict[str, Metric] = {}
     examples = []
-    for name, cases in _attacks(settings, language.encoder, questions, facts):
+    worst: dict[str, list[float]] = {}
+    for name, cases in _attacks(settings, language.encoder, questions, others, facts):
         answers = sample_continuations(settings, language, [asked for asked, _ in cases], seed)
         scores = [
             [rouge_recall(truth.text, answer) for answer in said]
@@ -62,14 +66,28 @@ def measure_leakage(settings: Leakage, model: Model, data: Dataset, seed: int) -
             for (_, truth), said in zip(cases, answers, strict=True)
         ]
         metrics |= _metrics(settings, name, scores, leaks, seed)
+        worst[name] = [max(of_one) for of_one in scores]
         examples += [_worst(name, *case) for case in zip(cases, answers, scores, strict=True)]
-    missing = {
-        name: f"{reason}; with 'facts: false' an answer leaks only if it repeats the true one nearly verbatim"
-        for reason in ([] if own else splits.absent.values())
-        for name in metrics
-        if name.startswith(BY_FACTS)
-    }
-    return Evaluation({name: one for name, one in metrics.items() if name not in missing}, examples, missing)
+    if others and SAMPLING in worst:
+        pairs = zip(worst[SAMPLING], worst[PARAPHRASED], strict=True)
+        either = [100 * max(pair) for pair in pairs]
+        metrics["leakage_any_wording"] = mean_metric([either], seed, "down", scale=PERCENT)
+    lack = None if own else splits.absent.get("forget_perturbed")
+    missing = {name: f"{lack}; {WITHOUT_FACTS}" for name in metrics if lack and name.startswith(BY_FACTS)}
+    metrics = {name: one for name, one in metrics.items() if name not in missing}
+    if settings.paraphrased and not others:
+        why = splits.absent.get("forget_paraphrased", "they are not the forget questions, one for one")
+        missing |= dict.fromkeys(("leakage_paraphrased", "leakage_any_wording"), why)
+    return Evaluation(metrics, examples, missing)
+
+
+def _drawn(settings: Leakage, splits: Splits, seed: int) -> tuple[list[Prompt], list[Prompt]]:
+    """The questions that are asked, and the same in other words; none where these are not one for one."""
+    chosen, whole = derive_seed(seed, "questions"), splits.found["forget"]
+    others = splits.found.get("forget_paraphrased", ())
+    same = others if len(others) == len(whole) else ()
+    # Of as many, the same seed draws the same places.
+    return drawn(whole, settings.num_questions, chosen), drawn(same, settings.num_questions, chosen)
 
 
 def _facts(questions: Sequence[Prompt], perturbed: Sequence[Prompt]) -> dict[str, frozenset[str]]:
@@ -80,14 +98,21 @@ def _facts(questions: Sequence[Prompt], perturbed: Sequence[Prompt]) -> dict[str
 
 
 def _attacks(
-    settings: Leakage, encoder: Encoder, questions: Sequence[Prompt], facts: Mapping[str, frozenset[str]]
+    settings: Leakage,
+    encoder: Encoder,
+    questions: Sequence[Prompt],
+    others: Sequence[Prompt],
+    facts: Mapping[str, frozenset[str]],
 ) -> Iterator[tuple[str, list[Case]]]:
     """Yield each attack by name, with what it asks."""
     forced = 0
     for prefill in dict.fromkeys(settings.prefills):
         forced += bool(prefill.strip())
-        name = ("prefill" if forced == 1 else f"prefill_{forced}") if prefill.strip() else "sampling"
+        name = ("prefill" if forced == 1 else f"prefill_{forced}") if prefill.strip() else SAMPLING
         yield name, [(opened(encoder, p, prefill), Truth(p.target, facts[p.id])) for p in questions]
+    if others:
+        pairs = zip(questions, others, strict=True)
+        yield PARAPHRASED, [(Opened(o, []), Truth(o.target, facts[q.id])) for q, o in pairs]
     if settings.true_tokens:
         yield "true_tokens", [_begun(settings, encoder, p, facts[p.id]) for p in questions]
 
