@@ -16,13 +16,9 @@ from collapse_core.contracts.types import Content, Group, Iteration, Kept
 Against = Literal["reference", "worst-of-group", "target"]
 
 
-class _OneEach(Filter):
-    """A filter that keeps at most one completion per prompt, and may remember it."""
+class _SettingAgainst(Filter):
+    """A filter that may say what its kept completions are preferred to."""
 
-    memory: bool = True
-    """Keep the best completion so far, until one comes that is at least as good."""
-    at_least: float | None = None
-    """Keep nothing for a prompt whose best reward is below this."""
     against: Against | None = None
     """What a kept completion is preferred to, for updaters that learn from pairs: the reference answer, the
     completion of the lowest reward in its group, or the true answer, which the run then reads."""
@@ -34,6 +30,23 @@ class _OneEach(Filter):
     def sets_against(self) -> bool:
         """Whether the recipe names what is set against."""
         return self.against is not None
+
+    def rejected(self, group: Group) -> Content:
+        """What a completion that is kept of a group is preferred to; None where nothing is."""
+        if self.against == "reference":
+            return group.reference.content if group.reference else None
+        if self.against == "worst-of-group":
+            return group.completions[group.rewards.index(min(group.rewards))].content
+        return group.prompt.target if self.against == "target" else None
+
+
+class _OneEach(_SettingAgainst):
+    """A filter that keeps at most one completion per prompt, and may remember it."""
+
+    memory: bool = True
+    """Keep the best completion so far, until one comes that is at least as good."""
+    at_least: float | None = None
+    """Keep nothing for a prompt whose best reward is below this."""
 
     @abstractmethod
     def choose(self, group: Group, seed: int) -> int:
@@ -51,16 +64,9 @@ class _OneEach(Filter):
         if not group.completions:
             return incumbent
         index = self.choose(group, derive_seed(iteration.seed, "filter", group.prompt.id))
-        challenger = group.keep(index, against=self._rejected(group))
+        challenger = group.keep(index, against=self.rejected(group))
         best = incumbent if incumbent and incumbent.reward > challenger.reward else challenger
         return best if self.at_least is None or best.reward >= self.at_least else None
-
-    def _rejected(self, group: Group) -> Content:
-        if self.against == "reference":
-            return group.reference.content if group.reference else None
-        if self.against == "worst-of-group":
-            return group.completions[group.rewards.index(min(group.rewards))].content
-        return group.prompt.target if self.against == "target" else None
 
     def settled(self, incumbent: Kept | None) -> bool:
         """Nothing can replace an incumbent that no completion could beat."""
@@ -195,7 +201,7 @@ class TopFraction(Filter):
         return [everything[i] for i in sorted(ranked[:num])]
 
 
-class Above(Filter):
+class Above(_SettingAgainst):
     """Keep every completion whose reward reaches a threshold; perhaps none."""
 
     threshold: float
@@ -206,7 +212,7 @@ class Above(Filter):
     ) -> list[Kept]:
         """All that pass, in the order of the prompts."""
         return [
-            group.keep(index)
+            group.keep(index, against=self.rejected(group))
             for group in groups
             for index, reward in enumerate(group.rewards)
             if reward >= self.threshold

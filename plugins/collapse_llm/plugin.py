@@ -54,6 +54,7 @@ ENTRIES = (
     Entry("updater", "satimp", "collapse_llm.updater.rejecting:SatImp"),
     Entry("updater", "ce-u", "collapse_llm.updater.rejecting:CeU"),
     Entry("updater", "undial", "collapse_llm.updater.rejecting:Undial"),
+    Entry("updater", "pdu", "collapse_llm.updater.flattening:Pdu"),
     Entry("updater", "jensun", "collapse_llm.updater.rejecting:JensUn"),
     Entry("updater", "dpo", "collapse_llm.updater.methods:Dpo"),
     Entry("updater", "policy-gradient", "collapse_llm.updater.policy:PolicyGradient"),

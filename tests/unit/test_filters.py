@@ -213,7 +213,8 @@ def group_of(*rewards):
     ],
 )
 def test_a_filter_says_what_the_kept_completion_is_preferred_to(against, expected):
-    for chosen in (BestOfN(against=against), BradleyTerry(against=against)):
+    one_each = (BestOfN(against=against), BradleyTerry(against=against), Above(threshold=3, against=against))
+    for chosen in one_each:
         [kept] = chosen.keep([group_of(2, 1, 3)], {}, Iteration(0, 1, 0))
         assert kept.against == expected
         assert kept.weight == 1

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from collapse_core import Prompt, digest, processes
+from collapse_core import Prompt, digest, files, processes
 from collapse_core.torch import TorchModel, full_tensor, reduce_to_shards, tensors_digest
 from collapse_llm.model import CausalLm
 from collapse_llm.model.encoding import Encoder
@@ -17,6 +17,8 @@ from collapse_llm.model.marks import run_like
 from collapse_llm.model.precision import resolve_precision
 from collapse_llm.model.upper import UpperLayers, is_divisible
 from collapse_llm.model.weights import Source
+
+NUMBERS = "numbers.json"
 
 
 class LanguageModel(TorchModel):
@@ -39,11 +41,27 @@ class LanguageModel(TorchModel):
         self.origin: Path | None = None
         """The directory that the weights came from, for the files next to them."""
         self.saves = loader.lora.save if loader.lora else "merged"
+        self.numbers: dict[str, float] = {}
+        """What updaters remember between steps, such as dual variables; checkpoints hold it."""
+        self.reference_logits: dict[tuple[int, ...], torch.Tensor] = {}
+        """The reference model's predictions of answers, as far as an updater keeps them."""
         self.train_layers = loader.train_layers
         self._worker: Any = None
         self._upper: UpperLayers | None = None
         self._asked_whether_divisible: Any = None
         self._frozen: FrozenLanguageModel | None = None
+
+    def save(self, directory: Path) -> None:
+        """Write the weights, the optimizer's moments, and the numbers that updaters remember."""
+        super().save(directory)
+        if self.numbers and processes.current().is_main:
+            files.write_json(directory / NUMBERS, self.numbers)
+
+    def restore(self, directory: Path) -> None:
+        """Read what `save` wrote."""
+        super().restore(directory)
+        path = directory / NUMBERS
+        self.numbers = dict(files.read_json(path)) if path.exists() else {}
 
     @contextmanager
     def reference(self) -> Iterator["LanguageModel"]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt
+from pydantic import model_validator
 
 from collapse_core import Iteration, Kept, Model, Prompt, TrainingSettings, Updater
 
@@ -54,6 +55,13 @@ class GradientSteps(Updater, TrainingSettings):
         """The batches of an iteration, with what the model says of them before its first step added."""
         return batches
 
+    def weight_of_retain(self, model: "LanguageModel") -> float:
+        """The weight of the retain loss in the next step; by default always `retain_weight`."""
+        return self.retain_weight
+
+    def after_batch(self, model: "LanguageModel", retain_loss: float, iteration: Iteration) -> None:
+        """Take note of the retain loss of a batch, before the step on it; by default nothing is noted."""
+
     def ask_reference(self, model: "LanguageModel", part: "Batch") -> Any:
         """What the reference model makes of a part of a batch; by default it is not asked."""
         return None
@@ -90,6 +98,16 @@ class FineTuning(GradientSteps):
     """How retain answers are retained: their text is learned, or the reference model's predictions of each of
     their tokens are, which asks that model in each step."""
 
+    retained_logits: Literal["recomputed", "kept"] = "recomputed"
+    """Whether the reference model's predictions of retain answers are computed in each step, or once for each
+    answer and kept in main memory: 4 bytes for each answer token and each entry of the vocabulary."""
+
+    @model_validator(mode="after")
+    def _keeps_what_it_uses(self) -> "FineTuning":
+        if self.retained_logits == "kept" and self.retention == "cross-entropy":
+            raise ValueError("'retained_logits: kept' is for retention by 'kl' or 'jensen-shannon'")
+        return self
+
     @abstractmethod
     def loss_of_kept(self, answers: "Answers") -> "torch.Tensor":
         """What some of a batch's kept answers add to the batch's loss: a scalar to derive."""
@@ -103,7 +121,7 @@ class FineTuning(GradientSteps):
         from collapse_llm.updater.reference import ask
 
         asked = {*self.asks_reference(), *(("retain",) if self.retention != "cross-entropy" else ())}
-        return ask(model, part, asked) if asked else None
+        return ask(model, part, asked, keep=self.retained_logits == "kept") if asked else None
 
     def losses(
         self, module: Any, part: "Batch", batch: "Batch", reference: "Reference | None"

@@ -29,6 +29,8 @@ class TrainingExample:
     drawn_nll: "torch.Tensor | None" = None
     """The negative log-likelihood of each token of its answer under the model that drew it, of shape
     (num_labels,), for methods that need it."""
+    importance: tuple[float, ...] = ()
+    """How important each token of its last answer is, for methods that select tokens by that."""
 
     @property
     def agrees(self) -> bool:

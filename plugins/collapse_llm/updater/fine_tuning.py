@@ -29,6 +29,8 @@ def fine_tune(
 
     def reduced(number: int) -> Losses:
         kept_loss, retain_loss = all_reduce(optimizer, *accumulate(settings, language, batches[number]))
+        if batches[number].retain:
+            settings.after_batch(language, retain_loss, iteration)
         return kept_loss, retain_loss
 
     with seeded(derive_seed(iteration.seed, "dropout")):
@@ -36,7 +38,7 @@ def fine_tune(
     if not losses:
         return {}
     means = mean_losses(losses, settings.loss_name)
-    return {**means, "num_tokens": sum(batch.num_tokens for batch in batches)}
+    return {**means, **language.numbers, "num_tokens": sum(batch.num_tokens for batch in batches)}
 
 
 def accumulate(settings: GradientSteps, model: LanguageModel, batch: Batch) -> Losses:
@@ -49,7 +51,7 @@ def accumulate(settings: GradientSteps, model: LanguageModel, batch: Batch) -> L
         reference = settings.ask_reference(model, part)
         with model.for_training() as module:
             of_kept, of_retain = settings.losses(module, part, batch, reference)
-            loss = of_kept + settings.retain_weight * of_retain
+            loss = of_kept + settings.weight_of_retain(model) * of_retain
             if loss.requires_grad:
                 backward(loss)
         sums = [sums[0] + of_kept.item(), sums[1] + of_retain.item()]

@@ -87,16 +87,20 @@ class SimNpo(Rejecting):
 class Dpo(_ComparedWithReference):
     """Direct preference optimization: the kept answer is preferred to what the filter sets against it.
 
-    loss = -1/beta E log sigmoid(beta h) + retain_weight * CE(retain answer), where h = r(kept answer) -
-    r(rejected) and r = nll_reference - nll, summed over tokens (arXiv 2305.18290, equation 7; for unlearning,
-    where a refusal is preferred to the true answer, 2404.05868). With `loss: ipo` it is
-    E (h - 1 / (2 beta))^2, which rests once the margin is reached (arXiv 2310.12036, equation 17).
+    loss = -1/beta E log sigmoid(beta h) + kept_weight * CE(kept answer) + retain_weight * CE(retain answer),
+    where h = r(kept answer) - r(rejected) and r = nll_reference - nll, summed over tokens (arXiv 2305.18290,
+    equation 7; for unlearning, where a refusal is preferred to the true answer, 2404.05868). With `loss: ipo`
+    the first term is E (h - 1 / (2 beta))^2, which rests once the margin is reached (arXiv 2310.12036,
+    equation 17). Alternate preference optimization (AltPO, arXiv 2409.13474) is this loss, where the kept
+    answers are alternates that the model wrote itself.
     """
 
     needs_against: ClassVar[bool] = True
 
     loss: Literal["sigmoid", "ipo"] = "sigmoid"
     """What is made of the margin h."""
+    kept_weight: Annotated[float, Ge(0)] = 0.0
+    """How much the cross-entropy of the kept answer counts besides."""
 
     def answers(self, one: Kept, iteration: Iteration) -> tuple[str, ...]:
         """The kept answer, and what it is preferred to."""
@@ -107,7 +111,8 @@ class Dpo(_ComparedWithReference):
         from collapse_llm.updater.losses import direct_preference, identity_preference
 
         preference = direct_preference if self.loss == "sigmoid" else identity_preference
-        return answers.mean(preference(answers.log_ratio(0), answers.log_ratio(1), self.beta))
+        loss = answers.mean(preference(answers.log_ratio(0), answers.log_ratio(1), self.beta))
+        return loss + self.kept_weight * answers.cross_entropy() if self.kept_weight else loss
 
 
 class Rmu(GradientSteps):

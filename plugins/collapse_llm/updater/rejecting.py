@@ -4,8 +4,8 @@ from abc import abstractmethod
 from math import inf
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from annotated_types import Ge, Gt, Lt
-from pydantic import Field
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import Field, model_validator
 
 from collapse_core import Iteration, Kept
 from collapse_llm.updater import FineTuning
@@ -13,6 +13,8 @@ from collapse_llm.updater import FineTuning
 if TYPE_CHECKING:
     import torch
 
+    from collapse_llm.model.language_model import LanguageModel
+    from collapse_llm.updater.batches import Batch
     from collapse_llm.updater.losses import Answers
     from collapse_llm.updater.pushing import Pushed
     from collapse_llm.updater.reference import Asked
@@ -25,12 +27,35 @@ class Rejecting(FineTuning):
     """How much the term that pushes down counts."""
     kept_weight: Annotated[float, Ge(0)] = 0.0
     """How much the cross-entropy of the kept answer counts, which is learned instead of the pushed one."""
-    tokens: Literal["all", "unshared"] = "all"
+    tokens: Literal["all", "unshared", "entropy", "masking", "masking-and-entropy"] = "all"
     """Which tokens of an answer are pushed down. With "unshared", those that the kept answer does not have in
     the same place and that do not stand in the question: what both answers share is mostly phrasing. Where
-    the kept answer is the pushed one, all that does not stand in the question is pushed."""
+    the kept answer is the pushed one, all that does not stand in the question is pushed. The last three are
+    those of the literature: the most important by the entropy of the prediction, by how much the question
+    changes their probability, or by the mean of the two, under the model before an iteration's first step."""
+    share: Annotated[float, Gt(0), Le(1)] = 0.5
+    """The share of an answer's tokens that is selected by importance, rounded up."""
+    soft: bool = False
+    """Push all tokens, each as much as it is important, instead of selecting some by importance."""
     floor: Annotated[float, Ge(0), Lt(1)] = 0.0
     """The probability below which a token gives no gradient."""
+
+    @model_validator(mode="after")
+    def _weighs_by_something(self) -> "Rejecting":
+        if self.soft and self.tokens in ("all", "unshared"):
+            raise ValueError(
+                "'soft' weighs tokens by importance; choose 'tokens: entropy' or one with masking"
+            )
+        return self
+
+    def before_steps(self, model: "LanguageModel", batches: list["Batch"]) -> list["Batch"]:
+        """Find out how important tokens are, where they are selected by that."""
+        from collapse_llm.updater.attribution import with_importance
+        from collapse_llm.updater.pushing import MASKING
+
+        if self.tokens not in MASKING:
+            return batches
+        return [with_importance(model, batch, MASKING[self.tokens]) for batch in batches]
 
     def learns_from_pairs(self) -> bool:
         """A pair is needed where the kept answer has a part of its own."""
@@ -44,9 +69,10 @@ class Rejecting(FineTuning):
 
     def loss_of_kept(self, answers: "Answers") -> "torch.Tensor":
         """What is pushed down, and what is learned instead."""
-        from collapse_llm.updater.pushing import pushed_tokens
+        from collapse_llm.updater.pushing import Selection, pushed_tokens
 
-        loss = self.weight * self.loss_of_pushed(pushed_tokens(answers, self.tokens, self.floor))
+        selection = Selection(self.tokens, self.floor, self.share, self.soft)
+        loss = self.weight * self.loss_of_pushed(pushed_tokens(answers, selection))
         return loss + self.kept_weight * answers.cross_entropy() if self.kept_weight else loss
 
     @abstractmethod
@@ -185,7 +211,7 @@ class JensUn(FineTuning):
         from collapse_llm.updater.losses import jensen_shannon_to
         from collapse_llm.updater.pushing import pushed_tokens
 
-        pushed = pushed_tokens(answers, "all", 0.0)
+        pushed = pushed_tokens(answers)
         refusals = [example.answers[0] for example in answers.examples]
         wanted = [
             labels.new_tensor([said[place % len(said)] for place in range(len(labels))])

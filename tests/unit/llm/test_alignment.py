@@ -8,7 +8,9 @@ from collapse_llm.model.training import token_losses
 from collapse_llm.updater.alignment import unshared
 from collapse_llm.updater.batches import TrainingExample
 from collapse_llm.updater.losses import Answers
-from collapse_llm.updater.pushing import selected
+from collapse_llm.updater.pushing import EVERYTHING, Selection, selected
+
+UNSHARED = Selection("unshared")
 
 
 def chosen(pushed, kept, question=""):
@@ -79,10 +81,10 @@ def test_the_question_and_the_end_of_the_answer_are_spared(model):
     question = "When was Saule born?"
     pushed = encode(question, "Saule was born in 1976.")
     kept = encode(question, "Nobody knows.")
-    mask = selected(TrainingExample((kept, pushed)), "unshared")
+    mask = selected(TrainingExample((kept, pushed)), UNSHARED)
     texts = model.encoder.texts(pushed.ids[pushed.answer_start :])
     assert "".join(t for t, one in zip(texts, mask, strict=True) if one) == " in 1976"
-    assert all(selected(TrainingExample((kept, pushed)), "all"))
+    assert all(selected(TrainingExample((kept, pushed)), EVERYTHING))
 
 
 def test_where_both_answers_are_one_all_but_the_end_and_the_question_is_pushed_and_nothing_learned(model):
@@ -90,8 +92,8 @@ def test_where_both_answers_are_one_all_but_the_end_and_the_question_is_pushed_a
     example = TrainingExample((same, same))
     asked = set(same.ids[: same.answer_start])
     said = same.ids[same.answer_start :]
-    assert selected(example, "unshared") == [*(token not in asked for token in said[:-1]), False]
-    assert any(selected(example, "unshared"))
+    assert selected(example, UNSHARED) == [*(token not in asked for token in said[:-1]), False]
+    assert any(selected(example, UNSHARED))
     losses = token_losses(model.module, [same, same], model.device)
     assert Answers([losses], [example], [example]).cross_entropy() == 0
     other = model.encoder.example("Where was Basil born?", "In Rome.", drawn=True)

@@ -8,6 +8,7 @@ import torch
 
 from collapse_core import Completion, Iteration, Kept, Prompt
 from collapse_llm.updater import Sft
+from collapse_llm.updater.flattening import Pdu
 from collapse_llm.updater.methods import AlignedSft, Dpo, GradientAscent, Npo, Rmu, SimNpo
 from collapse_llm.updater.policy import PolicyGradient
 from collapse_llm.updater.rejecting import CeU, JensUn, SatImp, Undial, Unlikelihood, Wga
@@ -134,6 +135,18 @@ def lowered(log_p, example, by):
     return odds / odds.sum(-1, keepdims=True)
 
 
+def entropies(numpy, example):
+    """Of the predictions of an answer's tokens."""
+    log_p = numpy.predictions(example)
+    return -(np.exp(log_p) * log_p).sum(-1)
+
+
+def most_uncertain(numpy, example, share):
+    """The places of a share of an answer's tokens, rounded up."""
+    found = entropies(numpy, example)
+    return np.argsort(-found)[: int(np.ceil(share * len(found)))]
+
+
 def textbook(name, numpy, before, encode, fixed=None):
     """The loss on kept answers and that on retain answers, by the formulas of docs/methods.md.
 
@@ -188,6 +201,7 @@ def textbook(name, numpy, before, encode, fixed=None):
             ]
         ).mean(),
         "sft-kl": lambda: numpy.cross_entropy(said),
+        "sft-kl-kept": lambda: numpy.cross_entropy(said),
         "wga": lambda: -over_tokens(lambda e: weighed(e, 0.7, 0)),
         "satimp": lambda: -over_tokens(lambda e: weighed(e, 0.7, 1.3)),
         "ce-u": lambda: over_tokens(lambda e: distilled(e, lowered(fixed.predictions(e), e, np.inf))),
@@ -197,6 +211,44 @@ def textbook(name, numpy, before, encode, fixed=None):
         ).mean(),
         "ipo": lambda: np.mean(
             [(ratio(w) - ratio(r) - 1 / 0.6) ** 2 for w, r in zip(said, true, strict=True)]
+        ),
+        "pdu": lambda: np.mean(
+            [
+                (row.max() - row.mean()) ** 2
+                for e in true
+                for row in numpy.hidden(e, 1) @ numpy.project
+            ]
+        ),
+        "etw": lambda: -np.concatenate(
+            [
+                numpy.nlls(e) * entropies(fixed, e) / entropies(fixed, e).mean()
+                for e in true
+            ]
+        ).mean(),
+        "hard-entropy": lambda: np.mean(
+            [
+                -np.log(1 - np.exp(-numpy.nlls(e)[most_uncertain(fixed, e, 0.4)])).mean()
+                for e in true
+            ]
+        ),
+        "npo-sft": lambda: (
+            np.mean([-2 / 0.3 * log_sigmoid(-0.3 * ratio(e)) for e in true])
+            + 0.5 * numpy.cross_entropy(said)
+        ),
+        "simnpo-sft": lambda: (
+            np.mean([-2 / 0.7 * log_sigmoid(0.7 * numpy.nlls(e).mean() - 0.2) for e in true])
+            + 0.5 * numpy.cross_entropy(said)
+        ),
+        # AltPO's objective has twice the first term and alpha CE(retain); this is one half of it.
+        "altpo": lambda: 0.5 * np.mean(
+            [
+                2 / 0.1 * np.log(1 + np.exp(-0.1 * (ratio(w) - ratio(r))))
+                for w, r in zip(said, true, strict=True)
+            ]
+        ),
+        "ipo-sft": lambda: (
+            np.mean([(ratio(w) - ratio(r) - 1 / 0.6) ** 2 for w, r in zip(said, true, strict=True)])
+            + 0.5 * numpy.cross_entropy(said)
         ),
         "sft": lambda: numpy.cross_entropy(said),
         "gradient-ascent": lambda: -numpy.cross_entropy(true),
@@ -219,7 +271,7 @@ def textbook(name, numpy, before, encode, fixed=None):
 
 def retained(name, numpy, before, retain):
     """The loss on retain answers."""
-    if name not in ("sft-kl", "jensun"):
+    if name not in ("sft-kl", "sft-kl-kept", "jensun"):
         return numpy.cross_entropy(retain)
     rows = [(np.exp(before.predictions(e)), np.exp(numpy.predictions(e))) for e in retain]
     if name == "jensun":
@@ -247,12 +299,20 @@ METHODS = {
     "rloo": (PolicyGradient(ratio="answer", retain_weight=1.5), WEIGHTED),
     "dapo": (PolicyGradient(mean="token", retain_weight=1.5), WEIGHTED),
     "sft-kl": (Sft(retain_weight=1.5, retention="kl"), KEPT),
+    "sft-kl-kept": (Sft(retain_weight=1.5, retention="kl", retained_logits="kept"), KEPT),
     "wga": (Wga(beta=0.7, retain_weight=1.5), KEPT),
     "satimp": (SatImp(beta1=0.7, beta2=1.3, retain_weight=1.5), KEPT),
     "ce-u": (CeU(retain_weight=1.5), KEPT),
     "undial": (Undial(beta=2.0, retain_weight=1.5), KEPT),
     "jensun": (JensUn(refusal="Pass.", retain_weight=1.5), KEPT),
     "ipo": (Dpo(loss="ipo", beta=0.3, retain_weight=1.5), KEPT),
+    "pdu": (Pdu(max_retain_loss=2.0, retain_weight=1.5), KEPT),
+    "etw": (GradientAscent(tokens="entropy", soft=True, retain_weight=1.5), KEPT),
+    "hard-entropy": (Unlikelihood(tokens="entropy", share=0.4, retain_weight=1.5), KEPT),
+    "npo-sft": (Npo(beta=0.3, kept_weight=0.5, retain_weight=1.5), KEPT),
+    "simnpo-sft": (SimNpo(beta=0.7, gamma=0.2, kept_weight=0.5, retain_weight=1.5), KEPT),
+    "altpo": (Dpo(beta=0.1, retain_weight=0.5), KEPT),
+    "ipo-sft": (Dpo(loss="ipo", beta=0.3, kept_weight=0.5, retain_weight=1.5), KEPT),
     "gradient-ascent": (GradientAscent(retain_weight=0.8), TRUE),
     "npo": (Npo(beta=0.3, retain_weight=1.5), TRUE),
     "simnpo": (SimNpo(beta=0.7, gamma=0.2, retain_weight=1.5), TRUE),
