@@ -91,7 +91,7 @@ def test_an_unknown_split_is_named_with_the_nearest():
 @pytest.mark.parametrize("size", [1, 5, 10])
 def test_tofu_is_read_whole_from_its_directory(tofu, size):
     data = Tofu(path=str(tofu), forget=f"forget{size:02d}")
-    sizes = {split: len(data.load(split)) for split in data.SPLITS}
+    sizes = {split: len(data.load(split)) for split in data.splits()}
     assert sizes == {
         "forget": 40 * size,
         "forget_paraphrased": 40 * size,

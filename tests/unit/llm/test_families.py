@@ -27,6 +27,14 @@ FAST = {
     "Mamba": {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4},
 }
 """A plain one, one whose window slides, and one whose state the engine cannot hold."""
+HYBRID = ("recurrent", "attention")
+MAMBA = {"mamba_d_state": 4, "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_n_groups": 1}
+LATENT = {
+    "intermediate_size": 64, "moe_intermediate_size": 32, "num_key_value_heads": 4, "n_routed_experts": 4,
+    "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1, "q_lora_rank": 16,
+    "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8,
+}  # fmt: skip
+"""Attention in a space of few dimensions, and experts."""
 FURTHER = {
     "Qwen2": GROUPED,
     "Qwen3": GROUPED | {"head_dim": 8},
@@ -44,6 +52,25 @@ FURTHER = {
     "Mamba2": {"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4, "num_heads": 4, "head_dim": 16}
     | {"n_groups": 2},
     "Rwkv": {"hidden_size": 32, "num_hidden_layers": 2, "attention_hidden_size": 32},
+    "Bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 4},
+    "Cohere2": GROUPED | {"sliding_window": 8},
+    "Olmo2": GROUPED,
+    "SmolLM3": GROUPED,
+    "GptOss": GROUPED
+    | {"num_local_experts": 4, "num_experts_per_tok": 2, "head_dim": 8, "sliding_window": 8},
+    "Llama4Text": GROUPED | {"num_local_experts": 4, "head_dim": 8, "intermediate_size_mlp": 64},
+    "DeepseekV3": BASE | LATENT,
+    "RecurrentGemma": GROUPED | {"lru_width": 32, "attention_window_size": 8, "block_types": HYBRID},
+    "FalconH1": GROUPED | MAMBA | {"mamba_d_ssm": 32},
+    "Bamba": GROUPED | MAMBA | {"attn_layer_indices": [1]},
+    "Jamba": GROUPED
+    | {"attn_layer_offset": 1, "attn_layer_period": 2, "use_mamba_kernels": False}
+    | {"mamba_d_state": 4, "num_experts": 2},
+    "Qwen3Next": GROUPED
+    | EXPERTS
+    | {"num_experts": 4, "head_dim": 8, "shared_expert_intermediate_size": 32}
+    | {"linear_num_value_heads": 4, "linear_num_key_heads": 2, "linear_key_head_dim": 8}
+    | {"linear_value_head_dim": 8, "layer_types": ["linear_attention", "full_attention"]},
 }
 REFUSED = {
     "T5": ({"d_model": 32, "num_layers": 1, "num_heads": 2, "d_kv": 8}, "encoder and a decoder"),
