@@ -61,7 +61,7 @@ FURTHER = {
     "Llama4Text": GROUPED | {"num_local_experts": 4, "head_dim": 8, "intermediate_size_mlp": 64},
     "DeepseekV3": BASE | LATENT,
     "RecurrentGemma": GROUPED | {"lru_width": 32, "attention_window_size": 8, "block_types": HYBRID},
-    "FalconH1": GROUPED | MAMBA | {"mamba_d_ssm": 32},
+    "FalconH1": GROUPED | MAMBA | {"mamba_d_ssm": 64},
     "Bamba": GROUPED | MAMBA | {"attn_layer_indices": [1]},
     "Jamba": GROUPED
     | {"attn_layer_offset": 1, "attn_layer_period": 2, "use_mamba_kernels": False}
@@ -178,10 +178,19 @@ def test_a_model_that_is_no_causal_language_model_is_refused_in_a_sentence(famil
         opened(tmp_path)
 
 
-def test_a_model_that_reads_ahead_is_refused_when_it_is_loaded(tokenizer, tmp_path):
-    sizes = BASE | {"intermediate_size": 64}
-    with pytest.raises(CollapseError, match="models of the type 'bert' cannot be sampled: token by token"):
-        opened(written("Bert", sizes, tokenizer, tmp_path))
+@pytest.mark.parametrize(
+    ("family", "fields"),
+    [
+        ("Bert", BASE | {"intermediate_size": 64}),
+        pytest.param(
+            "XLNet", {"d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 64}, marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_a_model_that_reads_ahead_is_refused_when_it_is_loaded(family, fields, tokenizer, tmp_path):
+    said = f"models of the type '{family.lower()}' cannot be sampled: token by token"
+    with pytest.raises(CollapseError, match=said):
+        opened(written(family, fields, tokenizer, tmp_path))
 
 
 def test_how_a_model_is_decoded_is_found_out_once(tokenizer, questions, tmp_path, monkeypatch):
