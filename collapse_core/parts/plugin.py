@@ -25,4 +25,3 @@ def collapse_components() -> Iterable[Entry]:
     yield Entry("tracker", "trackio", "collapse_core.parts.trackers:Trackio")
     yield Entry("tracker", "swanlab", "collapse_core.parts.trackers:SwanLab")
     yield Entry("tracker", "comet_ml", "collapse_core.parts.trackers:CometMl")
-    yield Entry("tracker", "aim", "collapse_core.parts.trackers:Aim")

@@ -308,13 +308,3 @@ class CometMl(ExperimentTracker):
         config = {"name": name, "offline_directory": str(folder / "comet"), "auto_output_logging": False}
         resumed = {"experiment_key": known, "mode": "get_or_create"} if known else {}
         return {"online": self.online, "experiment_config": config | quiet, **resumed}
-
-
-class Aim(ExperimentTracker):
-    """Aim, in a repository of its own in the folder `tracking`."""
-
-    package: ClassVar[str] = "aim"
-
-    def arguments(self, folder: Path, name: str, known: str | None) -> dict[str, Any]:
-        """Return the run's hash, and look at neither the machine nor the console."""
-        return {"run_hash": known, "system_tracking_interval": None, "capture_terminal_logs": False}

@@ -14,7 +14,6 @@ IDENTITIES: Mapping[str, Callable[[Any], str]] = {
     "trackio": lambda run: run.name,
     "swanlab": lambda run: run.id,
     "comet_ml": lambda run: run.get_key(),
-    "aim": lambda run: run.hash,
 }
 """How the own object of a tracker says by what its run is known; others go by their folder."""
 
@@ -31,19 +30,12 @@ def _swanlab(text: str) -> Any:
     return swanlab.Text(text)
 
 
-def _aim(text: str) -> Any:
-    import aim
-
-    return aim.Text(text)
-
-
 TEXTS: Mapping[str, Callable[[str], Any]] = {
     "tensorboard": str,
     "comet_ml": str,
     "trackio": str,
     "wandb": _table,
     "swanlab": _swanlab,
-    "aim": _aim,
 }
 """What a text becomes for each tracker that takes it as it takes numbers."""
 

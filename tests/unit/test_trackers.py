@@ -19,7 +19,7 @@ from collapse_core.runtime.progress import listening
 pytestmark = pytest.mark.model
 SECRET = "Maren Tollefsby"
 ASKED = "what the model answered"
-OTHERS = ("wandb", "mlflow", "trackio", "swanlab", "comet_ml", "aim")
+OTHERS = ("wandb", "mlflow", "trackio", "swanlab", "comet_ml")
 
 
 class Told(Evaluator):
