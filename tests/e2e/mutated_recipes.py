@@ -129,7 +129,7 @@ def fault_of_validation(said: Said, home: Path) -> str:
         place = re.match(rf"{re.escape(str(home))}/[^:]*(:\d+:\d+)?: .", line)
         if not place:
             return "a line of the error names no file"
-        if not place[1] and "cannot be read" not in line:
+        if not place[1] and not re.search(r"cannot be read|: \d+ more problems?$", line):
             return "a line of the error names no line of the file"
     return ""
 
