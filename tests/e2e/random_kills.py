@@ -123,9 +123,9 @@ def left_by(directory: Path) -> dict[str, str]:
 
 
 def reported(directory: Path) -> str:
-    """All that the report shows but times and what the run is called."""
+    """All that the report shows but times, what the run is called, and what is in the cache just now."""
     run = load_results(directory)
-    shown = section(run) | {"label": "", "times": [], "provenance": [], "documents": []}
+    shown = section(run) | {"label": "", "times": [], "provenance": [], "documents": [], "copies": []}
     table = measured([run])
     for column in table["columns"]:
         column["label"] = ""
