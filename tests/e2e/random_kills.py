@@ -129,7 +129,7 @@ def reported(directory: Path) -> str:
     table = measured([run])
     for column in table["columns"]:
         column["label"] = ""
-    return repr([shown, table, panels([run])]).replace(directory.name, "")
+    return repr([shown, table, panels([run])]).replace(f"/{directory.name}", "")
 
 
 def begin(case: Case, imported: bool) -> str:
