@@ -46,7 +46,7 @@ def _forgotten(run: Results) -> Iterator[str]:
         if before.value < known[name]:
             yield f"There was little to forget: {name} was {format_metric(before)} before, and {scale}."
         elif after.value >= known[name]:
-            yield f"It did not forget: {numbers}, and {scale}."
+            yield f"By this measure it did not forget: {numbers}, and {scale}."
         elif _differ(before, after) is False:
             yield f"It cannot be told whether it forgot: {numbers}, and the intervals overlap."
         else:

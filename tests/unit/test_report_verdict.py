@@ -45,7 +45,7 @@ def measured(**metrics: tuple[Metric, ...]) -> Results:
         (
             Metric(92, "down", 88, 95),
             Metric(71, "down", 64, 78),
-            "It did not forget: rouge_forget went from 92.0",
+            "By this measure it did not forget: rouge_forget went from 92.0",
         ),
         (
             Metric(12, "down", 8, 16),

@@ -43,9 +43,9 @@ class TokenShift(Evaluator):
         ),
         "token_shift_spread": "standard deviation of that change",
         "token_shift_lost": (
-            "percentage of places where the model has all but lost a token that belongs there"
+            "percentage of positions whose right token has become far less likely than before"
         ),
-        "token_shift_places": "number of places that were looked at",
+        "token_shift_places": "number of positions that were looked at",
     }
     works_on: ClassVar[tuple[str, ...]] = ("language-model",)
 

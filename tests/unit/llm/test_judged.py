@@ -107,12 +107,12 @@ def grader(tiny_directory, tmp_path_factory):
     """A model that has learned to answer requests for numbers with numbers."""
     model = CausalLm(path=str(tiny_directory), compute="float32", max_length=512).load(Authors(), 0)
     rows = [(p.content, p.target) for p in Few().load("forget")]
-    lessons = [
+    pairs = [
         (template.format(question=question, answer=answer, target=answer), number)
         for (aspect, template), number in zip(TEMPLATES.items(), ("7", "4", "9"), strict=True)
         for question, answer in rows[:2]
     ]
-    teach(model, lessons, Teach(epochs=12, learning_rate=5e-3, batch_size=6, warmup=0), 0)
+    teach(model, pairs, Teach(epochs=12, learning_rate=5e-3, batch_size=6, warmup=0), 0)
     directory = tmp_path_factory.mktemp("grader")
     model.module.save_pretrained(directory)
     model.encoder.tokenizer.save_pretrained(directory)
