@@ -83,17 +83,14 @@ def test_a_reader_pages_through_completions_and_searches_while_typing(tab: Any, 
 def test_the_browsers_back_returns_to_the_page_before(tab: Any) -> None:
     tab.click("text=runs/whole")
     tab.click("nav >> text=Completions")
-    first, pager = tab.url, tab.locator(".pager").first
-    was = pager.inner_text()
-    tab.locator(".pager a", has_text="Next").first.click()
-    playwright.expect(pager).not_to_have_text(was)
-    second, now = tab.url, pager.inner_text()
+    pager = tab.locator(".pager").first
+    playwright.expect(pager).to_contain_text("page 1 of")
+    pager.locator("a", has_text="Next").click()
+    playwright.expect(pager).to_contain_text("page 2 of")
     tab.go_back()
-    tab.wait_for_url(first)
-    playwright.expect(pager).to_have_text(was, use_inner_text=True)
+    playwright.expect(pager).to_contain_text("page 1 of")
     tab.go_forward()
-    tab.wait_for_url(second)
-    playwright.expect(pager).to_have_text(now, use_inner_text=True)
+    playwright.expect(pager).to_contain_text("page 2 of")
 
 
 @pytest.fixture
