@@ -13,7 +13,7 @@ from annotated_types import Ge, Gt
 from collapse_core import Iteration, Kept, derive_seed
 from collapse_llm.sentences import Sentences, read_sentences
 from collapse_llm.updater import FineTuning, GradientSteps
-from collapse_llm.updater.rejecting import Rejecting
+from collapse_llm.updater.rejecting import Rejecting, SelectsTokens
 
 if TYPE_CHECKING:
     import torch
@@ -84,35 +84,28 @@ class SimNpo(Rejecting):
         return pushed.mean(simple_negative_preference(pushed.nll_per_token(), self.beta, self.gamma))
 
 
-class Dpo(_ComparedWithReference):
+class Dpo(SelectsTokens, _ComparedWithReference):
     """Direct preference optimization: the kept answer is preferred to what the filter sets against it.
 
-    loss = -1/beta E log sigmoid(beta h) + kept_weight * CE(kept answer) + retain_weight * CE(retain answer),
-    where h = r(kept answer) - r(rejected) and r = nll_reference - nll, summed over tokens (arXiv 2305.18290,
-    equation 7; for unlearning, where a refusal is preferred to the true answer, 2404.05868). With `loss: ipo`
-    the first term is E (h - 1 / (2 beta))^2, which rests once the margin is reached (arXiv 2310.12036,
-    equation 17). Alternate preference optimization (AltPO, arXiv 2409.13474) is this loss, where the kept
-    answers are alternates that the model wrote itself.
+    loss = -weight/beta E log sigmoid(beta h) + kept_weight * CE(kept answer) + retain_weight * CE(retain
+    answer), where h = r(kept answer) - r(rejected) and r = nll_reference - nll, summed over tokens (arXiv
+    2305.18290, equation 7; for unlearning, where a refusal is preferred to the true answer, 2404.05868). With
+    `loss: ipo` the first term is E (h - 1 / (2 beta))^2, which rests once the margin is reached (arXiv
+    2310.12036, equation 17). Alternate preference optimization (AltPO, arXiv 2409.13474) is this loss, where
+    the kept answers are alternates that the model wrote itself.
     """
 
     needs_against: ClassVar[bool] = True
 
     loss: Literal["sigmoid", "ipo"] = "sigmoid"
     """What is made of the margin h."""
-    kept_weight: Annotated[float, Ge(0)] = 0.0
-    """How much the cross-entropy of the kept answer counts besides."""
 
-    def answers(self, one: Kept, iteration: Iteration) -> tuple[str, ...]:
-        """The kept answer, and what it is preferred to."""
-        return (one.completion.content, str(one.against))
-
-    def loss_of_kept(self, answers: "Answers") -> "torch.Tensor":
+    def loss_of_pair(self, answers: "Answers", pushed: "Pushed") -> "torch.Tensor":
         """The mean over pairs."""
         from collapse_llm.updater.losses import direct_preference, identity_preference
 
         preference = direct_preference if self.loss == "sigmoid" else identity_preference
-        loss = answers.mean(preference(answers.log_ratio(0), answers.log_ratio(1), self.beta))
-        return loss + self.kept_weight * answers.cross_entropy() if self.kept_weight else loss
+        return answers.mean(preference(answers.log_ratio(0), pushed.log_ratio(), self.beta))
 
 
 class Rmu(GradientSteps):

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collapse_llm.updater.reference import Asked
 
 
-class Rejecting(FineTuning):
-    """Methods that push answers down: loss = weight * push(pushed) + kept_weight * CE(kept) + retention."""
+class SelectsTokens(FineTuning):
+    """Methods of which a term pushes answers down, as a whole or only some of their tokens."""
 
     weight: Annotated[float, Ge(0)] = 1.0
     """How much the term that pushes down counts."""
@@ -41,7 +41,7 @@ class Rejecting(FineTuning):
     """The probability below which a token gives no gradient."""
 
     @model_validator(mode="after")
-    def _weighs_by_something(self) -> "Rejecting":
+    def _weighs_by_something(self) -> "SelectsTokens":
         if self.soft and self.tokens in ("all", "unshared"):
             raise ValueError(
                 "'soft' weighs tokens by importance; choose 'tokens: entropy' or one with masking"
@@ -71,9 +71,21 @@ class Rejecting(FineTuning):
         """What is pushed down, and what is learned instead."""
         from collapse_llm.updater.pushing import Selection, pushed_tokens
 
-        selection = Selection(self.tokens, self.floor, self.share, self.soft)
-        loss = self.weight * self.loss_of_pushed(pushed_tokens(answers, selection))
+        pushed = pushed_tokens(answers, Selection(self.tokens, self.floor, self.share, self.soft))
+        loss = self.weight * self.loss_of_pair(answers, pushed)
         return loss + self.kept_weight * answers.cross_entropy() if self.kept_weight else loss
+
+    @abstractmethod
+    def loss_of_pair(self, answers: "Answers", pushed: "Pushed") -> "torch.Tensor":
+        """What the answers of a micro-batch, their last ones pushed, add to the batch's loss: a scalar."""
+
+
+class Rejecting(SelectsTokens):
+    """Methods that push answers down: loss = weight * push(pushed) + kept_weight * CE(kept) + retention."""
+
+    def loss_of_pair(self, answers: "Answers", pushed: "Pushed") -> "torch.Tensor":
+        """What the pushed answers add alone."""
+        return self.loss_of_pushed(pushed)
 
     @abstractmethod
     def loss_of_pushed(self, pushed: "Pushed") -> "torch.Tensor":
@@ -186,13 +198,13 @@ class Undial(Rejecting):
         )
 
 
-class JensUn(FineTuning):
+class JensUn(SelectsTokens):
     """Unlearning by the Jensen-Shannon divergence from a refusal, which is bounded on both sides.
 
-    loss = mean_t JSD(p_t, onehot(r_t)) + retain_weight * mean_t JSD(p_reference, p) over retain answers; r_t
-    are the tokens of the refusal, over and over, in the places of the pushed answer's tokens, which is what
-    the model reads before each (arXiv 2509.02820). A prediction that is sure of r_t costs nothing, one that
-    excludes it log 2, with hardly a gradient.
+    loss = weight * mean_t JSD(p_t, onehot(r_t)) + kept_weight * CE(kept answer) + retain_weight * mean_t
+    JSD(p_reference, p) over retain answers; r_t are the tokens of the refusal, over and over, in the places
+    of the pushed answer's selected tokens, which is what the model reads before each (arXiv 2509.02820). A
+    prediction that is sure of r_t costs nothing, one that excludes it log 2, with hardly a gradient.
     """
 
     uses_logits: ClassVar[bool] = True
@@ -203,16 +215,15 @@ class JensUn(FineTuning):
     """How retain answers are retained: by the reference model's predictions, or by their text."""
 
     def answers(self, one: Kept, iteration: Iteration) -> tuple[str, ...]:
-        """The refusal, and what is set against the kept answer, else the kept answer."""
-        return (self.refusal, str(one.completion.content if one.against is None else one.against))
+        """The refusal, and what is set against the kept answer; in pairs, the kept one before both."""
+        *kept, pushed = super().answers(one, iteration)
+        return (*kept, self.refusal, pushed)
 
-    def loss_of_kept(self, answers: "Answers") -> "torch.Tensor":
-        """The divergence, the mean over the tokens of the batch's pushed answers."""
+    def loss_of_pair(self, answers: "Answers", pushed: "Pushed") -> "torch.Tensor":
+        """The divergence, the mean over the selected tokens of the batch's pushed answers."""
         from collapse_llm.updater.losses import jensen_shannon_to
-        from collapse_llm.updater.pushing import pushed_tokens
 
-        pushed = pushed_tokens(answers)
-        refusals = [example.answers[0] for example in answers.examples]
+        refusals = [example.answers[-2] for example in answers.examples]
         wanted = [
             labels.new_tensor([said[place % len(said)] for place in range(len(labels))])
             for labels, refusal in zip(pushed.labels, refusals, strict=True)

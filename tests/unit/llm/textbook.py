@@ -254,6 +254,18 @@ def textbook(name, numpy, before, encode, fixed=None):
         "gradient-ascent": lambda: -numpy.cross_entropy(true),
         "npo": lambda: np.mean([-2 / 0.3 * log_sigmoid(-0.3 * ratio(e)) for e in true]),
         "simnpo": lambda: np.mean([-2 / 0.7 * log_sigmoid(0.7 * numpy.nlls(e).mean() - 0.2) for e in true]),
+        "dpo-unshared": lambda: 1.2 * np.mean(
+            [
+                -1 / 0.3 * log_sigmoid(0.3 * (ratio(w) - before_nll.sum() + nll.sum()))
+                for w, before_nll, nll in zip(said, unshared(before, true), unshared(numpy, true), strict=True)
+            ]
+        ) + 0.5 * numpy.cross_entropy(said),
+        "jensun-unshared": lambda: np.concatenate(
+            [
+                to_refusal(numpy, e, r, np.array(mask) == 1)
+                for e, r, mask in zip(true, refused, UNSHARED, strict=True)
+            ]
+        ).mean() + 0.5 * numpy.cross_entropy(said),
         "dpo": lambda: np.mean(
             [-1 / 0.3 * log_sigmoid(0.3 * (ratio(w) - ratio(r))) for w, r in zip(said, true, strict=True)]
         ),
@@ -271,10 +283,10 @@ def textbook(name, numpy, before, encode, fixed=None):
 
 def retained(name, numpy, before, retain):
     """The loss on retain answers."""
-    if name not in ("sft-kl", "sft-kl-kept", "jensun"):
+    if name not in ("sft-kl", "sft-kl-kept", "jensun", "jensun-unshared"):
         return numpy.cross_entropy(retain)
     rows = [(np.exp(before.predictions(e)), np.exp(numpy.predictions(e))) for e in retain]
-    if name == "jensun":
+    if name.startswith("jensun"):
         return np.concatenate([apart(old, new) for old, new in rows]).mean()
     return np.concatenate([(old * np.log(old / new)).sum(-1) for old, new in rows]).mean()
 
@@ -286,9 +298,9 @@ def apart(one, other):
     return (parts[0] + parts[1]).sum(-1) / 2
 
 
-def to_refusal(numpy, example, refusal):
+def to_refusal(numpy, example, refusal, places=slice(None)):
     """That of the predictions of an answer from certainty of the tokens of a refusal, over and over."""
-    rows = np.exp(numpy.predictions(example))
+    rows = np.exp(numpy.predictions(example))[places]
     wanted = refusal.ids[refusal.answer_start : -1] * len(rows)
     return apart(rows, np.eye(rows.shape[1])[wanted[: len(rows)]])
 
@@ -305,6 +317,14 @@ METHODS = {
     "ce-u": (CeU(retain_weight=1.5), KEPT),
     "undial": (Undial(beta=2.0, retain_weight=1.5), KEPT),
     "jensun": (JensUn(refusal="Pass.", retain_weight=1.5), KEPT),
+    "jensun-unshared": (
+        JensUn(refusal="Pass.", tokens="unshared", kept_weight=0.5, retain_weight=1.5),
+        KEPT,
+    ),
+    "dpo-unshared": (
+        Dpo(beta=0.3, tokens="unshared", weight=1.2, kept_weight=0.5, retain_weight=1.5),
+        KEPT,
+    ),
     "ipo": (Dpo(loss="ipo", beta=0.3, retain_weight=1.5), KEPT),
     "pdu": (Pdu(max_retain_loss=2.0, retain_weight=1.5), KEPT),
     "etw": (GradientAscent(tokens="entropy", soft=True, retain_weight=1.5), KEPT),
