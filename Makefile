@@ -23,8 +23,8 @@ check: lint  ## lint, and the quick tests of the core and the toy, in a minute o
 test: $(READY)  ## all tests but the slow ones, in minutes; says which took longest
 	$(PYTEST) --durations=20
 
-test-slow: $(READY)  ## the slow tests, for many minutes
-	$(PYTEST) --durations=20 --timeout=1800 -m slow
+test-slow: $(READY)  ## the slow tests, and those of properties with ten times as many examples, for many minutes
+	$(PYTEST) --durations=20 --timeout=1800 --hypothesis-profile=thorough -m "slow or hypothesis"
 
 nightly: $(READY)  ## mutate recipes by the thousand, kill runs a thousand times, for hours; SEED=1 repeats a night
 	OMP_NUM_THREADS=1 $(BIN)/python tests/e2e/mutated_recipes.py --num $(RECIPES) $(SEEDED)

@@ -11,10 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
 COLLAPSE = str(Path(sys.executable).with_name("collapse"))
 PLAIN = {"NO_COLOR": "1", "COLUMNS": "80", "PYTHONDONTWRITEBYTECODE": "1"}
+
+settings.register_profile("quick", max_examples=40)
+settings.register_profile("thorough", max_examples=500, deadline=None)  # as 'make test-slow' says
+settings.load_profile("quick")
 
 COSTS = {
     "e2e": "process",
@@ -58,9 +63,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What a test costs is said by its folder, or by a marker of its own."""
+    folders = {f"{Path(__file__).parent / folder}{os.sep}": marker for folder, marker in COSTS.items()}
     for item in items:
-        for folder, marker in COSTS.items():
-            if item.path.is_relative_to(Path(__file__).parent / folder):
+        for folder, marker in folders.items():
+            if str(item.path).startswith(folder):
                 item.add_marker(marker)
 
 

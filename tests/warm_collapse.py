@@ -67,6 +67,6 @@ if __name__ == "__main__":
     from collapse_core.cli.__main__ import entry
     from collapse_core.report.drawing import Line, draw
 
-    draw([Line("", [(0, 0, 0, 0), (1, 1, 1, 1)], "black", False)], (0, 1, 0, 1), "")  # finds the fonts
+    draw((Line("", ((0, 0, 0, 0), (1, 1, 1, 1)), "black", False),), (0, 1, 0, 1), "")  # finds the fonts
     serve()
     entry()

@@ -169,7 +169,7 @@ def _finite(points: Iterable[Point]) -> list[Point]:
 
 
 def _panel(key: str, plan: _Plan, runs: Sequence[Results]) -> Panel:
-    drawn = [list(_lines(plan, run)) for run in runs]
+    drawn = [tuple(_lines(plan, run)) for run in runs]
     every = [point for lines in drawn for line in lines for point in line.points]
     ends = (
         *limits(0.0, max(p[0] for p in every)),
@@ -190,4 +190,4 @@ def _lines(plan: _Plan, run: Results) -> Iterator[Line]:
     for place, (name, source) in enumerate(plan.sources.items()):
         points = source(run)
         if points:
-            yield Line(name, points, COLORS[place % len(COLORS)], place >= len(COLORS))
+            yield Line(name, tuple(points), COLORS[place % len(COLORS)], place >= len(COLORS))

@@ -2,8 +2,9 @@
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 COLORS = ("#3b82d6", "#d9730d", "#1f9d6b", "#c9569f", "#8c8a1c")
@@ -43,12 +44,13 @@ class Line:
     """One quantity by iteration."""
 
     name: str
-    points: Sequence[Point]
+    points: tuple[Point, ...]
     color: str
     dashed: bool
 
 
-def draw(lines: Sequence[Line], limits: tuple[float, float, float, float], salt: str) -> tuple[str, str]:
+@lru_cache(maxsize=64)  # a page that is shown again as its run goes on has most of its drawings already
+def draw(lines: tuple[Line, ...], limits: tuple[float, float, float, float], salt: str) -> tuple[str, str]:
     """Draw lines on axes.
 
     Args:

@@ -284,7 +284,9 @@ def _reward_chart(found: Completions, prompt: str) -> "Markup":
             if math.isfinite(line.reward):
                 rewards[name].setdefault(line.iteration, []).append(line.reward)
     points = {name: [_point(n, some) for n, some in by.items()] for name, by in rewards.items() if by}
-    lines = [Line(name, some, COLORS[place], False) for place, (name, some) in enumerate(points.items())]
+    lines = tuple(
+        Line(name, tuple(some), COLORS[place], False) for place, (name, some) in enumerate(points.items())
+    )
     every = [point for line in lines for point in line.points]
     if len({point[0] for point in every}) < 2:
         return render("curves.html", panels=[], runs=[{"label": ""}])

@@ -73,14 +73,12 @@ def test_death_before_any_write_at_all_loses_nothing(home, tmp_path, writes, lea
     assert found["died_again"] >= least_again
 
 
-@pytest.mark.parametrize(
-    ("num", "least_within", "least_again"), [(3, 1, 1), pytest.param(40, 5, 5, marks=pytest.mark.slow)]
-)
-def test_kill_9_at_any_time_loses_nothing(home, tmp_path, num, least_within, least_again):
-    found = drive("random", LONG, home, tmp_path, num, 548)
+@pytest.mark.slow
+def test_kill_9_at_any_time_loses_nothing(home, tmp_path):
+    found = drive("random", LONG, home, tmp_path, 40, 548)
     assert (found["failures"], found["left_out"]) == ([], {})
-    assert len({lines for lines in found["lines"] if 0 < lines < 40}) >= least_within, found["lines"]
-    assert found["kills"] - len(found["lines"]) >= least_again
+    assert len({lines for lines in found["lines"] if 0 < lines < 40}) >= 5, found["lines"]
+    assert found["kills"] - len(found["lines"]) >= 5
 
 
 COUNTING = """

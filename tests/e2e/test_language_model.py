@@ -192,6 +192,7 @@ def test_the_same_recipe_reads_the_real_tofu(recipe, tmp_path, size):
     }
 
 
+@pytest.mark.slow
 def test_adapters_are_trained_and_resumed_like_all_weights(recipe, tmp_path):
     adapters = ("model.lora.rank=4", "updater.learning_rate=1e-2", "iterations=3", MEASURED)
     whole = run(recipe, tmp_path / "whole", *adapters)

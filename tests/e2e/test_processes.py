@@ -315,6 +315,7 @@ def wait_for(path: Path, seconds: float = 60) -> None:
     raise AssertionError(f"{path} did not come to be in time")
 
 
+@pytest.mark.slow
 def test_the_recipe_says_how_many_processes_and_an_interrupt_reaches_them_all(toys, collapse):
     home, _ = toys
     launched = (home / "toy.yaml").read_text() + "launch: {processes: 2}\n"

@@ -47,6 +47,7 @@ def test_it_is_the_wheel_that_is_looked_at(installed, tmp_path):
     assert Path(seen.stdout.strip()).is_relative_to(installed.parents[1])
 
 
+@pytest.mark.slow
 def test_a_plugin_author_sees_the_types_of_the_wheel(installed, tmp_path):
     run(installed.with_name("collapse"), "init", "plugin", "courtesy", cwd=tmp_path)
     reward = tmp_path / "collapse-courtesy" / "collapse_courtesy.py"

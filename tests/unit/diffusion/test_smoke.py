@@ -72,6 +72,7 @@ def test_the_card_of_its_model_is_one_that_the_hub_reads(whole, tmp_path, monkey
     assert "forget_recognized" in {result.metric_type for result in card.data.eval_results}
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_to_the_same_end(whole, tmp_path):
     """Nothing is measured, which takes most of the time and must not change what is chosen."""
     recipe = load_recipe(RECIPE, ["evaluate={every: 0}"])

@@ -44,7 +44,6 @@ class Retained(Dataset):
 
 
 @given(SEEN, SEEN)
-@settings(max_examples=300)
 def test_the_f1_is_the_rouge_score_packages_and_the_same_both_ways_round(reference, text):
     assert rouge_f1(reference, text) == pytest.approx(OFFICIAL.score(reference, text)["rougeL"].fmeasure)
     assert rouge_f1(reference, text) == rouge_f1(text, reference)
@@ -274,7 +273,7 @@ BOUNDED = {
 
 @pytest.mark.parametrize("name", BOUNDED)
 @given(TEXTS, TEXTS, st.sampled_from(["", " ", "  ", "\n"]), TEXTS, st.integers(0, 6))
-@settings(max_examples=120, deadline=None)
+@settings(deadline=None)
 def test_no_continuation_scores_above_the_ceiling_nor_below_what_is_assured(
     name, reference, text, between, rest, cut
 ):

@@ -314,6 +314,7 @@ def test_a_chat_model_is_asked_through_its_template_with_a_fixed_date(tokenizer,
     assert isinstance(Prompt("p", "Who?").content, str)
 
 
+@pytest.mark.slow
 def test_in_half_precision_the_trained_weights_stay_whole_and_sampling_follows_them(tiny_directory):
     """Sampling first, then training, then sampling: the working copy must serve both, and be renewed."""
     from collapse_llm.sampler import Generate

@@ -256,8 +256,8 @@ def textbook(name, numpy, before, encode, fixed=None):
         "simnpo": lambda: np.mean([-2 / 0.7 * log_sigmoid(0.7 * numpy.nlls(e).mean() - 0.2) for e in true]),
         "dpo-unshared": lambda: 1.2 * np.mean(
             [
-                -1 / 0.3 * log_sigmoid(0.3 * (ratio(w) - before_nll.sum() + nll.sum()))
-                for w, before_nll, nll in zip(said, unshared(before, true), unshared(numpy, true), strict=True)
+                -1 / 0.3 * log_sigmoid(0.3 * (ratio(w) - old.sum() + new.sum()))
+                for w, old, new in zip(said, unshared(before, true), unshared(numpy, true), strict=True)
             ]
         ) + 0.5 * numpy.cross_entropy(said),
         "jensun-unshared": lambda: np.concatenate(

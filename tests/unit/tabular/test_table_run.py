@@ -96,6 +96,7 @@ def measured(model, data):
     return found
 
 
+@pytest.mark.slow
 def test_a_model_that_knows_the_subgroup_is_told_from_one_that_does_not(wine):
     """Taught on all wines the model draws the class; taught without it, it draws others."""
     knows, never = (measured(small(teach={"split": s}).load(wine, 0), wine) for s in ("full", "retain"))
@@ -289,9 +290,8 @@ CONTROLS = {
 FORGETTING_ALONE = ["evaluate.baselines={}", "evaluate.with=[{use: table-forgetting, num_rows: 200}]"]
 
 
-@pytest.mark.parametrize(
-    "control", ["retained rows alone", pytest.param("its own rows, unchosen", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("control", CONTROLS)
 def test_without_a_choice_by_reward_it_does_not_forget(control, tmp_path):
     finish(*start(tmp_path / "run", CONTROLS[control], *FORGETTING_ALONE))
     assert by_model(tmp_path / "run")["after"]["forgotten_share"] > 70

@@ -61,6 +61,7 @@ def c4(n: int) -> float:
     return sqrt(2 / (n - 1)) * exp(lgamma(n / 2) - lgamma((n - 1) / 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("t", TIMES)
 def test_the_unbiased_fit_collapses_all_the_same(unbiased: Runs, t: int) -> None:
     degrees = DRAWS - 1
@@ -70,6 +71,7 @@ def test_the_unbiased_fit_collapses_all_the_same(unbiased: Runs, t: int) -> None
     agree(f"Gaussian, 1/(n-1): squared mean after {t}", t / DRAWS, [run[t][0] ** 2 for run in unbiased])
 
 
+@pytest.mark.slow
 def test_the_two_fits_are_told_apart(likeliest: Runs, unbiased: Runs) -> None:
     assert disagree(c4(DRAWS) ** 20, [run[20][1] for run in likeliest])
     assert disagree(20 / DRAWS, [run[20][0] ** 2 for run in likeliest])
