@@ -40,7 +40,7 @@ def check_stop(recipe: Recipe, run: Run, model: Model, groups: Sequence[Group], 
     if stop is None or state.iteration % stop.every:
         return state
     if stop.measured:
-        found = _measured_for_stop(recipe, run, model, state, stop.measured[0])
+        found = _measured_for_stop(recipe, run, model, state)
         value = found["metrics"].get(stop.metric, {}).get("value")
     else:
         value = mean_reward(groups, None if stop.reward == TOTAL else stop.reward)
@@ -51,7 +51,7 @@ def _check_stop_metric(recipe: Recipe, run: Run, model: Model, state: State) -> 
     if recipe.stop_when is None or recipe.stop_when.measured is None:
         return
     evaluator, metric = recipe.stop_when.measured
-    found = _measured_for_stop(recipe, run, model, state, evaluator)
+    found = _measured_for_stop(recipe, run, model, state)
     if metric not in found["metrics"]:
         why = found.get("missing", {}).get(metric, f"it gives {', '.join(found['metrics']) or 'nothing'}")
         raise CollapseError(
@@ -60,19 +60,23 @@ def _check_stop_metric(recipe: Recipe, run: Run, model: Model, state: State) -> 
         )
 
 
-def _measured_for_stop(
-    recipe: Recipe, run: Run, model: Model, state: State, evaluator: Evaluator
-) -> dict[str, Any]:
-    """What an evaluator finds on the data that the stop condition names."""
+def _measured_for_stop(recipe: Recipe, run: Run, model: Model, state: State) -> dict[str, Any]:
     run.enter("evaluate")
-    data = recipe.stop_when.data if recipe.stop_when else None
+    return run.processes.on_main(lambda: measure_for_stop(recipe, model, state.references))
+
+
+def measure_for_stop(recipe: Recipe, model: Model, references: Mapping[str, Completion]) -> dict[str, Any]:
+    """What the evaluator of the stop condition finds on the data that the condition names.
+
+    Raises:
+        CollapseError: The model has weights that are no numbers.
+    """
+    assert recipe.stop_when is not None
+    assert recipe.stop_when.measured is not None
+    check_finite(model)
+    data = recipe.stop_when.data
     seen = recipe.model_copy(update={"data": data}) if data else recipe
-
-    def find() -> dict[str, Any]:
-        check_finite(model)
-        return _find(seen, evaluator, model, state.references)
-
-    return run.processes.on_main(find)
+    return _find(seen, recipe.stop_when.measured[0], model, references)
 
 
 def _measure(recipe: Recipe, run: Run, model: Model, stage: Stage, state: State) -> None:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from collapse_core.contracts.interfaces import Model
 from collapse_core.contracts.state import State
 from collapse_core.contracts.types import Completion, Iteration, Prompt, PromptSet
-from collapse_core.evaluation.during import evaluate_each
+from collapse_core.evaluation.during import evaluate_each, measure_for_stop
 from collapse_core.recipe.recipe import Recipe
 from collapse_core.rubric import RubricBound
 from collapse_core.run.environment import hardware
@@ -29,7 +29,7 @@ NOTEWORTHY = 1.2
 """From which slowdown by other programs an estimate mentions it."""
 MOST_NAMED = 3
 """How many evaluators an estimate names."""
-FIGURES = 3
+FIGURES = 4
 """Raised when other figures are kept than before."""
 IMMATERIAL = (
     "name",
@@ -61,6 +61,8 @@ class Costs:
     """Seconds for an iteration: at once, and for each prompt."""
     evaluators: dict[str, float]
     """Seconds that each evaluator takes to measure a model, after those before it."""
+    stop_check: float
+    """Seconds to measure what the run may stop by; 0 where it stops by nothing that is measured."""
     save: float
     """Seconds to write a checkpoint."""
     num_prompts: int
@@ -85,6 +87,7 @@ class Costs:
             + _at(self.references, self.num_prompts)
             + recipe.iterations * _at(self.iteration, prompts)
             + num_measurements(recipe) * self.measurement
+            + num_stop_checks(recipe) * self.stop_check
             + saves * self.save
         )
 
@@ -117,6 +120,12 @@ def num_measurements(recipe: Recipe) -> int:
     return 2 + (last // every if every and last > 0 else 0) + len(recipe.evaluate.baselines)
 
 
+def num_stop_checks(recipe: Recipe) -> int:
+    """How often what a run may stop by is measured, if it does not stop: before the run, and during it."""
+    stop = recipe.stop_when
+    return 1 + recipe.iterations // stop.every if stop and stop.measured else 0
+
+
 def _at(line: tuple[float, float], num: int) -> float:
     return line[0] + num * line[1]
 
@@ -144,11 +153,23 @@ def time_costs(recipe: Recipe) -> Costs:
     timed = small.timed()
     stand_ins = small.references(forget)
     evaluators = _timed_evaluators(recipe, model, stand_ins)
+    stops = recipe.stop_when and recipe.stop_when.measured
+    stop_check = _timed(lambda: measure_for_stop(recipe, model, stand_ins))[0] if stops else 0.0
     with TemporaryDirectory() as folder:
         save, _ = _timed(lambda: model.save(Path(folder)))
     references = _line([(size, seconds) for size, seconds, _ in timed])
     iteration = _line([(size, seconds) for size, _, seconds in timed])
-    costs = Costs(load, sum(taught), references, iteration, evaluators, save, len(forget), _most_memory())
+    costs = Costs(
+        load,
+        sum(taught),
+        references,
+        iteration,
+        evaluators,
+        stop_check,
+        save,
+        len(forget),
+        _most_memory(),
+    )
     path = _kept_at(recipe)
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_json(path, asdict(costs))

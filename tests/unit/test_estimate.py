@@ -11,6 +11,7 @@ from collapse_core.contracts.types import Prompt
 from collapse_core.runtime import waiting
 from collapse_core.runtime.cache import cached, timing
 from collapse_core.session.estimate import known_costs, num_measurements, time_costs
+from collapse_toy.evaluators import CategoryShares
 from collapse_toy.model import Categorical
 from collapse_toy.sampler import CategoricalDraws
 from collapse_toy.updater import CategoricalMle
@@ -48,6 +49,22 @@ def test_a_run_takes_what_was_estimated_within_a_factor_of_two(slow, toy, tmp_pa
     other = load_recipe(path, ["iterations=400", "seed=3"])
     assert known_costs(other).seconds(other) > 20 * estimated
     assert known_costs(load_recipe(path, ["completions_per_prompt=7"])) is None
+
+
+def test_what_a_run_may_stop_by_is_timed_and_counted(toy, monkeypatch):
+    take = CategoryShares.evaluate
+
+    def takes_a_while(*arguments):
+        time.sleep(0.1)
+        return take(*arguments)
+
+    monkeypatch.setattr(CategoryShares, "evaluate", takes_a_while)
+    stop = "stop_when: {metric: Toronto, evaluator: category-shares, at_most: -1, every: 3}\n"
+    recipe = load_recipe(toy(iterations="iterations: 10", evaluate="evaluate: {}", more=stop))
+    costs = time_costs(recipe)
+    without = costs.seconds(recipe.model_copy(update={"stop_when": None}))
+    assert costs.stop_check >= 0.1
+    assert costs.seconds(recipe) == pytest.approx(without + 4 * costs.stop_check), "before, and 3 times"
 
 
 def test_a_preview_shows_prompt_reference_samples_and_labels_and_leaves_nothing(toy, tmp_path, collapse_here):
