@@ -44,7 +44,7 @@ bench: $(READY)  ## measure one iteration against a plain loop and TRL, for hour
 docs: $(READY)  ## build the documentation site in site/; check its links, and that it says what is true
 	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
-	$(BIN)/python -m pytest -m 'not slow' tests/test_docs.py tests/test_site.py
+	$(BIN)/python -m pytest -m 'slow or not slow' tests/test_docs.py tests/test_site.py
 
 clean:
 	rm -rf $(VENV)

@@ -153,7 +153,13 @@ def session(tmp_path, monkeypatch, collapse_here):
         sys.modules.pop(module, None)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name)
+LONG = ("docs/comparing.md", "docs/graphs.md")
+"""Pages that take ten seconds each; 'make docs' reads them too."""
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.slow] * (name(page) in LONG)) for page in PAGES], ids=name
+)
 def test_what_a_page_shows_is_what_happens(page, session):
     for block in blocks(page):
         session.do(block)

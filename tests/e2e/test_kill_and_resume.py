@@ -179,6 +179,7 @@ def test_the_first_signal_lets_the_iteration_finish_and_saves(number, slow, whol
     same(run, whole)
 
 
+@pytest.mark.slow
 def test_the_second_signal_stops_now_and_the_run_goes_on_from_the_checkpoint_before(
     slow, whole, tmp_path, collapse
 ):
@@ -197,6 +198,7 @@ def test_the_second_signal_stops_now_and_the_run_goes_on_from_the_checkpoint_bef
     same(run, whole)
 
 
+@pytest.mark.slow
 def test_a_signal_that_comes_when_all_is_done_does_not_undo_it(toy, tmp_path):
     """The final evaluation is being made: the run ends, and is finished."""
     (tmp_path / "late.py").write_text(LATE)

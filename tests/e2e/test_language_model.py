@@ -173,6 +173,7 @@ def test_a_mini_batch_an_iteration_visits_every_question_once_a_pass(recipe, tmp
     assert len(asked) == 20 * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "size", ["forget01", *(pytest.param(size, marks=pytest.mark.slow) for size in ("forget05", "forget10"))]
 )

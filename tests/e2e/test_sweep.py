@@ -109,13 +109,8 @@ def test_a_member_that_fails_keeps_none_from_running(collapse_here, recipe, tmp_
     assert "the mood is bad" in (sweep / "logs" / "measured-fails=true.log").read_text()
 
 
-@pytest.mark.parametrize(
-    "orphan",
-    [
-        pytest.param(True, id="its member goes on", marks=pytest.mark.slow),
-        pytest.param(False, id="its member is killed too"),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("orphan", [True, False], ids=["its member goes on", "its member is killed too"])
 def test_a_sweep_that_is_killed_goes_on_where_it_was(started, reference, tmp_path, orphan):
     sweep, grid = tmp_path / "sweep", ["--set", "seed=0,1", "--set", "iterations=4"]
     first, second = sweep / "measured-seed=0", sweep / "measured-seed=1"
@@ -165,6 +160,7 @@ def test_an_interrupt_stops_after_the_iteration_and_the_same_command_goes_on(
     assert (run / "journal.jsonl").read_text() == reference(0, "iterations=8")
 
 
+@pytest.mark.slow
 def test_two_at_a_time_share_the_cores(started, tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     runs = [tmp_path / "sweep" / f"measured-seed={seed}" for seed in (0, 1)]
@@ -288,6 +284,7 @@ def test_recipes_of_one_name_have_directories_of_their_own(recipe, tmp_path):
     assert len({member.directory for member in members([recipe, other], ["seed=1"], tmp_path)}) == 2
 
 
+@pytest.mark.slow
 def test_a_directory_that_a_killed_run_has_only_begun_to_lay_out_is_begun_anew(recipe, tmp_path):
     [member] = members([recipe], ["iterations=1"], tmp_path / "sweep")
     (member.directory / "checkpoints").mkdir(parents=True)

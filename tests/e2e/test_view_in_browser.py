@@ -103,6 +103,7 @@ def molecules(runs: Path) -> Iterator[None]:
     shutil.rmtree(runs / "molecules")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("molecules")
 def test_graphs_are_drawn_where_their_completions_stand(tab: Any) -> None:
     tab.goto(tab.url)

@@ -184,6 +184,7 @@ def test_what_was_kept_of_a_run_is_known_until_its_recipe_changes(carried_out, t
     assert not measured.is_known(changed)
 
 
+@pytest.mark.slow
 def test_gathering_where_nothing_was_run_keeps_what_is_there(tmp_path, monkeypatch):
     kept = measured.read()
     monkeypatch.setattr(measured, "FILE", tmp_path / "measured.json")

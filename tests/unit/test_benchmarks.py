@@ -160,6 +160,7 @@ def test_a_rerun_takes_up_only_what_is_missing(folder, capsys):
     assert [line.rpartition(": ")[2] for line in said] == ["is there"] * len(done)
 
 
+@pytest.mark.slow
 def test_rates_and_profiles_are_measured(tmp_path, monkeypatch):
     monkeypatch.setattr("benchmarks.rates.NUM_ROWS", (2,))
     ours = replace(TINY, column="ours", cell=Cell("tiny-llama", 2, 2))

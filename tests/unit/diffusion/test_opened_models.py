@@ -73,8 +73,12 @@ def kept_and_retain(model, digits):
 
 @pytest.mark.parametrize(
     ("embedded", "out"),
-    [(10, 1), (11, 1), (None, 1), (None, 2)],
-    ids=["no null", "null", "no classes", "variance"],
+    [
+        pytest.param(10, 1, id="no null", marks=pytest.mark.slow),
+        pytest.param(11, 1, id="null"),
+        pytest.param(None, 1, id="no classes", marks=pytest.mark.slow),
+        pytest.param(None, 2, id="variance"),
+    ],
 )
 def test_a_unet_is_opened_sampled_trained_exported_and_opened_again(embedded, out, digits, tmp_path):
     folder, classes = (
@@ -125,7 +129,7 @@ def test_the_loss_without_classes_is_that_of_ddpm(digits, tmp_path):
     assert got.item() == pytest.approx(wanted.item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("num_classes", [1000, 12])
+@pytest.mark.parametrize("num_classes", [pytest.param(1000, marks=pytest.mark.slow), 12])
 def test_a_dit_is_opened_sampled_trained_exported_and_opened_again(num_classes, digits, tmp_path):
     folder = write_dit(tmp_path / "given", num_classes)
     classes = list(range(num_classes))

@@ -107,6 +107,7 @@ def test_the_card_of_a_model_is_one_that_the_hub_reads(kind, measured, request, 
 FEW = ("data.num_molecules=300", "model.teach.epochs=2", "iterations=1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "few",
     [

@@ -88,6 +88,7 @@ def test_of_the_authors_every_true_answer_leaks_its_fact_and_no_wrong_one_does()
         assert not any(truth.leaks(wrong, 1.0) for wrong in prompt.extra["perturbed_answer"])
 
 
+@pytest.mark.slow
 def test_of_tofu_every_true_answer_leaks_and_wrong_ones_hardly_ever(tofu):
     from collapse_llm.data import Tofu
 

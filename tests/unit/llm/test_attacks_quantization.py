@@ -62,6 +62,7 @@ def test_the_layers_are_rounded_and_the_rest_is_not(model):
         assert torch.equal(after[name], rounded_to(before[name], 4))
 
 
+@pytest.mark.slow
 def test_fewer_bits_leave_less_of_what_was_known_by_heart(knowing, questions):
     whole = fmean(fmean(losses) for losses in answer_losses(knowing, questions, 32))
     found = Quantization().evaluate(knowing, Authors(), 0).metrics

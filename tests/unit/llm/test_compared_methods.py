@@ -22,7 +22,7 @@ GIVEN = ("refusal", "refusal_list", "retain_only")
 TOLD = ("gradient_ascent", "gradient_difference", "npo", "simnpo", "dpo", "rmu")
 SAMPLED = ("pmc", "one_shot", "pmc_alignment", "bradley_terry")
 EVERY = (*GIVEN, *TOLD, *SAMPLED)
-WITH_A_REFERENCE = ("npo", "dpo", "rmu")
+WITH_A_REFERENCE = ("dpo", *(pytest.param(name, marks=pytest.mark.slow) for name in ("npo", "rmu")))
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +84,10 @@ ALIKE = ("refusal_list", "gradient_difference", "simnpo", "one_shot", "pmc_align
 """Each runs as another one does, with another filter, loss or schedule, which have tests of their own."""
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in EVERY]
-)
+WITHOUT_THOSE = [pytest.param(name, marks=[pytest.mark.slow] * (name in ALIKE)) for name in EVERY]
+
+
+@pytest.mark.parametrize("name", WITHOUT_THOSE)
 def test_it_does_to_the_answers_what_it_is_known_for(name, small, before, tmp_path):
     recipe, (forget, retain) = small(name), before
     assert forget < 0.5, "the model knows the answers"
@@ -131,7 +132,7 @@ def test_the_report_begins_by_saying_whether_it_was_told_what_to_forget(name, sm
     assert ("a part of the loop read the true answers" in header) == (name in TOLD)
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", WITHOUT_THOSE)
 def test_it_takes_as_many_steps_on_as_much_data_as_the_flagship(name, model):
     """Every prompt is kept or none is, so that an iteration can be told before it is run."""
     recipe = load_recipe(RECIPES / f"{name}.yaml")
@@ -204,6 +205,7 @@ def test_killed_and_resumed_it_is_held_against_the_same_original(name, small, tm
         assert torch.equal(mine, its)
 
 
+@pytest.mark.slow
 def test_a_lower_temperature_keeps_better_answers(small, tmp_path):
     """Bradley-Terry between a draw at random and the best of n."""
     kept = {}

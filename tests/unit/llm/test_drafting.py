@@ -85,6 +85,7 @@ def test_a_processor_trains_a_quarter_of_the_layers_of_a_large_model_and_asks_fe
     assert "# What is measured, 5 of the rows to retain, and after" in (mine / "mine.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_texts_are_cut_into_passages_by_the_models_tokens(mine, collapse_here):
     book = " ".join(f"In year {year} the toaster of customer {year} was red." for year in range(40))
     (mine / "book.txt").write_text(book)

@@ -245,6 +245,7 @@ def rows(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_asks_the_model_before_unlearning_and_not_the_one_of_the_checkpoint(
     tmp_path, monkeypatch
 ):

@@ -82,6 +82,7 @@ def test_worst_and_mean_are_taken_over_the_plain_question_and_its_wrappings(taug
     assert len(found.examples) == 4
 
 
+@pytest.mark.slow
 def test_every_wrapping_is_measured_and_the_second_try_doubts_the_first_answer(taught):
     evaluator = Jailbreak(use="jailbreak", max_new_tokens=8)
     check_evaluator(evaluator, taught, Few())

@@ -143,6 +143,7 @@ def test_where_bfloat16_is_hopeless_a_small_product_suffices(monkeypatch):
     assert timed == [precision.PROBE]
 
 
+@pytest.mark.slow
 def test_a_model_taught_in_one_precision_is_not_taken_for_the_other(
     tiny_directory, timed, tmp_path, monkeypatch
 ):

@@ -131,6 +131,9 @@ MORE = (
     "one that hardly counts",
     "content, no memory",
     "like a refusal",
+    "min_len 3",
+    "content",
+    "length and repetition",
 )
 """Further settings and pairs of what the others try."""
 NEVER_PRUNED = ("one weighed negatively", "diverse", "a draw", "all above")

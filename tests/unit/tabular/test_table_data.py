@@ -156,6 +156,7 @@ def test_a_table_without_its_file_says_so():
 ADULT = Path(__file__).resolve().parents[4] / "shared" / "data" / "tabular" / "adult.data"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not ADULT.exists(), reason="the Adult table is not in a folder 'shared' beside the project"
 )

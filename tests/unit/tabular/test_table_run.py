@@ -140,6 +140,7 @@ def test_variety_is_the_mean_squared_distance_of_two_rows_over_that_of_real_ones
     assert variety(real[:1] * 5, real) == pytest.approx(0)
 
 
+@pytest.mark.slow
 def test_a_subgroup_with_conditions_is_judged_by_its_own_columns(table):
     found = measured(small(condition_dropout=0.5).load(table, 0), table)
     assert found["judge_accuracy"] == 100

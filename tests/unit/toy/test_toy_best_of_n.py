@@ -49,6 +49,7 @@ def crowd() -> list[dict[str, float]]:
     return simulate(recipe, [7], shares)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("t", [1, 2, 3, 4, 5, 6])
 def test_each_iteration_raises_the_distribution_function_to_the_power_n(
     crowd: list[dict[str, float]], t: int

@@ -121,6 +121,7 @@ def test_the_mean_reward_rises_by_at_least_its_variance(num_candidates: int) -> 
     assert before < bound - 4 * error, "the bound would hold of a model that did not move"
 
 
+@pytest.mark.slow
 def test_no_share_grows_faster_than_the_number_of_candidates() -> None:
     nearly_the_best = drawn_by_worth(3, temperature=0.05, iterations=3)
     run = simulate(nearly_the_best, [2], shares)[0]

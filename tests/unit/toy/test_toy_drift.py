@@ -106,6 +106,7 @@ def small_lottery() -> Recipe:
     return changed(recipe, data=recipe.data.model_copy(update=cities))
 
 
+@pytest.mark.slow
 def test_the_last_city_is_drawn_by_its_first_share_when_the_chain_says() -> None:
     runs = simulate(small_lottery(), range(500), shares, until=lambda p: max(p.values()) == 1)
     last = [max(run[-1], key=run[-1].__getitem__) for run in runs]

@@ -171,6 +171,7 @@ def test_the_best_of_four_moves_up_and_narrows() -> None:
         agree(f"Gaussian, best of 4: variance after {t}", left, [run[t][1] ** 2 for run in runs])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("num", "rise", "narrowing", "end"),
     [(2, 0.5642, 0.6817, 3.236), pytest.param(4, 1.0294, 0.4917, 3.445, marks=pytest.mark.slow)],
