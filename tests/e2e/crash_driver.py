@@ -154,7 +154,7 @@ if __name__ == "__main__":
         importlib.import_module(name)
     Path(home).mkdir(parents=True)
     load_recipe(Path(recipe))
-    draw([Line("", [(0, 0, 0, 0), (1, 1, 1, 1)], "black", False)], (0, 1, 0, 1), "")  # finds the fonts
+    draw((Line("", ((0, 0, 0, 0), (1, 1, 1, 1)), "black", False),), (0, 1, 0, 1), "")  # finds the fonts
     found = (
         search([Path(recipe)], int(rest[0]), int(rest[1]), Path(home), Path(home) / "failed", imported=True)
         if mode == "random"

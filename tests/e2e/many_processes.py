@@ -84,7 +84,7 @@ if __name__ == "__main__":
 
     torch.set_num_threads(1)
     get_checkpoint_conversion_mapping("llama")  # builds a table of a thousand patterns, once
-    draw([Line("", [(0, 0, 0, 0), (1, 1, 1, 1)], "black", False)], (0, 1, 0, 1), "")  # finds the fonts
+    draw((Line("", ((0, 0, 0, 0), (1, 1, 1, 1)), "black", False),), (0, 1, 0, 1), "")  # finds the fonts
     for line in sys.stdin:
         directory, jobs = json.loads(line)
         os.chdir(directory)

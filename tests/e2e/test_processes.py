@@ -31,7 +31,7 @@ sampler: {use: generate, temperature: 1.5, min_p: 0.02, max_new_tokens: 10}
 rewards: [{use: rouge-distance, min_len: 2}]
 filter: {use: best-of-n, memory: false}
 updater: {use: sft, learning_rate: 1e-3, batch_size: 19, micro_batch_size: 5, warmup: 0}
-iterations: 4
+iterations: 3
 retain_per_iteration: 3
 completions_per_prompt: 3
 evaluate: {every: 0, with: [{use: likelihood, num_retain: 20}]}
@@ -123,7 +123,7 @@ def same_up_to_rounding(run: Path, other: Path) -> None:
     """Before the first update all is the same. After it sums round differently, and a draw may flip.
 
     A draw flips where its random number falls between two probabilities that differ by rounding; which of
-    the 240 draws does so, if any, depends on the processor.
+    the 180 draws does so, if any, depends on the processor.
     """
     from safetensors.torch import load_file
 
@@ -137,7 +137,7 @@ def same_up_to_rounding(run: Path, other: Path) -> None:
         assert mine.pop("update") == pytest.approx(its.pop("update"), rel=1e-2 if flipped else 1e-4)
         if not flipped:
             assert mine == its
-    for name in ("checkpoints/4/weights.safetensors", "checkpoints/4/moments.safetensors"):
+    for name in ("checkpoints/3/weights.safetensors", "checkpoints/3/moments.safetensors"):
         mine, its = load_file(run / name), load_file(other / name)
         assert mine.keys() == its.keys()
         for key in mine:
@@ -195,9 +195,9 @@ def test_a_run_goes_on_with_parts_of_the_weights_and_without(language, drive, na
 
 
 def test_only_the_main_process_writes_and_speaks(language):
-    assert len(rows(language / "two" / "journal.jsonl")) == 4
+    assert len(rows(language / "two" / "journal.jsonl")) == 3
     logs = [(language / f"job-0-{index}.log").read_text() for index in (0, 1)]
-    assert "iteration 4/4" in logs[0]
+    assert "iteration 3/3" in logs[0]
     assert logs[1] == ""
 
 
