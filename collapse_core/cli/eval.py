@@ -72,6 +72,8 @@ def command(
         return
     results = Results(Path(target or ""), "", [], rows, [])
     print_metrics(out := stdout(), results)
+    for overlap in dict.fromkeys(row["overlap"] for row in rows if "overlap" in row):
+        out.print(f"Overlap of the data: {overlap}", style="dim", markup=False)
     print_examples(out, results)
 
 

@@ -1,6 +1,5 @@
 """The parts of a run. Each interface has one method that must be written."""
 
-import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from collapse_core.contracts.types import (
     Kept,
     Prompt,
     PromptSet,
+    as_text,
 )
 
 
@@ -60,8 +60,7 @@ class Model(ABC):
     def fingerprint(self) -> str | None:
         """Return a digest of the weights, which tells one state of the model from another.
 
-        What is measured before unlearning, and of a baseline, is kept by it for other runs. By default None:
-        the model is measured each time.
+        By it measurements are kept for other runs. By default None: the model is measured each time.
         """
         return None
 
@@ -76,8 +75,8 @@ class Model(ABC):
             Texts in order, such as tokens, each with whether it is learned. By default the content of the
             prompt, then the answer, which is learned whole.
         """
-        shown = [(_as_text(prompt.content), False)]
-        return shown if answer is None else [*shown, (_as_text(answer), True)]
+        shown = [(as_text(prompt.content), False)]
+        return shown if answer is None else [*shown, (as_text(answer), True)]
 
     @abstractmethod
     def save(self, directory: Path) -> None:
@@ -90,10 +89,6 @@ class Model(ABC):
     @abstractmethod
     def export(self, directory: Path) -> None:
         """Write the model in its domain's native format, loadable without collapse."""
-
-
-def _as_text(content: Content) -> str:
-    return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
 
 
 class Dataset(Component, ABC):
@@ -124,6 +119,13 @@ class Dataset(Component, ABC):
     def provenance(self) -> Mapping[str, object]:
         """What the run's manifest says of the data: sources and digests."""
         return {}
+
+    def describe_overlap(self) -> str:
+        """Say in one line, without a text of a row and in bounded time, how much is on both sides.
+
+        A report and `collapse eval` show what was said. Empty, the default, where nothing is known.
+        """
+        return ""
 
     def picture(self, content: Content) -> Picture | None:
         """How a report shows a content of this domain; by default as text, which is None.

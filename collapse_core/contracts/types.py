@@ -12,6 +12,11 @@ Content: TypeAlias = Any
 """What is asked or answered: plain JSON data (text, a class, a row, nested lists of numbers)."""
 
 
+def as_text(content: Content) -> str:
+    """Return a content as people read it: a text as it is, anything else as JSON."""
+    return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """A question to the model, whatever the domain takes for a question."""

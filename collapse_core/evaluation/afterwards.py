@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from collapse_core import errors
-from collapse_core.contracts.interfaces import Evaluator, Model
+from collapse_core.contracts.interfaces import Dataset, Evaluator, Model
 from collapse_core.contracts.state import State
 from collapse_core.errors import CollapseError, Problem, RecipeError
 from collapse_core.evaluation.during import evaluate, evaluate_each, evaluation_row
@@ -85,12 +85,22 @@ def examine(target: str, recipe: Recipe, *, baselines: bool = False) -> list[Row
 def _examined(target: str, recipe: Recipe, baselines: bool) -> Iterator[Row]:
     model, state = _of_run(Path(target)) if is_run(target) else (_of_path(target, recipe), None)
     references = state.references if state else {}
+    overlap = _overlap(recipe.data)
     for row in evaluate(recipe, model, references):
-        yield {"model": AFTER, "iteration": state.iteration if state else None} | row
+        yield {"model": AFTER, "iteration": state.iteration if state else None} | row | overlap
     if baselines:
         for name, loader in recipe.evaluate.baselines.items():
             for row in evaluate_each(recipe, recipe.load_model(loader), references, shared=True):
-                yield {"model": name, "iteration": None} | row
+                yield {"model": name, "iteration": None} | row | overlap
+
+
+def _overlap(data: Dataset) -> Row:
+    """What the data say of their overlap; evaluators may measure where a side cannot be read."""
+    try:
+        said = data.describe_overlap()
+    except CollapseError as error:
+        said = f"not known, {error}"
+    return {"overlap": said} if said else {}
 
 
 def log_readers(texts: Sequence[str]) -> list[Evaluator]:

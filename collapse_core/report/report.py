@@ -99,6 +99,7 @@ def section(run: Results, *, sampled: bool = True) -> dict[str, Any]:
         "error": run.status.get("error", ""),
         "scrubbed": run.scrub_note(),
         "done": _done(run.recipe),
+        "overlap": str(run.environment.get("overlap", "")),
         "knows_answers": str(run.environment.get("true_answers", {}).get("loop", "")).startswith("read"),
         "keeps_text": run.recipe.get("keep_text", True),
         "verdict": verdict(run),
@@ -191,6 +192,7 @@ def _provenance(run: Results) -> Iterator[tuple[str, Any]]:
     known = dict(run.environment)
     command, packages = known.pop("command", []), known.pop("packages", {})
     plugins, answers = known.pop("plugins", []), known.pop("true_answers", {})
+    known.pop("overlap", None)  # it stands at the top
     yield "command", shlex.join(map(str, command))
     yield "true forget answers, in the loop", answers.get("loop", "not recorded")
     yield "splits read with true answers, by the model", _list(answers.get("model", []))

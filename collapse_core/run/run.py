@@ -186,6 +186,12 @@ class Run:
         self._note("forgotten", found)
 
     @_by_main
+    def _note_overlap(self) -> None:
+        """Record what the data say of their overlap, once."""
+        if "overlap" not in self._manifest() and (overlap := self.recipe.data.describe_overlap()):
+            self._note("overlap", overlap)
+
+    @_by_main
     def _note_cached(self, name: str) -> None:
         """Record what of the cache the run uses."""
         self._note("caches", sorted({*self._manifest().get("caches", []), name}))
@@ -209,6 +215,7 @@ class Run:
         """Go back to the last checkpoint: the model, the state, and what had been recorded by then."""
         self.processes.on_main(self._tidy)
         self._note_forgotten(forget)
+        self._note_overlap()
         state = self.checkpoints.restore(model, forget)
         self._iteration = state.iteration if state else 0
         self._drop_since(state or State())

@@ -172,6 +172,10 @@ def test_a_run_and_its_exported_model_measure_the_same_and_anything_else_does_no
     [of_run] = measured(run)
     [of_model] = measured(run / "model", "--recipe", recipe)
     [of_other] = measured("tiny-llama", "--recipe", recipe)
+    overlap = json.loads((run / "environment.json").read_text())["overlap"]
+    assert overlap.startswith("20 prompts to forget, 140 to retain; 0 on both sides, 0 nearly (at least 80%")
+    assert of_run.pop("overlap") == overlap
+    assert f"Overlap of the data: {overlap}." in (run / "report.html").read_text()
     assert [of_run] == recorded(run)
     [line] = map(json.loads, (run / "journal.jsonl").read_text().splitlines())
     assert 0 < line["num_tokens"] <= 4 * line["num_completions"], "no answer has more than max_new_tokens"

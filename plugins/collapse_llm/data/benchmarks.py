@@ -4,10 +4,11 @@ import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
-from collapse_core import CollapseError, Dataset, Prompt, PromptSet, errors
+from collapse_core import CollapseError, Prompt, PromptSet, errors
 from collapse_llm.data import formats, reading
+from collapse_llm.data.overlap import Compared
 from collapse_llm.data.questions import prompt_of
 from collapse_llm.data.reading import Line
 from collapse_llm.data.sources import Source
@@ -29,10 +30,8 @@ class Part(NamedTuple):
         return self.config or self.hub.rpartition("/")[2]
 
 
-class Benchmark(Dataset):
+class Benchmark(Compared):
     """A benchmark that the hub has, for a model to forget and for evaluators to measure."""
-
-    provides: ClassVar[str] = "questions"
 
     path: str | None = None
     """A directory that holds a folder per configuration of the hub's data set, and in it a file per split,

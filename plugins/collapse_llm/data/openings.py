@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from annotated_types import Ge
 
@@ -14,8 +14,6 @@ from collapse_llm.words import spans
 
 class Openings(Component):
     """How texts are cut into passages: an opening that is shown, and what the model is to say after it."""
-
-    provides: ClassVar[str] = "questions"
 
     opening: Annotated[int, Ge(1)] = 32
     """How many tokens of a passage are shown."""

@@ -1,13 +1,15 @@
-"""Rows to retain that ask what is to be forgotten: the same ones, and near-duplicates."""
+"""What is to be forgotten and to be retained at once: the same rows, and near-duplicates."""
 
 import unicodedata
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
-from collapse_core import CollapseError, errors
+from collapse_core import CollapseError, Dataset, Prompt, errors
+from collapse_llm.conversations import CONTINUE, text_of
+from collapse_llm.data.openings import Openings
 
 PIECE = 5
 """How many characters the pieces have whose share two texts have in common."""
@@ -16,10 +18,57 @@ NEAR = 0.8
 NUM_HASHES, BAND = 64, 4
 """Texts that agree in any band of so many of their minimal hashes are compared: at NEAR, 99.98 % of them."""
 PRIME = (1 << 31) - 1
-
-
 MOST_COMPARED = 20
 """How many texts to forget one band leads to: of templates, all look alike."""
+MOST_ROWS = 5000
+"""How many rows of each side are compared to describe a data set."""
+
+
+class Compared(Dataset):
+    """A data set for language models, which says how much is to be forgotten and to be retained at once."""
+
+    provides: ClassVar[str] = "questions"
+
+    def describe_overlap(self) -> str:
+        """Say how many of the first rows to forget are among the first to retain, or nearly.
+
+        No true answer is read, but of running text, which is cut into prompt and answer, the whole passages.
+        """
+        if not self.has("retain"):
+            return ""
+        sides = (self.load(split, targets=isinstance(self, Openings)) for split in ("forget", "retain"))
+        return described(*([*map(compared, prompts)] for prompts in sides))
+
+
+def compared(prompt: Prompt) -> str:
+    """Return by which text a row is compared: what it asks, without instructions that many share.
+
+    Of running text it is the whole passage.
+    """
+    content = prompt.content
+    if isinstance(content, Mapping):
+        return f"{content[CONTINUE]} {prompt.target or ''}".strip()
+    if isinstance(content, str):
+        return content
+    return text_of([message for message in content if message["role"] != "system"])
+
+
+def described(forget: Sequence[str], retain: Sequence[str]) -> str:
+    """Say in one line how many texts to forget are to be retained as well, or nearly; empty without any.
+
+    It takes time in proportion to the length of the texts, of which the first `MOST_ROWS` are compared.
+    """
+    if not retain:
+        return ""
+    first = retain[:MOST_ROWS], forget[:MOST_ROWS]
+    exact = {place for place, _ in same(*first)}
+    nearly = {place for place, _ in near(*first)} - exact
+    bound = f", of the first {MOST_ROWS} of each" if max(len(forget), len(retain)) > MOST_ROWS else ""
+    found = f"{len(exact)} on both sides, {len(nearly)} nearly"
+    return (
+        f"{errors.counted(len(forget), 'prompt')} to forget, {len(retain)} to retain; {found} "
+        f"(at least {NEAR:.0%} of their pieces of {PIECE} characters){bound}"
+    )
 
 
 def compare(

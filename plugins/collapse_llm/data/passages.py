@@ -8,7 +8,6 @@ from pydantic import PrivateAttr
 
 from collapse_core import (
     CollapseError,
-    Dataset,
     Prompt,
     PromptSet,
     all_hold,
@@ -16,9 +15,9 @@ from collapse_core import (
     file_digest,
     progress,
 )
-from collapse_llm.conversations import CONTINUE
 from collapse_llm.data import formats, overlap, reading
 from collapse_llm.data.openings import Openings
+from collapse_llm.data.overlap import Compared
 from collapse_llm.data.questions import first_format
 from collapse_llm.data.sources import Named, Source
 
@@ -26,7 +25,7 @@ PROSE = (".txt", ".md")
 """How the names of files end that are one document each."""
 
 
-class Passages(Openings, Dataset):
+class Passages(Openings, Compared):
     """Texts to forget, cut into openings to be continued; texts to retain are trained on as they are.
 
     A document is a .txt or .md file, or a row with the column `text` of the other kinds of files. It is cut
@@ -56,7 +55,8 @@ class Passages(Openings, Dataset):
         if split == "retain" and "both" not in self._said:
             self._said.add("both")
             sides = (
-                [(p.id, _whole(p)) for p in some] for some in (self._passages("forget", self.forget), found)
+                [(p.id, overlap.compared(p)) for p in some]
+                for some in (self._passages("forget", self.forget), found)
             )
             for sentence in overlap.compare(*sides, allowed=self.allow_overlap):
                 progress.announce(sentence)
@@ -95,10 +95,6 @@ def is_running_text(source: Source) -> bool:
         CollapseError: It cannot be read, or its rows have no format that is known.
     """
     return bool(_prose(Path(source.from_).expanduser())) or first_format(source) == formats.TEXT
-
-
-def _whole(prompt: Prompt) -> str:
-    return f"{prompt.content[CONTINUE]} {prompt.target}".strip()
 
 
 def _documents(source: Source) -> Iterator[tuple[str, str]]:

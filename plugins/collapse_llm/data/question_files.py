@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from collapse_core import Dataset, Prompt, PromptSet, environment, errors
+from collapse_core import Prompt, PromptSet, environment, errors
 from collapse_llm.conversations import problem_of
+from collapse_llm.data.overlap import Compared
 from collapse_llm.data.reading import read_json
 
 Row = Mapping[str, Any]
@@ -21,7 +22,7 @@ ANSWERING = (
 """What the name of a column that gives the answer away holds, such as "option1" or "wrong_answers"."""
 
 
-class QuestionFiles(Dataset):
+class QuestionFiles(Compared):
     """Question-answer splits in files of one JSON object per line, shaped like TOFU's.
 
     Splits: "forget", "forget_paraphrased" (the same questions in other words; their true answer is the
@@ -36,8 +37,6 @@ class QuestionFiles(Dataset):
     row stay with the prompt in `columns`; those whose name says that they hold answers go into `extra`, and
     with the answer.
     """
-
-    provides: ClassVar[str] = "questions"
 
     ENTAILED: ClassVar[tuple[str, ...]] = ("forget_entailed", "retain_entailed")
     SPLITS: ClassVar[tuple[str, ...]] = (

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files as resources
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import PrivateAttr, model_validator
 
 from collapse_core import (
     CollapseError,
-    Dataset,
     Prompt,
     PromptSet,
     all_hold,
@@ -16,9 +15,9 @@ from collapse_core import (
     progress,
     values_there,
 )
-from collapse_llm.conversations import Question, text_of
 from collapse_llm.data import formats, overlap, reading
 from collapse_llm.data.formats import Asked, Format
+from collapse_llm.data.overlap import Compared
 from collapse_llm.data.question_files import gives_away
 from collapse_llm.data.reading import Line
 from collapse_llm.data.sources import THE_REST, Named, Source
@@ -39,7 +38,7 @@ SOURCES: dict[str, str] = {
 """By split, the key of the recipe that names its source."""
 
 
-class Questions(Dataset):
+class Questions(Compared):
     """Questions to forget and to retain, with or without answers, from files of your own or from the hub.
 
     The format is recognized by the columns of all rows, in this order: messages (the last assistant message
@@ -53,8 +52,6 @@ class Questions(Dataset):
     Questions to forget need no answers; evaluators that compare with true answers do. The other columns of a
     row stay with its prompt.
     """
-
-    provides: ClassVar[str] = "questions"
 
     forget: Named
     """What is to be forgotten."""
@@ -217,13 +214,7 @@ def own_answers() -> PromptSet:
 
 def _texts(found: Sequence[tuple[Line, Asked]]) -> list[tuple[str, str]]:
     """Where each question is, and what it asks, without the instructions that many share."""
-    return [(line.where, _without_system(one.question)) for line, one in found]
-
-
-def _without_system(question: Question) -> str:
-    if isinstance(question, str | Mapping):
-        return text_of(question)
-    return text_of([message for message in question if message["role"] != "system"])
+    return [(line.where, overlap.compared(Prompt("", one.question))) for line, one in found]
 
 
 def _columns(lines: Sequence[Line]) -> list[str]:

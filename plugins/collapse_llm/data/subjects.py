@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Field, PrivateAttr, SerializeAsAny
 
 from collapse_core import (
     CollapseError,
-    Dataset,
     ModelLoader,
     Prompt,
     PromptSet,
@@ -20,6 +19,7 @@ from collapse_core import (
     progress,
 )
 from collapse_llm.data import reading
+from collapse_llm.data.overlap import Compared
 from collapse_llm.data.questions import OWN_ANSWERS, asked_rows, own_answers, prompt_of
 from collapse_llm.data.sources import Named, Source
 from collapse_llm.sentences import Sentences, read_sentences
@@ -45,7 +45,7 @@ def _written_out(value: Any) -> Any:
 Someone = Annotated[Subject, BeforeValidator(_written_out, json_schema_input_type=str | dict)]
 
 
-class Subjects(Dataset):
+class Subjects(Compared):
     """Subjects to forget, of whom nothing is known here but their names.
 
     Every template asks after every name and alias; a model may write more questions. No question has a true
@@ -53,8 +53,6 @@ class Subjects(Dataset):
     the column "banned", for the reward `banned-content`. Retained are the model's own answers to the same
     questions about neighbors, and to everyday prompts or those of a source.
     """
-
-    provides: ClassVar[str] = "questions"
 
     forget: Annotated[list[Someone], MinLen(1)] = Field(examples=[["Ada Lovelace"]])
     """The subjects: names, or mappings of `name` and `aliases`."""

@@ -10,11 +10,9 @@ from collapse_core import (
     Evaluator,
     Metric,
     Model,
-    PromptSet,
     load_answered,
     mean_metric,
 )
-from collapse_llm.conversations import text_of
 from collapse_llm.data import overlap
 
 SIDES = ("questions", "answers")
@@ -47,7 +45,7 @@ class Overlap(Evaluator):
         if missing := splits.missing(dict.fromkeys(names, ("retain",))):
             return Evaluation({}, missing=missing)
         forget, retain = splits.found["forget"], splits.found["retain"]
-        asked = _questions(forget), _questions(retain)
+        asked = [*map(overlap.compared, forget)], [*map(overlap.compared, retain)]
         said = [prompt.target for prompt in forget], [prompt.target for prompt in retain]
         columns = {
             "overlap_same": _hit(len(forget), [place for place, _ in overlap.same(asked[1], asked[0])]),
@@ -60,11 +58,6 @@ class Overlap(Evaluator):
             for name in names
         }
         return Evaluation(metrics)
-
-
-def _questions(prompts: PromptSet) -> list[str]:
-    """What is asked; of a text that is trained on from its beginning, the text."""
-    return [text_of(prompt.content) or prompt.target for prompt in prompts]
 
 
 def _hit(num: int, places: Sequence[int]) -> list[float]:

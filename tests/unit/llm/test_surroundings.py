@@ -7,7 +7,7 @@ import pytest
 
 from collapse_core import CollapseError, Dataset, PromptSet
 from collapse_core.testing import check_evaluator
-from collapse_llm.data import Authors, Questions
+from collapse_llm.data import Authors, Passages, Questions, overlap
 from collapse_llm.data.overlap import normalized, shares
 from collapse_llm.evaluators import Neighbors, Overlap
 from collapse_llm.rewards import rouge_recall
@@ -64,6 +64,43 @@ def test_the_overlap_of_many_texts_is_that_of_each_pair():
         [max(jaccard(a, b) for b in texts[20:]) for a in texts[:20]]
     )
     assert shares(["x"], []) == [0.0]
+
+
+def test_a_data_set_says_how_many_rows_are_on_both_sides(data, tmp_path, monkeypatch):
+    assert data.describe_overlap() == (
+        "2 prompts to forget, 4 to retain; 1 on both sides, 0 nearly "
+        "(at least 80% of their pieces of 5 characters)"
+    )
+    assert Questions(forget=str(tmp_path / "forget.jsonl")).describe_overlap() == ""
+    monkeypatch.setattr(overlap, "MOST_ROWS", 1)
+    assert "; 1 on both sides, 0 nearly" in data.describe_overlap()
+    assert data.describe_overlap().endswith(", of the first 1 of each")
+
+
+def test_what_many_rows_share_is_no_overlap_and_passages_are_compared_as_a_whole(tmp_path):
+    def chat(question):
+        told = {
+            "role": "system",
+            "content": "You answer for the support desk of a small shop, in a sentence.",
+        }
+        said = {"role": "assistant", "content": "Yes."}
+        return {"messages": [told, {"role": "user", "content": question}, said]}
+
+    for name, question in (("forget", "Who is Ada?"), ("retain", "Where is Bo?")):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(chat(question)))
+    sides = {name: str(tmp_path / f"{name}.jsonl") for name in ("forget", "retain")}
+    assert (
+        Questions(**sides)
+        .describe_overlap()
+        .startswith("1 prompt to forget, 1 to retain; 0 on both sides, 0")
+    )
+    mill = " ".join(f"In year {year} the mill of Ada Lark burned down." for year in range(20))
+    for name, text in (("forget", mill), ("retain", f"{mill} That was all.")):
+        (tmp_path / f"{name}.txt").write_text(text)
+    sides = {name: str(tmp_path / f"{name}.txt") for name in ("forget", "retain")}
+    passages = Passages(**sides, opening=10, continuation=30, allow_overlap=True)
+    num = len(passages.load("forget"))
+    assert f"{num} to retain; {num - 1} on both sides, 1 nearly" in passages.describe_overlap()
 
 
 def test_overlap_is_a_sound_evaluator(model):
