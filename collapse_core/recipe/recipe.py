@@ -100,6 +100,8 @@ class EvaluateWhen(Settings):
     """The evaluators: names, or mappings with `use:`."""
     baselines: dict[str, Annotated[SerializeAsAny[ModelLoader], part("model")]] = {}
     """Other models to compare with, each measured once, by what to call them."""
+    headline: list[str] = []
+    """The metrics that the table at the end of the run has, and the report first; by default all."""
 
     @field_validator("baselines")
     @classmethod

@@ -69,6 +69,10 @@ class Results:
         """The names of all metrics, in the order in which they were measured."""
         return list(dict.fromkeys(name for row in self.evaluations for name in row["metrics"]))
 
+    def headline(self) -> list[str]:
+        """The names of the metrics that the recipe has chosen for the table, measured or not."""
+        return [*self.recipe.get("evaluate", {}).get("headline", ())]
+
     def missing(self) -> dict[str, list[str]]:
         """The metrics that could not be measured in every model, by the reason."""
         found: dict[str, list[str]] = {}

@@ -1,5 +1,6 @@
 """The table of metrics: a row for each metric, a column for each model, and the distance at the end."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from collapse_core.contracts.types import Metric
@@ -22,9 +23,14 @@ class MetricRow:
 
 
 def metric_rows(*runs: Results) -> list[MetricRow]:
-    """Metrics by run and model, with the distance to the baseline of a run after its models."""
+    """Metrics by run and model, those first that the recipes have chosen for their table.
+
+    The distance to the baseline of a run comes after its models.
+    """
     rows = []
-    for name in dict.fromkeys(name for run in runs for name in run.metrics()):
+    measured = dict.fromkeys(name for run in runs for name in run.metrics())
+    chosen = [name for run in runs for name in run.headline() if name in measured]
+    for name in dict.fromkeys([*chosen, *measured]):
         found = [run.metric(name, model) for run in runs for model in run.models()]
         better = next((BETTER.get(metric.direction, "") for metric in found if metric), "")
         rows.append(MetricRow(name, better, tuple(cell for run in runs for cell in _cells(run, name))))
@@ -43,20 +49,31 @@ def _distance(run: Results, name: str) -> Distance:
     return Distance(distance(after, baseline), beyond(before, after, baseline))
 
 
-def metric_notes(*runs: Results) -> list[str]:
-    """What these runs' table of metrics does not say itself: its marks, and what it lacks and why."""
+def metric_notes(*runs: Results, only: Collection[str] = ()) -> list[str]:
+    """What these runs' table of metrics does not say itself: its marks, and what it lacks and why.
+
+    Args:
+        runs: The runs that the table is about.
+        only: The metrics that the table has where they were measured; by default all.
+    """
     notes = [
         note
         for run in runs
         if (baseline := run.baseline())
         for note in legend(
-            [_distance(run, name).mark for name in run.metrics()], f"the baseline '{plain(baseline, 60)}'"
+            [_distance(run, name).mark for name in run.metrics() if not only or name in only],
+            f"the baseline '{plain(baseline, 60)}'",
         )
     ]
     notes += [
-        f"{plain(', '.join(names))}: not measured, {plain(reason)}"
+        f"{plain(', '.join(lacking))}: not measured, {plain(reason)}"
         for run in runs
         for reason, names in run.missing().items()
+        if (lacking := [name for name in names if not only or name in only])
+    ]
+    known = {name for run in runs for names in (run.metrics(), *run.missing().values()) for name in names}
+    notes += [
+        f"{plain(name)}: not measured, no evaluator here gives it" for name in only if name not in known
     ]
     notes += [
         f"{plain(', '.join(names))}: {plain(note, 300)}"

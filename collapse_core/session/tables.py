@@ -50,18 +50,24 @@ def stdout() -> console.Console:
 def print_metrics(out: console.Console, results: Results) -> None:
     """Metrics by model, with the 95 % interval where there is one, and what the marks in them mean.
 
+    Where the recipe has chosen metrics for the table, the others are named below it.
     Where little room is left the intervals go below the numbers, and then further columns below the table.
     """
     headings = results.headings()
-    rows = [Line(r.name, r.better, tuple(map(format_cell, r.cells))) for r in metric_rows(results)]
+    chosen = results.headline()
+    found = metric_rows(results)
+    shown = [row for row in found if row.name in chosen] or found
+    rows = [Line(r.name, r.better, tuple(map(format_cell, r.cells))) for r in shown]
     stacked = _width(out, metric_table(headings, rows)) > out.width
     if stacked:
         rows = [replace(row, cells=tuple(cell.replace(" (", "\n(") for cell in row.cells)) for row in rows]
     for first, last in _spans(out, headings, rows):
         part = [replace(row, cells=row.cells[first:last]) for row in rows]
         out.print(metric_table(headings[first:last], part))
-    for note in metric_notes(results):
+    for note in metric_notes(results, only=chosen):
         out.print(note, style="dim", markup=False)
+    if rest := [plain(row.name) for row in found if row not in shown]:
+        out.print(f"further metrics are in the report: {', '.join(rest)}", style="dim", markup=False)
 
 
 def _spans(out: console.Console, headings: Sequence[str], rows: Sequence[Line]) -> Iterator[tuple[int, int]]:

@@ -32,6 +32,15 @@ SLOW_FROM = 50_000_000
 """Parameters from which a processor is slow: it trains a quarter of the layers, and evaluators ask FEW."""
 FEW = 60
 """How many retain rows evaluators ask where decoding is slow."""
+EVALUATORS = {
+    "unlearn-quality": "",
+    "fact-words": "num_retain",
+    "memorization": "num_questions",
+    "utility": "num_retain",
+}
+"""What is measured, each with the field that limits how many rows it asks."""
+HEADLINE = ("rouge_forget", "fact_words_forget", "extraction_strength_forget", "rouge_retain")
+"""The metrics of the table at the end of a run: docs/field_benchmarks.md says why."""
 TURNS = 12
 """How often each forget prompt takes part in the run."""
 
@@ -245,7 +254,8 @@ def _written(name: str, model: str, sources: Mapping[str, Any], seen: Seen) -> s
         iterations=max(TURNS, math.ceil(TURNS * len(seen.forget) / prompts)),
         every=max(1, math.ceil(TURNS * len(seen.forget) / prompts) // 2),
         evaluators=", ".join(_evaluators(sources, seen)),
-        asks=f", {FEW} of the rows to retain" if _asks_few(seen) else "",
+        headline=", ".join(name for name in HEADLINE if "retain" in sources or not name.endswith("retain")),
+        asks=", with few of the rows to retain," if _asks_few(seen) else "",
     )
 
 
@@ -276,11 +286,11 @@ def _evaluators(sources: Mapping[str, Any], seen: Seen) -> list[str]:
     """Those of the usual evaluators whose splits there are."""
     there = {*sources, *(("forget_paraphrased",) if "paraphrased" in sources else ())}
     found = []
-    for name in ("unlearn-quality", "utility", "likelihood"):
+    for name, limit in EVALUATORS.items():
         part: Any = Registry().find("evaluator", name)
         if {*part.reads} - {*part.optional_splits} <= there:
-            few = _asks_few(seen) and name != "unlearn-quality"
-            found.append(f"{{use: {name}, num_retain: {FEW}}}" if few else name)
+            few = max(FEW, len(seen.forget)) if limit == "num_questions" else FEW
+            found.append(f"{{use: {name}, {limit}: {few}}}" if limit and _asks_few(seen) else name)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,31 @@ def test_what_is_not_measured_is_said_with_the_reason_once() -> None:
     out = rich.console.Console(width=100, record=True, file=io.StringIO())
     print_metrics(out, found)
     assert out.export_text().splitlines()[-2:] == notes
+
+
+def test_a_recipe_chooses_the_metrics_of_the_table_and_the_report_has_all() -> None:
+    metrics = {name: {"value": 1.0} for name in ("a", "b", "c")}
+    missing = {"d": "no split", "e": "no split"}
+    found = replace(
+        results(row("before", 0, 1, metrics=metrics, missing=missing)),
+        recipe={"evaluate": {"headline": ["c", "a", "d", "f"]}},
+    )
+    assert [line.name for line in metric_rows(found)] == ["c", "a", "b"]
+    assert metric_notes(found) == ["d, e: not measured, no split"]
+    out = rich.console.Console(width=100, record=True, file=io.StringIO())
+    print_metrics(out, found)
+    assert [line.split() for line in out.export_text().splitlines()[:3]] == [
+        ["metric", "before"], ["c", "1"], ["a", "1"]
+    ]  # fmt: skip
+    print_metrics(out, found)
+    assert out.export_text().splitlines()[3:] == [
+        "d: not measured, no split",
+        "f: not measured, no evaluator here gives it",
+        "further metrics are in the report: b",
+    ]
+    out.export_text()
+    print_metrics(out, replace(found, recipe={"evaluate": {"headline": ["f"]}}))
+    assert len(out.export_text().splitlines()) == 1 + len(metrics) + 1, "of none that was measured, all"
 
 
 def test_metrics_that_are_missing_for_one_reason_share_a_note() -> None:

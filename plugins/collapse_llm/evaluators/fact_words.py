@@ -137,10 +137,10 @@ def with_own_words(prompts: Sequence[Prompt]) -> list[Prompt]:
     """Return the prompts whose facts have words of their own; it is noted where nothing else says which."""
     from collapse_llm.evaluators.perturbed import lack_of_companions
 
-    if lack := lack_of_companions(prompts):
+    if lack_of_companions(prompts):
         note(
             "a fact's own words are all words of its answer that are neither in the question nor function "
-            f"words, since {lack}"
+            "words, since rows have no wrong answers ('perturbed_answer')"
         )
     return [prompt for prompt in prompts if own_words(prompt)]
 

@@ -36,6 +36,7 @@ def mine(tiny_directory, tmp_path, monkeypatch):
     return tmp_path
 
 
+EVALUATORS = ["unlearn-quality", "fact-words", "memorization", "utility"]
 SOURCES = ("--forget", "forget.jsonl", "--retain", "retain.jsonl")
 
 
@@ -55,9 +56,12 @@ def test_a_recipe_for_ones_own_model_and_data_runs_as_written(mine, collapse_her
     assert "as timed on this machine" in text
     recipe = load_recipe("mine.yaml")
     assert recipe.model.prompt.chat
-    assert [e.use for e in recipe.evaluate.with_] == ["unlearn-quality", "utility", "likelihood"]
+    assert [e.use for e in recipe.evaluate.with_] == EVALUATORS
     ran = collapse_here("run", "mine.yaml", "--set", "iterations=1", "--run-dir", "run")
     assert ran.code == 0, ran.err
+    table = ["rouge_forget", "fact_words_forget", "extraction_strength_forget", "rouge_retain"]
+    assert [line.split()[0] for line in ran.out.splitlines()[1:5]] == table
+    assert "further metrics are in the report: fact_words_any_forget, " in ran.out
     assert "estimate: " in ran.err
     shown = collapse_here("preview", "mine.yaml").out
     assert "<|user|>What color is the toaster of customer 4711?<|end|><|assistant|>" in shown
@@ -81,8 +85,11 @@ def test_a_processor_trains_a_quarter_of_the_layers_of_a_large_model_and_asks_fe
     assert "the last 1 of 2 layers are trained" in done.err
     recipe = load_recipe("mine.yaml")
     assert recipe.model.train_layers == 1
-    assert [getattr(one, "num_retain", None) for one in recipe.evaluate.with_] == [None, 5, 5]
-    assert "# What is measured, 5 of the rows to retain, and after" in (mine / "mine.yaml").read_text()
+    limits = [
+        getattr(one, "num_retain", getattr(one, "num_questions", None)) for one in recipe.evaluate.with_
+    ]
+    assert limits == [None, 5, 5, 5]
+    assert "# What is measured, with few of the rows to retain, and after" in (mine / "mine.yaml").read_text()
 
 
 @pytest.mark.slow
@@ -136,7 +143,7 @@ def test_a_source_may_be_a_mapping_and_rows_to_forget_need_no_answers(mine, coll
     assert "1 prompts to forget, 3 to retain" in done.err
     recipe = load_recipe("mapped.yaml")
     assert [p.target for p in recipe.load_retain()] == ["Number 1.", "Number 2.", "Number 3."]
-    assert [e.use for e in recipe.evaluate.with_] == ["unlearn-quality", "utility", "likelihood"]
+    assert [e.use for e in recipe.evaluate.with_] == EVALUATORS
     wrong = collapse_here("init", "recipe", "wrong", "--model", "mychat", "--forget", "{from: [")
     assert wrong.code == 2
     assert "--forget {from: [" in wrong.err

@@ -83,7 +83,8 @@ def test_without_companions_the_plain_questions_are_measured_as_far_as_they_go(m
     with standing_in({}) as notes:
         words = FactWords(max_new_tokens=4).evaluate(model, less, 0)
     assert set(words.metrics) == set(FactWords(max_new_tokens=4).evaluate(model, full, 0).metrics)
-    assert any("all words of its answer" in note and "has no wrong answers" in note for note in notes)
+    [said] = {note for note in notes if "all words of its answer" in note}
+    assert said.endswith("since rows have no wrong answers ('perturbed_answer')")
     held, less_held = (Memorization().evaluate(model, data, 0) for data in (full, less))
     ratios = ("ratio", "probability")
     assert set(less_held.missing) == {f"truth_{r}_{side}" for r in ratios for side in ("forget", "retain")}
