@@ -97,6 +97,13 @@ def test_muses_metrics_are_those_of_its_rules(model, muse):
         truth = tokenizer.decode(tokenizer(prompt.target, add_special_tokens=False).input_ids[:7])
         verbatim.append(scorer.score(truth, answer)["rougeL"].fmeasure)
     assert metrics["muse_verbmem_forget"].value == pytest.approx(100 * fmean(verbatim))
+    for split in ("knowmem_forget", "knowmem_retain"):
+        prompts, known = list(data.load(split)), []
+        for prompt, answer in zip(prompts, greedy_answers(model, prompts, 4), strict=True):
+            for stop in ("\n\n", "\nQuestion", "Question:"):
+                answer = answer.split(stop)[0]
+            known.append(scorer.score(prompt.target, answer.strip())["rougeL"].fmeasure)
+        assert metrics[f"muse_{split}"].value == pytest.approx(100 * fmean(known))
     lowest = {"forget": [], "holdout": []}
     for split, scores in lowest.items():
         for prompt in data.load(f"privleak_{split}"):

@@ -59,9 +59,9 @@ def test_rwkus_metrics_are_means_over_probes_and_over_their_kinds(model, rwku):
     check_evaluator(evaluator, model, data)
     metrics = evaluator.evaluate(model, data, 0).metrics
     kinds = ("fill_in", "questions", "adversarial")
-    for kind in kinds:
+    for split in (*(f"forget_{kind}" for kind in kinds), "neighbor_fill_in", "neighbor_questions"):
         scores = []
-        for prompt in data.load(f"forget_{kind}"):
+        for prompt in data.load(split):
             ids = model.encoder.prompt(prompt.content)
             if prompt.columns["opening"]:
                 ids = [*ids, *model.encoder.tokenizer("Answer:").input_ids]
@@ -71,7 +71,7 @@ def test_rwkus_metrics_are_means_over_probes_and_over_their_kinds(model, rwku):
             scores.append(
                 recall(prompt.target, model.encoder.text(out[0, len(ids) :].tolist()).split("\n")[0])
             )
-        assert metrics[f"rwku_forget_{kind}"].value == pytest.approx(100 * fmean(scores))
+        assert metrics[f"rwku_{split}"].value == pytest.approx(100 * fmean(scores))
     assert metrics["rwku_forget"].value == pytest.approx(
         np.mean([metrics[f"rwku_forget_{kind}"].value for kind in kinds])
     )
