@@ -58,7 +58,7 @@ def evaluators(num_questions: int) -> list[Evaluator]:
     return [
         UnlearnQuality(),
         Memorization(num_questions=num_questions),
-        FactWords(),
+        FactWords(num_retain=1),
         LeastLikelyOption(),
         MultipleChoice(num_questions=num_questions),
         Membership(gradient=False),
