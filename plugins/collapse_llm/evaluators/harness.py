@@ -1,7 +1,8 @@
 """EleutherAI's lm-evaluation-harness, run as a library on the model in memory."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, MinLen
@@ -47,13 +48,9 @@ class LmEval(Evaluator):
         from collapse_llm.model.language_model import LanguageModel
 
         language = require(model, LanguageModel, self.use or "lm-eval")
-        with language.for_inference() as module:
+        with language.for_inference() as module, only_finite(module):
             found = self._run(module, language.encoder.tokenizer, seed)
-        metrics: dict[str, Metric] = {}
-        for kind in ("results", "groups"):
-            for task, row in found.get(kind, {}).items():
-                metrics |= _metrics(task, row, found["higher_is_better"].get(task, {}))
-        return Evaluation(metrics)
+        return as_evaluation(found)
 
     def _run(self, module: Any, tokenizer: Any, seed: int) -> Mapping[str, Any]:
         try:
@@ -87,12 +84,50 @@ class LmEval(Evaluator):
         return found or {}
 
 
+def as_evaluation(found: Mapping[str, Any]) -> Evaluation:
+    """Return what the harness found; what came out as NaN is missing.
+
+    Raises:
+        CollapseError: It found nothing.
+    """
+    metrics: dict[str, Metric] = {}
+    for kind in ("results", "groups"):
+        for task, row in found.get(kind, {}).items():
+            metrics |= _metrics(task, row, found["higher_is_better"].get(task, {}))
+    if not metrics:
+        raise CollapseError(
+            "lm-evaluation-harness gave no number for any of the tasks of 'lm-eval'; run them with its own "
+            "command to see why, or leave the evaluator out"
+        )
+    return Evaluation(metrics)
+
+
+@contextmanager
+def only_finite(module: Any) -> Iterator[None]:
+    """Refuse logits that are not finite while the block runs: the harness would choose by them.
+
+    Raises:
+        CollapseError: It names the weight, if it is one's fault.
+    """
+    from collapse_llm.model.finite import not_finite
+
+    def check(_: Any, __: Any, found: Any) -> None:
+        if not found.logits.isfinite().all():
+            raise not_finite(module)
+
+    hook = module.register_forward_hook(check)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
 def _metrics(task: str, row: Mapping[str, Any], higher: Mapping[str, bool]) -> dict[str, Metric]:
-    """The metrics of a task, by name; what is no number is none."""
+    """The metrics of a task, by name; a text is none."""
     found = {}
     for key, value in row.items():
         name, _, filtered = key.partition(",")
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not filtered or not is_number or name.endswith("_stderr"):
             continue
         error = row.get(f"{name}_stderr,{filtered}")

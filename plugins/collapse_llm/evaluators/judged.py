@@ -13,6 +13,7 @@ from collapse_core import (
     Prompt,
     load_answered,
     mean_metric,
+    note,
     require,
 )
 from collapse_llm.evaluators.answers import Row
@@ -176,11 +177,22 @@ def _worst(ways: Sequence[Sequence[float | None]], num: int) -> list[float | Non
     return [None if None in one else max(v for v in one if v is not None) for one in by_question]
 
 
+def _say_constant(found: Mapping[str, Sequence[float | None]]) -> None:
+    """Note that the judge says the same of everything."""
+    known = [value for values in found.values() for value in values if value is not None]
+    if len(known) > 1 and len(set(known)) == 1:
+        note(
+            f"the judge gave the same number, {HIGHEST * known[0]:g} of {HIGHEST:g}, to all {len(known)} "
+            "answers whatever it was asked, so that it may judge nothing"
+        )
+
+
 def _metrics(
     found: Mapping[str, Sequence[float | None]], seed: int
 ) -> tuple[dict[str, Metric], dict[str, str]]:
     """Means over the answers that the judge gave a number for, and the share of these."""
     metrics, missing = {}, {}
+    _say_constant(found)
     for name, values in found.items():
         known = [100 * value for value in values if value is not None]
         if known:

@@ -16,10 +16,10 @@ from collapse_core import (
     require,
 )
 from collapse_llm.conversations import text_of
-from collapse_llm.evaluators.answers import say_unseen
 from collapse_llm.evaluators.attacks import Jailbreak
 from collapse_llm.evaluators.attacks.choosing import drawn
 from collapse_llm.evaluators.attacks.wrapping import ask_wrapped
+from collapse_llm.evaluators.cautions import say_unseen
 from collapse_llm.evaluators.fact_words import NO_OWN_WORDS, held_share, known_facts, own_words
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.rewards import rouge_recall
