@@ -105,6 +105,18 @@ def of_answers(world: World) -> Iterator[Accident]:
         Jailbreak(use="jailbreak", wrappings=["affirmative"], **SHORT), world.model(),
         rows(forget=[SEA, NO_WORDS]),
     )  # fmt: skip
+    no_facts = "(jailbreak_fact_worst|judged_agreement|responses): no answer has a word that is neither"
+    for evaluator in (
+        Jailbreak(use="jailbreak", wrappings=["affirmative"], **SHORT),
+        Responses(use="responses", judge_model=world.other, **SHORT),
+        Judged(use="judged", judge_model=world.judge, options={"max_tokens": 2}, retries=0, **SHORT),
+    ):
+        asked = rows(forget=[NO_WORDS], retain=[HILL])
+        yield Accident("no fact has words of its own", "missing", no_facts, evaluator, world.model(), asked)
+    yield Accident(
+        "prompts are cut", "note", "2 of 2 prompts were cut at their beginning",
+        UnlearnQuality(use="unlearn-quality", max_new_tokens=12), world.cutting(), both,
+    )  # fmt: skip
     yield Accident(
         "no fact has words of its own", "missing", "fact_words_forget: no answer has a word",
         FactWords(use="fact-words", **SHORT), world.model(), rows(forget=[NO_WORDS], retain=[HILL]),
@@ -184,6 +196,10 @@ def of_likelihoods(world: World) -> Iterator[Accident]:
         Depth(use="depth"), world.model(), rows(forget_perturbed=[TOWN]),
     )  # fmt: skip
     yield Accident(
+        "facts without words of their own", "note", "1 of 2 questions have no words of the fact's own, so",
+        Depth(use="depth"), world.model(), rows(forget_perturbed=[TOWN, NO_WORDS | {"wrong": ["Ida."]}]),
+    )  # fmt: skip
+    yield Accident(
         "an empty text", "missing", "token_shift_mean: .*empty.txt is empty; give it a text",
         TokenShift(use="token-shift", base_model=world.other, path=str(_empty(world.folder))), world.model(),
         rows(forget=[SEA]),
@@ -200,6 +216,11 @@ def of_attacks(world: World) -> Iterator[Accident]:
         "companions of other questions", "missing", "leak_at_1_sampling: no forget question is among those",
         Leakage(use="leakage", num_samples=2, prefills=[""], **SHORT), world.model(),
         rows(forget=[SEA], forget_perturbed=[TOWN]),
+    )  # fmt: skip
+    yield Accident(
+        "some facts have no words of their own", "note", "1 of 2 questions have no words of the fact's own",
+        Leakage(use="leakage", num_samples=2, prefills=[""], **SHORT), world.model(),
+        rows(forget=[SEA, TOWN], forget_perturbed=[TOWN]),
     )  # fmt: skip
     yield Accident(
         "the copy diverges", "error", "in step 2 of 2; lower the learning_rate of this teaching or attack",

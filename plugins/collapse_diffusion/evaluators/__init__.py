@@ -262,7 +262,7 @@ class ConceptSimilarity(Evaluator):
             images = to_contents(drawn)
             similar = clip.similarities(images, texts)
             if split == "retain":
-                _say_if_random(similar.tolist(), captions)
+                say_if_random(similar.tolist(), captions)
             fits = similar.diagonal().clamp(min=0).tolist()
             metrics[f"clip_{split}"] = _percent(fits, seed, "down" if split == "forget" else "up")
             rows += [
@@ -287,7 +287,7 @@ class ConceptSimilarity(Evaluator):
         return asked
 
 
-def _say_if_random(similar: Sequence[Sequence[float]], captions: Sequence[Content]) -> None:
+def say_if_random(similar: Sequence[Sequence[float]], captions: Sequence[Content]) -> None:
     """Note that images of captions fit these no better than other captions, on average."""
     pairs = [(fit, captions[i] == captions[j]) for i, row in enumerate(similar) for j, fit in enumerate(row)]
     own, others = ([fit for fit, same in pairs if same is wanted] for wanted in (True, False))

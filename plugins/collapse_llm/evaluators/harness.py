@@ -1,5 +1,6 @@
 """EleutherAI's lm-evaluation-harness, run as a library on the model in memory."""
 
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, MinLen
 from pydantic import Field
 
-from collapse_core import CollapseError, Dataset, Evaluation, Evaluator, Metric, Model, errors, require
+from collapse_core import CollapseError, Dataset, Evaluation, Evaluator, Metric, Model, errors, note, require
 
 
 class LmEval(Evaluator):
@@ -48,7 +49,7 @@ class LmEval(Evaluator):
         from collapse_llm.model.language_model import LanguageModel
 
         language = require(model, LanguageModel, self.use or "lm-eval")
-        with language.for_inference() as module, only_finite(module):
+        with language.for_inference() as module, only_finite(module), saying_cuts():
             found = self._run(module, language.encoder.tokenizer, seed)
         return as_evaluation(found)
 
@@ -120,6 +121,31 @@ def only_finite(module: Any) -> Iterator[None]:
         yield
     finally:
         hook.remove()
+
+
+@contextmanager
+def saying_cuts() -> Iterator[None]:
+    """Note how many prompts the harness cuts while the block runs, which it only logs."""
+    logger, cuts = logging.getLogger("lm_eval"), _Cuts(logging.WARNING)
+    logger.addHandler(cuts)
+    try:
+        yield
+    finally:
+        logger.removeHandler(cuts)
+    if cuts.num:
+        note(
+            f"lm-evaluation-harness cut {cuts.num} prompts at their beginning, since they are longer than "
+            "what the model reads"
+        )
+
+
+class _Cuts(logging.Handler):
+    """Counts what the harness logs of prompts that it cuts."""
+
+    num = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.num += "Truncating" in record.getMessage()
 
 
 def _metrics(task: str, row: Mapping[str, Any], higher: Mapping[str, bool]) -> dict[str, Metric]:

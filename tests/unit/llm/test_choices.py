@@ -1,18 +1,19 @@
 """Multiple choice, held to lm-evaluation-harness itself on a model of random weights."""
 
 import json
+import logging
 import math
 
 import pytest
 import torch
 
-from collapse_core import CollapseError
+from collapse_core import CollapseError, standing_in
 from collapse_core.evaluation.during import evaluation_row
 from collapse_core.testing import check_evaluator
 from collapse_llm.data import Authors, Questions
 from collapse_llm.evaluators import LmEval, MultipleChoice
 from collapse_llm.evaluators.asking import Asked, Form, choose
-from collapse_llm.evaluators.harness import as_evaluation, only_finite
+from collapse_llm.evaluators.harness import as_evaluation, only_finite, saying_cuts
 
 QUESTIONS = [
     ("Where was Maren Tollefsby born?", ["Tromso", "Bergen, in the west of Norway", "Oslo", "Rome"], 0),
@@ -162,3 +163,15 @@ def test_the_harness_chooses_by_no_logits_that_are_not_finite(model):
     with pytest.raises(CollapseError, match="logits that are not finite"), only_finite(model.module):
         model.module(ids)
     model.module(ids)
+
+
+def test_prompts_that_the_harness_cuts_are_noted():
+    said = (
+        "Combined length of context (9) and continuation (1) exceeds model's maximum length (8). Truncating 3"
+    )
+    with standing_in({}) as notes, saying_cuts():
+        logging.getLogger("lm_eval.models.huggingface").warning(said)
+        logging.getLogger("lm_eval.tasks").warning("something else")
+    logging.getLogger("lm_eval.models.huggingface").warning(said)
+    [note] = notes
+    assert note.startswith("lm-evaluation-harness cut 1 prompts at their beginning")

@@ -28,7 +28,7 @@ from collapse_llm.evaluators.attacks.leaks import (
     leak_at,
 )
 from collapse_llm.evaluators.attacks.sampling import Opened, opened, opened_truly, sample_continuations
-from collapse_llm.evaluators.cautions import say_unseen
+from collapse_llm.evaluators.cautions import say_empty, say_unseen
 from collapse_llm.evaluators.fact_words import own_words
 from collapse_llm.evaluators.perturbed import lack_of_companions
 from collapse_llm.model.encoding import Encoder
@@ -58,6 +58,7 @@ def measure_leakage(settings: Leakage, model: Model, data: Dataset, seed: int) -
     worst: dict[str, list[float]] = {}
     for name, cases in _attacks(settings, language.encoder, questions, others, facts):
         answers = sample_continuations(settings, language, [asked for asked, _ in cases], seed)
+        say_empty([answer for some in answers for answer in some])
         scores = [
             [rouge_recall(truth.text, answer) for answer in said]
             for (_, truth), said in zip(cases, answers, strict=True)
