@@ -197,6 +197,14 @@ def not_finite(weight: str) -> CollapseError:
     )
 
 
+def outputs_not_finite(what: str) -> CollapseError:
+    """A model whose outputs are not finite, although its weights are: nothing is drawn of them."""
+    return CollapseError(
+        f"the model gives {what} that are not finite, although its weights are; it has diverged: train it at "
+        "a lower learning rate, or begin anew"
+    )
+
+
 def bad_row(path: object, line: int, what: str) -> CollapseError:
     """A line of a data file that is not what it should be."""
     return CollapseError(f"{path}:{line}: {what}")

@@ -1,6 +1,5 @@
 """What is asked of a part at its border: what it raises is named, and what it returns is checked."""
 
-import errno
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, SupportsFloat, SupportsIndex, cast
@@ -9,11 +8,10 @@ from collapse_core import errors
 from collapse_core.contracts.interfaces import Model
 from collapse_core.contracts.types import Completion, Group, Kept, Prompt
 from collapse_core.errors import CollapseError, PartError
+from collapse_core.runtime import files
 
 LARGEST = 1e100
 """The largest number that a part may return: sums and squares of such numbers are still finite."""
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-"""What is the disk's fault, whatever part was writing."""
 
 
 class Working:
@@ -29,7 +27,7 @@ class Working:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if error is None or isinstance(error, CollapseError | KeyboardInterrupt | GeneratorExit):
             return
-        if isinstance(error, OSError) and error.errno in DISK:
+        if isinstance(error, OSError) and error.errno in files.DISK:
             return
         prompt = self.prompt.id if self.prompt else None
         raise PartError(errors.failing_part(self.kind, self.name, prompt, error)) from error

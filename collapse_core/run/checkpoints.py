@@ -30,7 +30,8 @@ def to_fill(processes: Processes, path: Path) -> Iterator[Path]:
     All processes save, since each may hold but a part of the model, and the main one gets it whole.
     """
     if processes.is_main:
-        yield files.fresh_directory(path)
+        with files.naming(path):
+            yield files.fresh_directory(path)
         return
     with tempfile.TemporaryDirectory() as elsewhere:
         yield Path(elsewhere)

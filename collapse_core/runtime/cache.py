@@ -121,7 +121,7 @@ def _make(home: Path, make: Callable[[Path], None]) -> None:
     draft = files.fresh_directory(home.with_name(home.name + files.DRAFT))
     seconds, began = _making.get(), waiting.clock()
     try:
-        with timing([]):  # what is made for it is a part of it
+        with timing([]), files.naming(home):  # what is made for it is a part of it
             make(draft)
         files.seal(draft)
         files.remove(home)

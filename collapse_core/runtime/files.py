@@ -1,7 +1,9 @@
 """Writing so that a kill, at any moment, leaves either the old file or the new one."""
 
+import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -57,7 +59,7 @@ def _pieces(value: Mapping[str, Any], path: Path) -> Iterator[str]:
 def _write(path: Path, pieces: Iterable[str]) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}{DRAFT}")
     try:
-        with _naming(path), draft.open("w", encoding="utf-8", errors=SURROGATES) as file:
+        with naming(path), draft.open("w", encoding="utf-8", errors=SURROGATES) as file:
             file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
@@ -80,7 +82,7 @@ def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 def append_line(path: Path, row: Mapping[str, Any]) -> None:
     """Append one JSON object as a line, durably."""
     line = _line(row, path)
-    with _naming(path), path.open("a", encoding="utf-8", errors=SURROGATES) as file:
+    with naming(path), path.open("a", encoding="utf-8", errors=SURROGATES) as file:
         file.write(line)
         file.flush()
         os.fsync(file.fileno())
@@ -128,15 +130,28 @@ def _unfit(value: Any, where: str = "") -> str:
     return f"'{where}' = {value!r}" if where else repr(value)
 
 
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""What is the disk's fault, whatever was writing."""
+
+
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Name the file in what the operating system refuses while the block runs, such as a full disk."""
+def naming(path: Path) -> Iterator[None]:
+    """Name the file in what the operating system refuses while the block runs, such as a full disk.
+
+    Libraries written in Rust, such as safetensors and tokenizers, raise errors of their own for that, which
+    end with the system's number.
+    """
     try:
         yield
     except OSError as error:
         if error.filename is not None:
             raise
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+    except Exception as error:
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        if found is None or (number := int(found[1])) not in DISK:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
 
 
 def seal(directory: Path) -> None:

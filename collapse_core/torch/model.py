@@ -165,6 +165,10 @@ def scheduled_rate(
     return learning_rate * max(0.0, (total - progress) / max(total - warmup, 1e-9))
 
 
+class DivergedError(CollapseError):
+    """A loss or a gradient is not finite."""
+
+
 def step(
     optimizer: torch.optim.Optimizer,
     loss: float,
@@ -175,12 +179,12 @@ def step(
     """One optimizer step on gradients that are there already, and reduced over processes.
 
     Raises:
-        CollapseError: The loss is not finite; the weights are left as they were.
+        DivergedError: The loss is not finite; the weights are left as they were.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     norm = full_tensor(torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm or float("inf")))
     if not torch.isfinite(norm) or loss != loss:
-        raise CollapseError(
+        raise DivergedError(
             f"the loss became {float(loss)} in iteration {iteration.number}; nothing was saved from it. "
             "Lower the updater's learning_rate and resume from the last checkpoint"
         )

@@ -11,8 +11,9 @@ import torch
 from collapse_core.contracts.seeds import derive_seed
 from collapse_core.contracts.training import TrainingSettings
 from collapse_core.contracts.types import Iteration
+from collapse_core.errors import CollapseError
 from collapse_core.runtime import progress
-from collapse_core.torch.model import MakeOptimizer, scheduled_rate, step
+from collapse_core.torch.model import DivergedError, MakeOptimizer, scheduled_rate, step
 
 Item = TypeVar("Item")
 
@@ -122,11 +123,17 @@ def descend(
         max_grad_norm: Gradients with a larger norm are scaled down to this norm.
 
     Raises:
-        CollapseError: A loss is not finite.
+        CollapseError: A loss or a gradient is not finite.
     """
     for number in progress.track(range(num_steps), "teach"):
         loss = accumulate(number)
-        step(optimizer, loss, rate(number), max_grad_norm, Iteration(number, num_steps, 0))
+        try:
+            step(optimizer, loss, rate(number), max_grad_norm, Iteration(number, num_steps, 0))
+        except DivergedError:
+            raise CollapseError(
+                f"the loss became {float(loss)}, or its gradient infinite, in step {number + 1} of "
+                f"{num_steps}; lower the learning_rate of this teaching or attack"
+            ) from None
         yield number + 1
 
 

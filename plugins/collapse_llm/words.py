@@ -19,16 +19,21 @@ def stems(text: str) -> tuple[str, ...]:
     That package sees a to z and digits alone. Words in scripts other than Latin stay as they are; those that
     put no spaces between words are taken by characters.
     """
-    return tuple(_stems(text))
+    return tuple(_tokens(text, use_stemmer=True))
 
 
-def _stems(text: str) -> Iterator[str]:
-    end = 0
+def unstemmed(text: str) -> list[str]:
+    """Return the words of a text as `stems` sees them, lower-cased but not stemmed."""
+    return list(_tokens(text, use_stemmer=False))
+
+
+def _tokens(text: str, *, use_stemmer: bool) -> Iterator[str]:
+    latin, end = _tokenizer(use_stemmer), 0
     for found in _compiled(OTHER).finditer(text):
-        yield from _tokenizer().tokenize(text[end : found.start()])
+        yield from latin.tokenize(text[end : found.start()])
         yield from _pieces(found[0].casefold())
         end = found.end()
-    yield from _tokenizer().tokenize(text[end:])
+    yield from latin.tokenize(text[end:])
 
 
 def words(text: str) -> list[str]:
@@ -77,11 +82,11 @@ def is_unspaced(text: str) -> bool:
     return _compiled(UNSPACED).search(text) is not None
 
 
-@lru_cache(maxsize=1)
-def _tokenizer() -> Any:
+@lru_cache
+def _tokenizer(use_stemmer: bool) -> Any:
     from rouge_score.tokenizers import DefaultTokenizer
 
-    return DefaultTokenizer(use_stemmer=True)
+    return DefaultTokenizer(use_stemmer=use_stemmer)
 
 
 @lru_cache

@@ -51,3 +51,5 @@ def test_the_published_settings_are_those_of_the_paper(name):
     assert (teach.epochs, teach.learning_rate, teach.batch_size) == paper["teach"]
     if paper["chat"]:
         assert (model.prompt.system, model.prompt.date) == ("You are a helpful assistant.", "10 Apr 2025")
+    else:
+        assert (model.prompt.question, model.prompt.answer) == ("Question: {}\n", "Answer: {}")

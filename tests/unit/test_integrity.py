@@ -1,12 +1,19 @@
 """What a kill, a broken disk or an edited file does to a run directory and to the cache."""
 
+import errno
 import json
 import os
+import re
+import resource
 import shutil
+from contextlib import contextmanager
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from collapse_core import files, progress
+from collapse_core import errors, files, processes, progress
+from collapse_core.run.checkpoints import to_fill
 from collapse_core.runtime.cache import cache_root, cached
 
 DATA = """
@@ -171,6 +178,45 @@ def test_a_file_where_a_thing_of_the_cache_should_be_is_replaced(thing):
     home.parent.mkdir(parents=True)
     home.write_text("")
     assert (thing() / "config.json").read_text() == "{}"
+
+
+@contextmanager
+def no_file_beyond(size):
+    """Refuse to let a file grow, as a full disk does, while the block runs."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_in_the_cache_is_named_as_one_elsewhere_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def save(folder):
+        save_file({"weight": np.zeros(4096)}, folder / "weights.safetensors")
+
+    home = cache_root() / "things" / "key"
+    with no_file_beyond(8192), pytest.raises(OSError, match="File too large") as caught:
+        cached("things", "key", save)
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(home))
+    assert errors.system_error(caught.value) == f"{home}: file too large"
+    assert list(home.parent.iterdir()) == []
+    assert (cached("things", "key", save) / "weights.safetensors").stat().st_size > 8192
+
+
+def test_a_full_disk_at_a_checkpoint_is_named_whatever_library_writes_it(tmp_path):
+    full = pytest.raises(OSError, match="File too large")
+    with no_file_beyond(8192), full as caught, to_fill(processes.current(), tmp_path / "4") as folder:
+        save_file({"weight": np.zeros(4096)}, folder / "weights.safetensors")
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, str(tmp_path / "4"))
+
+
+def test_what_a_library_says_of_itself_is_no_full_disk(tmp_path):
+    for text in ("no number", "not found (os error 2)"):
+        with pytest.raises(ValueError, match=re.escape(text)), files.naming(tmp_path):
+            raise ValueError(text)
 
 
 def test_drafts_of_dead_processes_go_at_the_next_use_of_any_thing(thing):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from annotated_types import Ge
 
-from collapse_core import CollapseError, Content, Dataset, Pixels
+from collapse_core import CollapseError, Content, Dataset, Pixels, errors
 
 Value = TypeVar("Value")
 
@@ -109,6 +109,8 @@ def to_contents(images: Any) -> list[Content]:
     """Write a float array of shape (images, height, width, channels) in [0, 1] down, in 256 levels."""
     import numpy as np
 
+    if not np.isfinite(images).all():
+        raise errors.outputs_not_finite("images")
     levels = np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
     return [to_content(image) for image in levels]
 

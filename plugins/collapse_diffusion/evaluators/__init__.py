@@ -1,5 +1,6 @@
 """Measures of what a model draws: recognition by a judge, distance from real images, relearning."""
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Annotated, Any, ClassVar, Literal
@@ -8,16 +9,19 @@ from annotated_types import Ge, Gt
 
 from collapse_core import (
     PERCENT,
+    CollapseError,
     Content,
     Dataset,
     Evaluation,
     Evaluator,
     Metric,
     Model,
+    Prompt,
     check_finite,
     derive_seed,
     load_splits,
     mean_metric,
+    note,
     require,
 )
 from collapse_diffusion.judging import Classifier
@@ -99,6 +103,7 @@ class Recognition(_Drawing):
         retain = Verdicts(judge, _each(retained, self.num_retain), images)
         test = found["test"]
         real = Verdicts(judge, [p.content for p in test], [p.target for p in test])
+        _say_if_blind(real, forgotten)
         worst = min((retain.right(name) for name in retained), key=fmean)
         metrics = {
             "forget_recognized": _percent(forget.right(), seed, "down"),
@@ -106,7 +111,7 @@ class Recognition(_Drawing):
             "retain_recognized": _percent(retain.right(), seed, "up"),
             "worst_retain_recognized": _percent(worst, seed, "up"),
             "forget_num_classes": Metric(forget.effective_num_classes()),
-            "forget_diversity": Metric(forget.diversity() / real.diversity()),
+            "forget_diversity": Metric(_ratio(forget.diversity(), real.diversity())),
             "judge_accuracy": _percent(real.right(), seed, "none"),
         }
         seen = {f"forget_seen_as_{name}": Metric(100 * share) for name, share in forget.shares().items()}
@@ -148,6 +153,11 @@ class ImageDistance(_Drawing):
         _, retained = _forgotten_and_retained(data)
         drawn = judge.features(self._draw(model, retained, self.num_retain, seed))
         held_out = judge.features([p.target for p in found["test"] if p.content in retained])
+        if len(held_out) < 2:
+            raise CollapseError(
+                f"the evaluator '{self.use or 'image-distance'}' needs at least two real images of retained "
+                "classes in the split 'test'; hold more out, or leave the evaluator out"
+            )
         trained = [prompt.target for prompt in found["retain"].draw(len(drawn), seed)]
         known = judge.features(trained)
         return Evaluation(
@@ -241,22 +251,51 @@ class ConceptSimilarity(Evaluator):
         from collapse_diffusion.judging.clip import Clip
         from collapse_diffusion.model.diffusion_model import DiffusionModel
 
+        asked = self._asked(data)
         clip = Clip(self.path, self.revision)
         metrics, rows = {}, []
-        for split, num in (("forget", self.num_forget), ("retain", self.num_retain)):
-            prompts = list(data.load(split, targets=False))[:num]
+        for split, prompts in asked.items():
             seeds = [derive_seed(seed, prompt.id) for prompt in prompts]
             captions = [prompt.content for prompt in prompts]
             drawn = require(model, DiffusionModel, self.use).draw(captions, seeds, self.drawing)
             texts = [self.concept if split == "forget" else caption for caption in captions]
             images = to_contents(drawn)
-            fits = clip.similarities(images, texts).diagonal().clamp(min=0).tolist()
+            similar = clip.similarities(images, texts)
+            if split == "retain":
+                say_if_random(similar.tolist(), captions)
+            fits = similar.diagonal().clamp(min=0).tolist()
             metrics[f"clip_{split}"] = _percent(fits, seed, "down" if split == "forget" else "up")
             rows += [
                 {"split": split, "prompt": prompt.id, "answer": image, "target": None, "score": fit}
                 for prompt, image, fit in zip(prompts, images, fits, strict=True)
             ]
         return Evaluation(metrics, rows)
+
+    def _asked(self, data: Dataset) -> dict[str, list[Prompt]]:
+        """Return the first prompts of both splits.
+
+        Raises:
+            CollapseError: One is empty.
+        """
+        numbers = {"forget": self.num_forget, "retain": self.num_retain}
+        asked = {split: list(data.load(split, targets=False))[:num] for split, num in numbers.items()}
+        if empty := [split for split, prompts in asked.items() if not prompts]:
+            raise CollapseError(
+                f"the evaluator '{self.use or 'concept-similarity'}' needs the split '{empty[0]}', which is "
+                "empty; leave the evaluator out or choose other data"
+            )
+        return asked
+
+
+def say_if_random(similar: Sequence[Sequence[float]], captions: Sequence[Content]) -> None:
+    """Note that images of captions fit these no better than other captions, on average."""
+    pairs = [(fit, captions[i] == captions[j]) for i, row in enumerate(similar) for j, fit in enumerate(row)]
+    own, others = ([fit for fit, same in pairs if same is wanted] for wanted in (True, False))
+    if others and fmean(own) <= fmean(others):
+        note(
+            "images of retained captions fit their own caption no better than others, so that neither number "
+            "shows what is drawn: the CLIP model does not see it, or the model does not draw it"
+        )
 
 
 def _forgotten_and_retained(data: Dataset) -> tuple[list[Content], list[Content]]:
@@ -265,7 +304,32 @@ def _forgotten_and_retained(data: Dataset) -> tuple[list[Content], list[Content]
         list(dict.fromkeys(prompt.content for prompt in data.load(split, targets=False)))
         for split in ("forget", "retain")
     )
+    if empty := [split for split, names in (("forget", forgotten), ("retain", retained)) if not names]:
+        raise CollapseError(f"the split '{empty[0]}' is empty, so that no image of its classes can be drawn")
     return forgotten, retained
+
+
+def _say_if_blind(real: Any, forgotten: Sequence[Content]) -> None:
+    """Note that the judge does not recognize real images of what is to be forgotten."""
+    hits = [hit for name in forgotten for hit in real.right(name)]
+    if not hits:
+        note(
+            "the split 'test' has no image of what is to be forgotten, so that it is not known how well the "
+            "judge recognizes it"
+        )
+    elif fmean(hits) < LEAST_RECOGNIZED:
+        note(
+            f"the judge recognizes {fmean(hits):.0%} of the real images of what is to be forgotten, so that "
+            "recognizing few drawn ones shows little"
+        )
+
+
+LEAST_RECOGNIZED = 0.5
+"""The share of real images of a forgotten class that a judge must recognize, or it is noted."""
+
+
+def _ratio(value: float, unit: float) -> float:
+    return value / unit if unit else math.nan
 
 
 def _each(names: Sequence[Content], num: int) -> list[Content]:

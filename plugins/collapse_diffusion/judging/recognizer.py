@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from collapse_core import Content, Dataset, derive_seed
+from collapse_core import CollapseError, Content, Dataset, derive_seed
 from collapse_core.torch import backward, descend, falling_rate, seeded, taught
 from collapse_diffusion.data.images import to_tensor
 from collapse_diffusion.judging import Classifier
@@ -34,7 +34,16 @@ class Recognizer:
         return self._ask(self.network[:-1], contents)
 
     def column(self, name: Content) -> int:
-        """Return the place of a class."""
+        """Return the place of a class.
+
+        Raises:
+            CollapseError: It is none of those that the judge was trained on.
+        """
+        if name not in self.classes:
+            raise CollapseError(
+                f"the judge was trained on no image of the class {name!r}, so that it recognizes none; let "
+                "it learn from more with 'judge: {rows: all}'"
+            )
         return self.classes.index(name)
 
     def _ask(self, network: nn.Module, contents: Sequence[Content]) -> torch.Tensor:

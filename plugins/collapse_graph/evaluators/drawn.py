@@ -14,6 +14,7 @@ from collapse_core import (
     derive_seed,
     load_splits,
     mean_metric,
+    note,
     require,
 )
 from collapse_graph.data.content import Graph
@@ -25,6 +26,8 @@ from collapse_graph.sampler.drawing import draw
 
 NUM_EXAMPLES = 12
 """How many graphs of a condition are shown."""
+LEAST_VALID = 0.5
+"""The share of draws under the forgotten condition that must be valid, or it is noted."""
 MOST_COMPARED = 1000
 """How many training graphs the floor is taken of."""
 
@@ -34,6 +37,11 @@ def measure_forgetting(settings: GraphForgetting, model: Model, data: Dataset, s
     graphs = require(data, GraphDataset, "graph-forgetting")
     drawn = draw_under(settings, model, graphs.forgotten, seed)
     valid = [graph for graph in drawn if graphs.is_valid(graph)]
+    if len(valid) < LEAST_VALID * len(drawn):
+        note(
+            f"only {len(valid)} of the {len(drawn)} graphs drawn are valid, and an invalid one fulfills no "
+            "condition: forget_rate is low for that reason as well"
+        )
     judged = [graphs.condition(graph) for graph in drawn]
     still = [float(condition == graphs.forgotten) for condition in judged]
     known = sorted({prompt.content for prompt in graphs.load("full", targets=False)} - {graphs.forgotten})
@@ -57,9 +65,15 @@ def measure_quality(settings: GraphQuality, model: Model, data: Dataset, seed: i
         "accuracy": mean_metric(list(hits.values()), seed, "up", scale=SHARE),
         **{f"accuracy_{c}": _share(hits[c], seed) for c in conditions},
         **_valid_unique_novel(graphs, [g for found in drawn.values() for g in found], full, seed),
-        **_distances(drawn, retain, test),
     }
-    return Evaluation(metrics, [row for c in conditions for row in _rows("retain", c, drawn[c], hits[c])])
+    sets = _compared_sets(drawn, retain, test)
+    empty = next((name for name, found in sets.items() if not found), None)
+    names = [f"{kind}_{name}" for kind in ("mmd", "floor") for name in DESCRIPTORS]
+    return Evaluation(
+        metrics if empty else metrics | _distances(**sets),
+        [row for c in conditions for row in _rows("retain", c, drawn[c], hits[c])],
+        dict.fromkeys(names, LACKS[empty]) if empty else {},
+    )
 
 
 def draw_under(settings: _Drawing, model: Model, condition: str, seed: int) -> list[dict[str, Any]]:
@@ -85,10 +99,17 @@ def _valid_unique_novel(
     }
 
 
-def _distances(
+LACKS = {
+    "mixture": "no graph that was drawn has a node",
+    "held_out": "no held-out graph fulfills a retained condition",
+}
+"""Why there are no distances, by the set that is empty."""
+
+
+def _compared_sets(
     drawn: dict[str, list[dict[str, Any]]], retain: Sequence[Prompt], test: Sequence[Prompt]
-) -> dict[str, Metric]:
-    """Return squared MMDs to held-out graphs of the retained conditions, and those of the training graphs."""
+) -> dict[str, list[Graph]]:
+    """Return draws in the proportions of the conditions, held-out graphs of these, and training graphs."""
     counts = Counter(prompt.content for prompt in retain)
     scale = min(len(drawn[condition]) / counts[condition] for condition in drawn)
     mixture = [
@@ -99,6 +120,13 @@ def _distances(
     ]
     held_out = [prompt.target for prompt in test if prompt.content in drawn][:MOST_COMPARED]
     taught = [prompt.target for prompt in retain][:MOST_COMPARED]
+    return {"mixture": mixture, "held_out": held_out, "taught": taught}
+
+
+def _distances(
+    mixture: Sequence[Graph], held_out: Sequence[Graph], taught: Sequence[Graph]
+) -> dict[str, Metric]:
+    """Return squared MMDs to held-out graphs of the retained conditions, and those of the training graphs."""
     metrics: dict[str, Metric] = {}
     for name in DESCRIPTORS:
         metrics[f"mmd_{name}"] = Metric(mmd_squared(mixture, held_out, name), "down")

@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch_geometric.nn import GCNConv
 
-from collapse_core import CollapseError, files
+from collapse_core import CollapseError, errors, files
 from collapse_core.torch import TorchModel
 from collapse_graph.data.nodes import Network
 
@@ -75,7 +75,10 @@ class NodeModel(TorchModel):
     def probabilities(self, nodes: Sequence[int], temperature: float = 1.0) -> torch.Tensor:
         """Return the probabilities of some nodes' labels, of shape (nodes, labels), in float64."""
         self.network.eval()
-        return self.logits()[list(nodes)].double().div(temperature).softmax(-1)
+        found = self.logits()[list(nodes)].double().div(temperature).softmax(-1)
+        if not found.isfinite().all():
+            raise errors.outputs_not_finite("probabilities of labels")
+        return found
 
     def mean_loss(self, nodes: Sequence[int], labels: Sequence[int]) -> torch.Tensor:
         """Return the mean cross-entropy of labels of some nodes, in nats."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from collapse_core import Completion, Group, Iteration, Model, Prompt, derive_seed, progress, require
+from collapse_core import Completion, Group, Iteration, Model, Prompt, derive_seed, errors, progress, require
 from collapse_graph.model.network import GraphModel
 from collapse_graph.model.vocabulary import END
 from collapse_graph.sampler import DrawGraphs
@@ -59,6 +59,8 @@ def _write(
         logits = logits[:, 0].double().div(temperature).masked_fill(~grammar.allowed(), -torch.inf)
         # Inverting the distribution function makes a row depend on its own uniform number alone.
         edges = logits.softmax(-1).cumsum(-1)
+        if not edges.isfinite().all():
+            raise errors.outputs_not_finite("probabilities of tokens")
         last = torch.searchsorted(edges, chance[:, None] * edges[:, -1:], right=True)[:, 0]
         written.append(last)
         grammar.read(last)

@@ -16,11 +16,10 @@ from collapse_core import (
     Prompt,
     load_answered,
     mean_metric,
-    note,
 )
 from collapse_llm.conversations import transcript_of
+from collapse_llm.evaluators.cautions import say_cut, say_cut_before, say_empty, say_unseen
 from collapse_llm.rewards import rouge_recall
-from collapse_llm.words import share_unseen
 
 Row = dict[str, Any]
 
@@ -40,26 +39,13 @@ class Answering(Evaluator):
         asked = [(split, prompt) for split, prompts in splits.items() for prompt in prompts]
         say_unseen([prompt.target for _, prompt in asked])
         answers = answers_once(model, [p for _, p in asked], self.max_new_tokens, self.batch_size)
+        say_empty(answers)
         rows: dict[str, list[Row]] = {split: [] for split in splits}
         for (split, prompt), answer in zip(asked, answers, strict=True):
             asked_for = {"split": split, "prompt": transcript_of(prompt.content)}
             said = {"answer": answer, "target": prompt.target, "score": rouge_recall(prompt.target, answer)}
             rows[split].append(asked_for | said)
         return rows
-
-
-def say_unseen(answers: Sequence[str]) -> None:
-    """Note that measures of overlap do not see many letters of the answers, where that is so."""
-    share = share_unseen(answers)
-    if share > MOST_UNSEEN:
-        note(
-            "ROUGE-L sees a to z, digits and other scripts, but no letters with accents, which "
-            f"{share:.0%} of those of the answers are; extraction strength and likelihood see all"
-        )
-
-
-MOST_UNSEEN = 0.1
-"""The share of letters that may stay unseen without a word."""
 
 
 def answers_once(
@@ -79,6 +65,7 @@ def answers_once(
 
     key = (fingerprint(model), max_new_tokens, opening)
     known = _remembered.pop(key, {})
+    say_cut(model, prompts, max_new_tokens)
     new = {p.content_key: p for p in prompts if p.content_key not in known}
     answers = greedy_answers(model, list(new.values()), max_new_tokens, batch_size, opening)
     known |= dict(zip(new, answers, strict=True))
@@ -226,6 +213,7 @@ class Likelihood(Evaluator):
         splits = load_answered(self, data)
         for split, prompts in splits.found.items():
             num = self.num_retain if split == "retain" else None
+            say_cut_before(model, [(prompt.content, prompt.target) for prompt in prompts[:num]])
             losses = answer_losses(model, prompts[:num], self.batch_size)
             means = [fmean(tokens) for tokens in losses]
             metrics[f"{split}_nll"] = mean_metric([means], seed, "down" if split == "retain" else "none")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from collapse_core import CollapseError, Model, Prompt, derive_seed, require
+from collapse_core import CollapseError, Model, Prompt, derive_seed, note, require
 from collapse_llm.conversations import text_of
 from collapse_llm.data.formats import LETTERS
 from collapse_llm.evaluators.perturbed import check_companions, paraphrase, wrong_answers
@@ -81,6 +81,7 @@ def choose(
         examples = [_example(language, *pair, chat=form.chat) for one in pairs for pair in one]
         scored = iter(score_examples(language, examples, batch_size))
         sums = [[float(next(scored).log_probs.sum()) for _ in one] for one in pairs]
+        _say_ties(sums, way)
         chosen[way] = [int(np.argmax(one)) for one in sums]
         if way == "option":
             lengths = [[len(option) for option in one.options] for one in asked]
@@ -88,6 +89,15 @@ def choose(
                 int(np.argmax(np.array(a) / np.array(b))) for a, b in zip(sums, lengths, strict=True)
             ]
     return chosen
+
+
+def _say_ties(sums: Sequence[Sequence[float]], way: str) -> None:
+    """Note of how many questions the likeliest option is not the only one."""
+    if num := sum(one.count(max(one)) > 1 for one in map(list, sums)):
+        note(
+            f"by {way}, {num} of {len(sums)} questions have several options that are equally likely, of "
+            "which the first counts as chosen"
+        )
 
 
 def _example(language: LanguageModel, context: str, said: str, *, chat: bool) -> Example:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from collapse_core import CollapseError, Dataset, Evaluator, Model, ModelLoader
+from collapse_core import CollapseError, Dataset, Evaluator, Model, ModelLoader, note
 from collapse_llm.rewards.fluency import OtherModel as OtherModel
 
 RETAIN = (
@@ -37,18 +37,45 @@ def load_other(evaluator: Evaluator, loader: ModelLoader | None, data: Dataset, 
     return loader.load(data, 0)
 
 
+def say_same(other: str | None, model: Model, role: str) -> None:
+    """Note that the other model is the measured one: then a comparison of both shows nothing.
+
+    Args:
+        other: The fingerprint of the other model.
+        model: The measured model.
+        role: What the recipe calls the other one.
+    """
+    if other is not None and other == model.fingerprint():
+        note(f"the {role} has the same weights as the model, so that comparing both shows nothing")
+
+
 def measured_once(
     evaluator: Evaluator,
     loader: ModelLoader | None,
     data: Dataset,
     measure: Callable[[Model], T],
     missing: str = "",
+    *,
+    held_against: tuple[Model, str] | None = None,
 ) -> T:
-    """Return what an evaluator finds in another model; it measures it once per process."""
+    """Return what an evaluator finds in another model; it measures it once per process.
+
+    Args:
+        evaluator: Who asks for it.
+        loader: How to get it.
+        data: What it is taught.
+        measure: What is to be found in it.
+        missing: What to say is missing, and how to get it, where there is no loader.
+        held_against: The measured model, and what the recipe calls the other one, which must not be the same.
+    """
     key = (type(evaluator), evaluator.digest(), type(data), data.digest())
     if key not in _found:
-        _found[key] = measure(load_other(evaluator, loader, data, missing))
-    return cast(T, _found[key])
+        other = load_other(evaluator, loader, data, missing)
+        _found[key] = (other.fingerprint(), measure(other))
+    fingerprint, found = _found[key]
+    if held_against is not None:
+        say_same(fingerprint, *held_against)
+    return cast(T, found)
 
 
-_found: dict[tuple[object, ...], object] = {}
+_found: dict[tuple[object, ...], tuple[str | None, object]] = {}

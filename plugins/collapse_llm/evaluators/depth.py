@@ -7,6 +7,7 @@ from annotated_types import Ge, Gt, Le
 
 from collapse_core import (
     PERCENT,
+    CollapseError,
     Dataset,
     Evaluation,
     Evaluator,
@@ -14,6 +15,7 @@ from collapse_core import (
     Model,
     load_answered,
     mean_metric,
+    note,
 )
 from collapse_llm.evaluators.baselines import OtherModel, measured_once
 
@@ -70,10 +72,21 @@ class Depth(Evaluator):
     def evaluate(self, model: Model, data: Dataset, seed: int) -> Evaluation:
         """Read the hidden states of both models."""
         from collapse_llm.evaluators import states
+        from collapse_llm.evaluators.fact_words import own_words
         from collapse_llm.evaluators.perturbed import check_companions
 
         prompts = list(load_answered(self, data).found["forget_perturbed"])[: self.num_questions]
         check_companions(prompts)
+        if len(prompts) < 2:
+            raise CollapseError(
+                f"the evaluator '{self.use or 'depth'}' needs at least two questions, since its probe is "
+                "trained on others than it is tested on; forget more or leave it out"
+            )
+        if num := sum(not own_words(prompt) for prompt in prompts):
+            note(
+                f"{num} of {len(prompts)} questions have no words of the fact's own, so that depth_lens is "
+                "about all tokens of their answers"
+            )
 
         def read(either: Model) -> "Read":
             return states.read(either, prompts, self.depths, self.folds, self.batch_size)
@@ -84,7 +97,8 @@ class Depth(Evaluator):
             reason = f"it takes {UNTAUGHT}"
             names = [f"{name}_excess" for name in metrics if name != "depth_probe_chance"]
             return Evaluation(metrics, missing=dict.fromkeys(names, reason))
-        base = measured_once(self, self.untaught_model, data, read, UNTAUGHT)
+        held = (model, "untaught model")
+        base = measured_once(self, self.untaught_model, data, read, UNTAUGHT, held_against=held)
         return Evaluation(metrics | _excess(own, base, seed))
 
 

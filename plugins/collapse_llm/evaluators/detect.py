@@ -8,6 +8,7 @@ from annotated_types import Ge
 from collapse_core import Dataset, Evaluation, Metric, Model, Prompt, area_metric, derive_seed, load_answered
 from collapse_llm.evaluators.answers import Answering, answers_once
 from collapse_llm.evaluators.baselines import RETAIN, OtherModel, measured_once
+from collapse_llm.evaluators.cautions import say_empty
 
 if TYPE_CHECKING:
     from collapse_llm.evaluators.formulas import Numbers
@@ -55,8 +56,10 @@ class Detect(Answering):
         def answers(either: Model) -> dict[str, list[str]]:
             return {name: self._answers(either, prompts) for name, prompts in asked.items()}
 
-        theirs = measured_once(self, self.retain_model, data, answers, RETAIN)
+        held = (model, "retain model")
+        theirs = measured_once(self, self.retain_model, data, answers, RETAIN, held_against=held)
         own = answers(model)
+        say_empty([answer for found in own.values() for answer in found])
         metrics: dict[str, Metric] = {}
         missing = splits.missing({"detect_retain": ("retain",)})
         for name, prompts in asked.items():

@@ -1,13 +1,15 @@
 """EleutherAI's lm-evaluation-harness, run as a library on the model in memory."""
 
+import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, MinLen
 from pydantic import Field
 
-from collapse_core import CollapseError, Dataset, Evaluation, Evaluator, Metric, Model, errors, require
+from collapse_core import CollapseError, Dataset, Evaluation, Evaluator, Metric, Model, errors, note, require
 
 
 class LmEval(Evaluator):
@@ -47,13 +49,9 @@ class LmEval(Evaluator):
         from collapse_llm.model.language_model import LanguageModel
 
         language = require(model, LanguageModel, self.use or "lm-eval")
-        with language.for_inference() as module:
+        with language.for_inference() as module, only_finite(module), saying_cuts():
             found = self._run(module, language.encoder.tokenizer, seed)
-        metrics: dict[str, Metric] = {}
-        for kind in ("results", "groups"):
-            for task, row in found.get(kind, {}).items():
-                metrics |= _metrics(task, row, found["higher_is_better"].get(task, {}))
-        return Evaluation(metrics)
+        return as_evaluation(found)
 
     def _run(self, module: Any, tokenizer: Any, seed: int) -> Mapping[str, Any]:
         try:
@@ -87,12 +85,75 @@ class LmEval(Evaluator):
         return found or {}
 
 
+def as_evaluation(found: Mapping[str, Any]) -> Evaluation:
+    """Return what the harness found; what came out as NaN is missing.
+
+    Raises:
+        CollapseError: It found nothing.
+    """
+    metrics: dict[str, Metric] = {}
+    for kind in ("results", "groups"):
+        for task, row in found.get(kind, {}).items():
+            metrics |= _metrics(task, row, found["higher_is_better"].get(task, {}))
+    if not metrics:
+        raise CollapseError(
+            "lm-evaluation-harness gave no number for any of the tasks of 'lm-eval'; run them with its own "
+            "command to see why, or leave the evaluator out"
+        )
+    return Evaluation(metrics)
+
+
+@contextmanager
+def only_finite(module: Any) -> Iterator[None]:
+    """Refuse logits that are not finite while the block runs: the harness would choose by them.
+
+    Raises:
+        CollapseError: It names the weight, if it is one's fault.
+    """
+    from collapse_llm.model.finite import not_finite
+
+    def check(_: Any, __: Any, found: Any) -> None:
+        if not found.logits.isfinite().all():
+            raise not_finite(module)
+
+    hook = module.register_forward_hook(check)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+@contextmanager
+def saying_cuts() -> Iterator[None]:
+    """Note how many prompts the harness cuts while the block runs, which it only logs."""
+    logger, cuts = logging.getLogger("lm_eval"), _Cuts(logging.WARNING)
+    logger.addHandler(cuts)
+    try:
+        yield
+    finally:
+        logger.removeHandler(cuts)
+    if cuts.num:
+        note(
+            f"lm-evaluation-harness cut {cuts.num} prompts at their beginning, since they are longer than "
+            "what the model reads"
+        )
+
+
+class _Cuts(logging.Handler):
+    """Counts what the harness logs of prompts that it cuts."""
+
+    num = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.num += "Truncating" in record.getMessage()
+
+
 def _metrics(task: str, row: Mapping[str, Any], higher: Mapping[str, bool]) -> dict[str, Metric]:
-    """The metrics of a task, by name; what is no number is none."""
+    """The metrics of a task, by name; a text is none."""
     found = {}
     for key, value in row.items():
         name, _, filtered = key.partition(",")
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not filtered or not is_number or name.endswith("_stderr"):
             continue
         error = row.get(f"{name}_stderr,{filtered}")

@@ -13,6 +13,7 @@ from collapse_core import (
     Prompt,
     load_answered,
     mean_metric,
+    note,
     require,
 )
 from collapse_llm.evaluators.answers import Row
@@ -119,7 +120,7 @@ class Judged(AsksJudge, Wraps):
         metrics |= agreement
         missing |= {} if agreement else {"judged_agreement": NO_OWN_WORDS}
         pairs = zip(rows["forget"], found["leakage_forget"], strict=True)
-        return Evaluation(metrics, [row | {"score": score or 0.0} for row, score in pairs], missing)
+        return Evaluation(metrics, [_with_score(*pair) for pair in pairs], missing)
 
     def _wrapped(
         self, model: Model, data: Dataset, questions: Sequence[Prompt], rows: Sequence[Row], seed: int
@@ -164,6 +165,13 @@ class Judged(AsksJudge, Wraps):
         return {"judged_agreement": mean_metric([same], seed, "up", scale=PERCENT)} if same else {}
 
 
+def _with_score(row: Row, score: float | None) -> Row:
+    """The row with the judge's number as its score, which it has not where there is none."""
+    return {key: value for key, value in row.items() if key != "score"} | (
+        {} if score is None else {"score": score}
+    )
+
+
 def _worst(ways: Sequence[Sequence[float | None]], num: int) -> list[float | None]:
     """The largest number of each question over the ways that ask them all; empty where there is only one.
 
@@ -176,11 +184,22 @@ def _worst(ways: Sequence[Sequence[float | None]], num: int) -> list[float | Non
     return [None if None in one else max(v for v in one if v is not None) for one in by_question]
 
 
+def _say_constant(found: Mapping[str, Sequence[float | None]]) -> None:
+    """Note that the judge says the same of everything."""
+    known = [value for values in found.values() for value in values if value is not None]
+    if len(known) > 1 and len(set(known)) == 1:
+        note(
+            f"the judge gave the same number, {HIGHEST * known[0]:g} of {HIGHEST:g}, to every answer, "
+            "whatever it was asked, so that it may judge nothing"
+        )
+
+
 def _metrics(
     found: Mapping[str, Sequence[float | None]], seed: int
 ) -> tuple[dict[str, Metric], dict[str, str]]:
     """Means over the answers that the judge gave a number for, and the share of these."""
     metrics, missing = {}, {}
+    _say_constant(found)
     for name, values in found.items():
         known = [100 * value for value in values if value is not None]
         if known:

@@ -8,11 +8,16 @@ from annotated_types import Ge, Gt, Le
 from collapse_core import Dataset, Evaluation, Evaluator, Metric, Model, Prompt, area_metric, load_answered
 from collapse_llm.conversations import Answered
 from collapse_llm.evaluators.baselines import RETAIN, OtherModel, measured_once
+from collapse_llm.evaluators.cautions import say_cut_before, say_shared
 
 if TYPE_CHECKING:
     from collapse_llm.evaluators.formulas import Numbers
 
 GROUPS = ("forget", "holdout")
+NOT_COMPARABLE = (
+    "the attack finds every text to forget in the retain model too, so that there is nothing to divide by; "
+    "was it trained on them?"
+)
 
 
 class Membership(Evaluator):
@@ -50,7 +55,7 @@ class Membership(Evaluator):
         """Attack the model by each of the scores, which are low for what it knows."""
         from collapse_llm.evaluators.scoring import gradient_norms
 
-        asked = {group: _pairs(found) for group, found in load_answered(self, data).found.items()}
+        asked = _asked(self, model, data)
         scores = attack_scores(model, asked, self.share, self.batch_size)
         if self.gradient:
             scores["gradient"] = {g: gradient_norms(model, pairs) for g, pairs in asked.items()}
@@ -60,6 +65,7 @@ class Membership(Evaluator):
                 self.reference_model,
                 data,
                 lambda other: attack_scores(other, asked, self.share, self.batch_size)["loss"],
+                held_against=(model, "reference model of the attack"),
             )
             scores["reference"] = {
                 g: [a - b for a, b in zip(scores["loss"][g], calm[g], strict=True)] for g in GROUPS
@@ -98,12 +104,13 @@ class PrivLeak(Evaluator):
         """Attack both models with the same questions."""
         from collapse_llm.evaluators import formulas
 
-        asked = {group: _pairs(found) for group, found in load_answered(self, data).found.items()}
+        asked = _asked(self, model, data)
 
         def attacked(either: Model) -> dict[str, list[float]]:
             return attack_scores(either, asked, self.share, self.batch_size)["min_k"]
 
-        retained = measured_once(self, self.retain_model, data, attacked, RETAIN)
+        held = (model, "retain model")
+        retained = measured_once(self, self.retain_model, data, attacked, RETAIN, held_against=held)
         unlearned = attacked(model)
 
         def leakage(groups: Sequence[Any]) -> float:
@@ -111,13 +118,10 @@ class PrivLeak(Evaluator):
             return formulas.privacy_leakage(own, its)
 
         pairs = [_columns(unlearned[group], retained[group]) for group in GROUPS]
-        return Evaluation(
-            {
-                "privleak": formulas.resampled_metric(leakage, pairs, seed),
-                "mia_min_k": _area(unlearned),
-                "mia_min_k_retain_model": _area(retained),
-            }
-        )
+        metrics = {"mia_min_k": _area(unlearned), "mia_min_k_retain_model": _area(retained)}
+        if metrics["mia_min_k_retain_model"].value == 1:
+            return Evaluation(metrics, missing={"privleak": NOT_COMPARABLE})
+        return Evaluation({"privleak": formulas.resampled_metric(leakage, pairs, seed)} | metrics)
 
 
 Scores = dict[str, dict[str, list[float]]]
@@ -151,6 +155,14 @@ def attack_scores(
 def _area(by_group: Mapping[str, Sequence[float]]) -> Metric:
     """Return P(a holdout text scores above a forget text), the area under the attack's ROC curve."""
     return area_metric(by_group["holdout"], by_group["forget"])
+
+
+def _asked(evaluator: Evaluator, model: Model, data: Dataset) -> dict[str, list[Answered]]:
+    """The questions and true answers of both groups; it is noted what would hide one in the other."""
+    asked = {group: _pairs(found) for group, found in load_answered(evaluator, data).found.items()}
+    say_shared(*([answer for _, answer in asked[group]] for group in GROUPS))
+    say_cut_before(model, [pair for pairs in asked.values() for pair in pairs])
+    return asked
 
 
 def _pairs(prompts: Sequence[Prompt]) -> list[Answered]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Lt
@@ -23,6 +24,9 @@ from collapse_core import (
 )
 from collapse_llm.conversations import text_of
 from collapse_llm.evaluators.baselines import OtherModel, measured_once
+from collapse_llm.evaluators.cautions import say_cut_before, say_empty, say_shared, say_unseen
+from collapse_llm.evaluators.membership import NOT_COMPARABLE
+from collapse_llm.words import unstemmed
 
 if TYPE_CHECKING:
     from collapse_llm.evaluators.formulas import Numbers
@@ -115,6 +119,8 @@ class Muse(Evaluator):
         verbatim = split == "verbmem_forget"
         length = self.verbatim_tokens if verbatim else self.answer_tokens
         answers = answers_once(model, prompts, length, self.batch_size)
+        say_unseen([prompt.target for prompt in prompts])
+        say_empty(answers)
         rows = []
         for prompt, answer in zip(prompts, answers, strict=True):
             target = prompt.target
@@ -138,6 +144,7 @@ class Muse(Evaluator):
         from collapse_llm.evaluators.scoring import score_answers
 
         asked = [(prompt.content, prompt.target) for prompt in prompts]
+        say_cut_before(model, asked)
         for row, one in zip(rows, score_answers(model, asked, self.batch_size), strict=True):
             hits = one.spoken(one.hits)
             row["extraction_strength"] = extraction_strength(
@@ -151,6 +158,9 @@ class Muse(Evaluator):
         """The area, and how far it is from that of the retrained model."""
         from collapse_llm.evaluators import formulas
 
+        say_shared(*([prompt.target for prompt in prompts] for prompts in groups))
+        say_cut_before(model, [(p.content, p.target) for prompts in groups for p in prompts])
+
         def scores(either: Model) -> "list[Numbers]":
             return [_min_k(either, prompts, self.batch_size) for prompts in groups]
 
@@ -162,9 +172,11 @@ class Muse(Evaluator):
         metrics = {"muse_auc": area_metric(own[0].tolist(), own[1].tolist())}
         retrained = self.retrained_auc
         if self.retain_model is not None:
-            retrained = area(measured_once(self, self.retain_model, data, scores))
+            held = (model, "retrained model")
+            retrained = area(measured_once(self, self.retain_model, data, scores, held_against=held))
         if not retrained:
-            return metrics, {"muse_privleak": f"it takes {RETRAINED}"}
+            lack = f"it takes {RETRAINED}" if retrained is None else NOT_COMPARABLE
+            return metrics, {"muse_privleak": lack}
         found = metrics["muse_auc"]
         leak, low, high = (
             None if end is None else 100 * (end / retrained - 1)
@@ -174,7 +186,10 @@ class Muse(Evaluator):
 
 
 def f_measure(reference: str, text: str) -> float:
-    """Compute the ROUGE-L F-measure of the rouge-score package, without stemming, in [0, 1]."""
+    """Compute the ROUGE-L F-measure of the rouge-score package, without stemming, in [0, 1].
+
+    Words of scripts other than Latin, which that package does not see, count as in `rouge_recall`.
+    """
     return float(_scorer().score(reference, text)["rougeL"].fmeasure)
 
 
@@ -182,7 +197,7 @@ def f_measure(reference: str, text: str) -> float:
 def _scorer() -> Any:
     from rouge_score.rouge_scorer import RougeScorer
 
-    return RougeScorer(["rougeL"], use_stemmer=False)
+    return RougeScorer(["rougeL"], tokenizer=SimpleNamespace(tokenize=unstemmed))
 
 
 def _min_k(model: Model, prompts: Sequence[Prompt], batch_size: int) -> "Numbers":

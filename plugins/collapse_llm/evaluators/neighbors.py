@@ -19,6 +19,7 @@ from collapse_core import (
     difference_metric,
     load_answered,
     mean_metric,
+    note,
 )
 from collapse_llm.conversations import text_of
 from collapse_llm.evaluators.answers import Answering
@@ -89,6 +90,11 @@ class Neighbors(Answering):
         num = min(max(1, math.ceil(self.share * len(retain))), len(retain) - 1)
         if num < 1:
             raise CollapseError(f"the evaluator '{self.use}' needs at least two retained questions")
+        if not max(nearness) > 0:
+            note(
+                "no retained question has anything in common with a forget question, so that those called "
+                "near are only the first ones; rank them with 'by: embedding' or 'by: column'"
+            )
         return set(sorted(range(len(retain)), key=lambda i: (-nearness[i], i))[:num])
 
     def _with_common_value(self, forget: Sequence[Prompt], retain: Sequence[Prompt]) -> set[int]:

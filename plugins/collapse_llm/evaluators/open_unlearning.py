@@ -78,6 +78,7 @@ class OpenUnlearning(Answering):
             parts = [components(split, rows[split]) for split in UTILITY]
             metrics["model_utility"] = formulas.resampled_metric(formulas.model_utility, parts, seed, "up")
         missing = splits.missing({"model_utility": tuple(f"{split}_perturbed" for split in UTILITY)})
+        missing |= splits.missing({name: (f"{s}_perturbed",) for s in UTILITY for name in columns(s, ())})
         return Evaluation(metrics, [row for found in rows.values() for row in found], missing)
 
     def _score(self, model: Model, split: str, prompts: Sequence[Prompt], rows: Sequence[Row]) -> None:

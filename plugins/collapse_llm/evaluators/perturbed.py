@@ -17,6 +17,7 @@ from collapse_core import (
     load_answered,
 )
 from collapse_llm.conversations import Answered
+from collapse_llm.evaluators.cautions import say_cut_before, say_true_among_wrong
 from collapse_llm.evaluators.formulas import AnswerLosses
 from collapse_llm.evaluators.scoring import Scored, fingerprint, score_answers
 
@@ -34,6 +35,8 @@ def score_companions(
     asked = [
         (p.content, text) for p, said in zip(prompts, texts, strict=True) for text in dict.fromkeys(said)
     ]
+    say_cut_before(model, asked)
+    say_true_among_wrong(sum({*said[:2]} & {*said[2:]} != set() for said in texts), len(texts))
     scored = iter(_scored_once(model, asked, batch_size))
     found = [dict(zip(dict.fromkeys(said), scored, strict=False)) for said in texts]
     losses = AnswerLosses(

@@ -18,6 +18,7 @@ from collapse_core import (
     Prompt,
     load_answered,
     mean_metric,
+    note,
 )
 from collapse_llm.conversations import Answered
 from collapse_llm.evaluators.answers import Answering
@@ -78,6 +79,8 @@ class Responses(Answering):
         holdout = load_answered(self, data, ["holdout"])
         real = [*splits.found.get("retain", ()), *holdout.found.get("holdout", ())]
         judge = load_other(self, self.judge_model, data, JUDGE) if real else None
+        if judge and judge.fingerprint() == model.fingerprint():
+            note("the judge of fluency is the model itself, to which all that it says is fluent")
         prompts = with_own_words(splits.found["forget"])
         if not prompts:
             raise NothingToCompareError(NO_OWN_WORDS)

@@ -17,9 +17,12 @@ from collapse_core import (
     load_answered,
     load_splits,
     mean_metric,
+    note,
     require,
 )
 from collapse_llm.conversations import transcript_of
+from collapse_llm.evaluators.cautions import say_empty
+from collapse_llm.words import is_unspaced
 
 FORGET = ("forget_fill_in", "forget_questions", "forget_adversarial")
 NEIGHBOR = ("neighbor_fill_in", "neighbor_questions")
@@ -125,6 +128,8 @@ class Rwku(Evaluator):
             asked = [p for p in prompts if p.columns.get("opening", "") == opening]
             answers = answers_once(model, asked, self.max_new_tokens, self.batch_size, opening)
             said |= {p.id: answer for p, answer in zip(asked, answers, strict=True)}
+        say_empty([*said.values()])
+        _say_unseen([prompt.target for prompt in prompts])
         rows = []
         for prompt in prompts:
             answer = said[prompt.id].partition("\n")[0].strip()
@@ -141,6 +146,17 @@ def recall(reference: str, text: str) -> float:
     if not any(part.strip() for part in reference.split(".")):
         return 0.0
     return float(_rouge().get_scores(text, reference)[0]["rouge-l"]["r"])
+
+
+def _say_unseen(references: Sequence[str]) -> None:
+    """Note true answers that the package `rouge` does not compare word by word."""
+    if num := sum(is_unspaced(text) for text in references):
+        note(
+            f"{num} of {len(references)} true answers are in a script without spaces between words, which "
+            "the package 'rouge' compares as a whole: an answer that differs in one character scores 0"
+        )
+    if num := sum(not any(part.strip() for part in text.split(".")) for text in references):
+        note(f"{num} of {len(references)} true answers have no words, so that any answer to them scores 0")
 
 
 @lru_cache(maxsize=1)

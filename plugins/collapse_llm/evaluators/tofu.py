@@ -162,6 +162,7 @@ class ForgetQuality(Evaluator):
             data,
             lambda other: self._ratios(other, data, self.num_questions),
             RETAIN + OR_LOG,
+            held_against=(model, "retain model"),
         )
         return _quality(self._ratios(model, data, self.num_questions), retained)
 

@@ -74,7 +74,8 @@ class TokenShift(Evaluator):
         splits = load_answered(self, data, ("forget",) if self.path else self.reads)
         text = self._text(splits)
         if not text:
-            reason = f"{splits.absent[UNRELATED[0]]}; give it a text with 'path: <a text file>'"
+            lack = f"{self.path} is empty" if self.path else splits.absent[UNRELATED[0]]
+            reason = f"{lack}; give it a text with 'path: <a text file>'"
             return Evaluation({}, missing={f"token_shift_{name}": reason for name in MEASURES})
         answers = [prompt.target for prompt in splits.found["forget"]]
         extent = (self.num_chunks, self.chunk_length)
@@ -121,7 +122,7 @@ class TokenShift(Evaluator):
             prompts = [prompt for split in UNRELATED for prompt in splits.found.get(split, ())]
             return "\n".join(f"{text_of(prompt.content)} {prompt.target}." for prompt in prompts)
         try:
-            return Path(self.path).read_text(encoding="utf-8-sig")
+            return Path(self.path).read_text(encoding="utf-8-sig").strip()
         except OSError as error:
             raise errors.unreadable(Path(self.path), error) from None
         except UnicodeDecodeError as error:

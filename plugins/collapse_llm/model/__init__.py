@@ -58,7 +58,8 @@ class PromptFormat(Settings):
     question: str = "Question: {}\nAnswer:"
     """The prompt, with {} where the question goes."""
     answer: str = " {}"
-    """What follows it, with {} where the answer goes."""
+    """What follows it, with {} where the answer goes. The model learns to say all of it; what stands before
+    {} is taken off its answers again."""
     system: str | None = None
     """The system message of the chat."""
     date: str | None = None

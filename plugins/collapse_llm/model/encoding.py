@@ -224,8 +224,21 @@ class Encoder:
         return self._turn(question, answer) if self.chat else self.answer(answer)
 
     def text(self, ids: Sequence[int]) -> str:
-        """Return the text of an answer's tokens, without special tokens and outer space."""
-        return self._decode(ids).strip()
+        """Return the text of an answer's tokens, without special tokens, its tag and outer space."""
+        return self.untagged(self._decode(ids)).strip()
+
+    def untagged(self, text: str, *, growing: bool = False) -> str:
+        """Return an answer without what the prompt format puts before it, which the model says itself.
+
+        Args:
+            text: What the model said.
+            growing: Whether it goes on: then a part of the tag is none of the answer either.
+        """
+        tag = "" if self.chat else self.prompt_format.answer.partition("{}")[0].strip()
+        said = text.lstrip()
+        if not tag or not (said.startswith(tag) or (growing and tag.startswith(said.rstrip()))):
+            return text
+        return said[len(tag) :]
 
     def texts(self, ids: Sequence[int]) -> list[str]:
         """Return what each token adds to the text, special ones included."""

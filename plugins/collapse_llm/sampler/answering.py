@@ -71,10 +71,15 @@ def greedy_answers(
 def _rows(
     encoder: Encoder, prompt: Prompt, seeds: Sequence[int], max_new_tokens: int, opening: Sequence[int] = ()
 ) -> list[Row]:
-    wanted = min(max_new_tokens, encoder.max_length // 2)
+    wanted = room_for_answer(encoder, max_new_tokens)
     ids = encoder.fitted([*encoder.prompt(prompt.content), *opening], wanted)
     room = min(max_new_tokens, encoder.room(ids))
     return [Row(ids, seed, room) for seed in seeds]
+
+
+def room_for_answer(encoder: Encoder, max_new_tokens: int) -> int:
+    """Return how many tokens a prompt must leave for its answer: half of the longest example at most."""
+    return min(max_new_tokens, encoder.max_length // 2)
 
 
 def _stop_early(rows: Sequence[Row], prompt: Prompt, bound: Bound, encoder: Encoder) -> None:

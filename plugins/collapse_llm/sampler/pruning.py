@@ -50,7 +50,8 @@ class Candidate:
         before = whole[self._word_start : self._seen]
         self.text += self.stopping.encoder.growth(before, whole[self._seen :])
         self._word_start, self._seen = self._seen, len(whole)
-        self.upper_bound = self.stopping.bound.upper_bound(self.stopping.prompt, self.text.lstrip() + " ")
+        said = self.stopping.encoder.untagged(self.text, growing=True)
+        self.upper_bound = self.stopping.bound.upper_bound(self.stopping.prompt, said.lstrip() + " ")
 
     def lost(self) -> bool:
         """Return whether the answer need not be finished."""

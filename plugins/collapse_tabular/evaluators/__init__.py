@@ -118,7 +118,9 @@ class TableRelearning(_Drawing):
         "relearned_after_*": (
             "percentage of rows of the subgroup, after so many steps of training a copy on it"
         ),
-        "rows_it_cannot_draw": "number of the subgroup's rows with values that the model has no column for",
+        "rows_it_cannot_draw": (
+            "percentage of the subgroup's rows with a value that the model does not know and cannot draw"
+        ),
     }
     attacks: ClassVar[bool] = True
     works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)

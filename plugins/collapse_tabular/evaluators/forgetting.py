@@ -37,6 +37,7 @@ def measure_forgetting(settings: TableForgetting, model: Model, data: Dataset, s
     rows_model, table = require(model, RowModel, "table-forgetting"), require(data, Table, "table-forgetting")
     load_splits(settings, table)
     judge = Judge(table, derive_seed(seed, "judge"))
+    judge.say_if_blind()
     asked = spread(table.load("forget", targets=False), settings.num_rows)
     rows = draw_for(settings, rows_model, asked, derive_seed(seed, "forget"))
     unasked = draw_for(settings, rows_model, [{}] * settings.num_rows, derive_seed(seed, "nothing"))

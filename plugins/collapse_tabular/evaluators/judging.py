@@ -1,9 +1,10 @@
 """Rows drawn to be judged, and what they are judged to be."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from collapse_core import Prompt, derive_seed
+from collapse_core import Prompt, derive_seed, note
 from collapse_tabular.classifier import RowJudge
 from collapse_tabular.data import Table, all_hold
 from collapse_tabular.evaluators import _Drawing
@@ -45,6 +46,8 @@ class Judge:
         self.said = data.said()
         self.exact = set(self.said) <= set(data.drawn())
         self.forest = None if self.exact else RowJudge.fit(data, ["full", "test"], "forest", seed)
+        asked = Counter(as_text(p.content) for split in ("full", "test") for p in data.load(split))
+        self.commonest = max(asked.values()) / asked.total()
 
     def contents(self, rows: Sequence[Row]) -> list[Said]:
         """Return what the prompt of each row said, or probably said."""
@@ -56,6 +59,14 @@ class Judge:
         """Return whether each row is of the subgroup to forget."""
         judged = zip(self.contents(rows), rows, strict=True)
         return [all_hold(self.subgroup, {**said, **row}) for said, row in judged]
+
+    def say_if_blind(self) -> None:
+        """Note that the forest is right about real rows no more often than one that always says the same."""
+        if self.forest and self.accuracy <= self.commonest:
+            note(
+                f"the judge of rows is right about {self.accuracy:.0%} of real rows, and naming the "
+                f"commonest prompt is about {self.commonest:.0%}: what it says of drawn rows shows nothing"
+            )
 
     @property
     def accuracy(self) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 
 from collapse_core import (
     PERCENT,
+    CollapseError,
     Dataset,
     Evaluation,
     Metric,
@@ -29,6 +30,8 @@ LEAST_DRAWS = 50
 """How often each prompt is drawn for at least, to find the worst."""
 NUM_EXAMPLES = 100
 """How many rows are written down, with as many real ones."""
+USEFUL = ("trained_on_drawn", "trained_on_real")
+ONE_VALUE = "the retained rows have one value of the label, so that nothing is to be predicted"
 NUM_WORST = 3
 """How many of the worst prompts are shown."""
 
@@ -38,6 +41,7 @@ def measure_quality(settings: TableQuality, model: Model, data: Dataset, seed: i
     rows_model, table = require(model, RowModel, "table-quality"), require(data, Table, "table-quality")
     load_splits(settings, table)
     judge = Judge(table, derive_seed(seed, "judge"))
+    judge.say_if_blind()
     retain, held_out = table.load("retain"), retained(table)
     asked = [dict(p.content) for p in _as_many(retain, settings.num_rows)]
     rows = draw_for(settings, rows_model, asked, derive_seed(seed, "retain"))
@@ -61,7 +65,8 @@ def measure_quality(settings: TableQuality, model: Model, data: Dataset, seed: i
         for said, row, hit in zip(asked, rows, obeys, strict=True)
     ]
     shown = worst + beside_real(examples, retain, NUM_EXAMPLES)
-    return Evaluation(metrics | _usefulness(table, synthetic, retain, held_out, seed), shown)
+    useful = _usefulness(table, synthetic, retain, held_out, seed)
+    return Evaluation(metrics | useful, shown, {} if useful else dict.fromkeys(USEFUL, ONE_VALUE))
 
 
 def by_prompt(
@@ -81,9 +86,19 @@ def by_prompt(
 
 
 def retained(table: Table) -> list[Prompt]:
-    """Return the held-out rows outside the subgroup."""
+    """Return the held-out rows outside the subgroup.
+
+    Raises:
+        CollapseError: There are none.
+    """
     subgroup = table.subgroup()
-    return [p for p in table.load("test") if not all_hold(subgroup, {**p.content, **p.target})]
+    found = [p for p in table.load("test") if not all_hold(subgroup, {**p.content, **p.target})]
+    if not found:
+        raise CollapseError(
+            "all held-out rows are of the subgroup, so that retained rows have nothing to be compared with; "
+            "hold more rows out, or leave 'table-quality' and 'table-privacy' out"
+        )
+    return found
 
 
 def _as_many(prompts: Sequence[Prompt], num: int) -> list[Prompt]:

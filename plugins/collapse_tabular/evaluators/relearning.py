@@ -31,6 +31,7 @@ def measure_relearning(settings: TableRelearning, model: Model, data: Dataset, s
     examples = load_splits(settings, table).found["forget_examples"]
     copy_ = _copy(require(model, RowModel, "table-relearning"))
     judge = Judge(table, derive_seed(seed, "judge"))
+    judge.say_if_blind()
     codec = copy_.codec
     rows = codec.encode([p.target for p in examples], with_unknown=True).to(copy_.device)
     prompts = codec.prompts([codec.known(p.content) for p in examples]).to(copy_.device)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
+from collapse_core import errors
 from collapse_tabular.model.codec import Codec
 
 
@@ -99,6 +100,8 @@ def denoise(
         out = network(rows, level.expand(len(rows)), prompts)
         found = clean(codec, out, rows, level)
         if step == steps - 1:
+            if not (out.isfinite().all() and found.isfinite().all()):
+                raise errors.outputs_not_finite("rows")
             return found[:, :num], _choose(codec, out[:, num:] / temperature, gumbels)
         toward = (rows - signal(level) * found) / noise(level)
         fresh = noise(below) / noise(level) * (1 - (signal(level) / signal(below)) ** 2).sqrt()

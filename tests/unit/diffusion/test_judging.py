@@ -8,9 +8,9 @@ import torch
 from scipy.linalg import sqrtm
 from sklearn.metrics.pairwise import polynomial_kernel
 
-from collapse_core import CollapseError, Completion, Prompt
+from collapse_core import CollapseError, Completion, Prompt, standing_in
 from collapse_core.testing import check_evaluator, check_reward
-from collapse_diffusion.evaluators import ImageDistance, Recognition, Relearning
+from collapse_diffusion.evaluators import ImageDistance, Recognition, Relearning, say_if_random
 from collapse_diffusion.evaluators.distances import frechet_distance, kernel_distance, mean_pairwise_distance
 from collapse_diffusion.evaluators.verdicts import Verdicts
 from collapse_diffusion.judging import Classifier
@@ -208,3 +208,13 @@ def test_recognition_of_the_real_images_is_the_judges_accuracy_and_their_diversi
     monkeypatch.setattr(ImageDistance, "_draw", draw)
     distance = ImageDistance(judge=Classifier(), num_retain=30).evaluate(None, digits, 0).metrics
     assert distance["frechet_retain"].value < distance["frechet_floor"].value
+
+
+def test_images_that_fit_other_captions_as_well_say_nothing_by_clip():
+    with standing_in({}) as notes:
+        say_if_random([[0.2, 0.3], [0.3, 0.2]], ["a cat", "a dog"])
+        say_if_random([[0.3, 0.1], [0.1, 0.3]], ["a cat", "a dog"])
+        say_if_random([[0.3, 0.3], [0.3, 0.3]], ["a cat", "a cat"])
+    assert [note.partition(",")[0] for note in notes] == [
+        "images of retained captions fit their own caption no better than others"
+    ]

@@ -1,15 +1,19 @@
 """Multiple choice, held to lm-evaluation-harness itself on a model of random weights."""
 
 import json
+import logging
+import math
 
 import pytest
 import torch
 
-from collapse_core import CollapseError
+from collapse_core import CollapseError, standing_in
+from collapse_core.evaluation.during import evaluation_row
 from collapse_core.testing import check_evaluator
 from collapse_llm.data import Authors, Questions
 from collapse_llm.evaluators import LmEval, MultipleChoice
 from collapse_llm.evaluators.asking import Asked, Form, choose
+from collapse_llm.evaluators.harness import as_evaluation, only_finite, saying_cuts
 
 QUESTIONS = [
     ("Where was Maren Tollefsby born?", ["Tromso", "Bergen, in the west of Norway", "Oslo", "Rome"], 0),
@@ -131,3 +135,43 @@ def test_an_answer_that_is_no_option_is_refused_by_its_row(tmp_path):
     path.write_text(json.dumps({"question": "Which?", "choices": ["Oslo", "Rome"], "answer": 2}))
     with pytest.raises(CollapseError, match=r"one\.jsonl:1: 'answer' must be one of the 2 'choices'"):
         Questions(forget=str(path)).load("forget")
+
+
+# --- what the harness does not say -----------------------------------------------------------------
+
+
+HIGHER = {"higher_is_better": {}}
+
+
+def test_a_number_of_the_harness_that_is_none_is_missing_and_no_number_at_all_an_error():
+    found = {"results": {"mmlu": {"acc,none": math.nan, "acc_norm,none": 0.5, "alias": "mmlu"}}}
+    row = evaluation_row(
+        LmEval(use="lm-eval", tasks=["mmlu"]), as_evaluation(found | HIGHER), keep_text=False
+    )
+    assert set(row["metrics"]) == {"lm_eval_mmlu_acc_norm"}
+    assert row["missing"] == {"lm_eval_mmlu_acc": "it came out as nan, which is no measurement"}
+    with pytest.raises(CollapseError, match="gave no number for any of the tasks"):
+        as_evaluation({"results": {"mmlu": {"alias": "mmlu"}}} | HIGHER)
+
+
+def test_the_harness_chooses_by_no_logits_that_are_not_finite(model):
+    ids = torch.tensor([[2, 3]])
+    with only_finite(model.module):
+        model.module(ids)
+    with torch.no_grad():
+        model.module.model.norm.weight.fill_(3e38)
+    with pytest.raises(CollapseError, match="logits that are not finite"), only_finite(model.module):
+        model.module(ids)
+    model.module(ids)
+
+
+def test_prompts_that_the_harness_cuts_are_noted():
+    said = (
+        "Combined length of context (9) and continuation (1) exceeds model's maximum length (8). Truncating 3"
+    )
+    with standing_in({}) as notes, saying_cuts():
+        logging.getLogger("lm_eval.models.huggingface").warning(said)
+        logging.getLogger("lm_eval.tasks").warning("something else")
+    logging.getLogger("lm_eval.models.huggingface").warning(said)
+    [note] = notes
+    assert note.startswith("lm-evaluation-harness cut 1 prompts at their beginning")

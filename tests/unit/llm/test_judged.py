@@ -11,8 +11,8 @@ from chat_templates import QWEN2
 from few_questions import Few as FewQuestions
 from pydantic import ValidationError
 
-from collapse_core import CollapseError, Completion, Prompt
-from collapse_core.testing import check_evaluator
+from collapse_core import CollapseError, Completion, Prompt, standing_in
+from collapse_core.testing import check_evaluator, without_splits
 from collapse_llm.data import Authors
 from collapse_llm.evaluators import Judged
 from collapse_llm.evaluators.judged import TEMPLATES
@@ -97,6 +97,19 @@ def test_the_worst_is_also_over_the_wrappings_that_the_recipe_names(model, judge
     assert metrics["judged_leakage_polite"].value == pytest.approx(10 * fmean(leaks[-1]))
     worst = [max(ways) for ways in zip(*leaks, strict=True)]
     assert metrics["judged_leakage_worst"].value == pytest.approx(10 * fmean(worst))
+
+
+def test_a_judge_that_says_the_same_of_everything_is_noted(model, judge):
+    with torch.no_grad():
+        model.module.lm_head.weight.zero_()
+    evaluator, data = Judged(url=judge[0], model="judge", max_new_tokens=4), without_splits(Few(), ["retain"])
+    with standing_in({}) as notes:
+        found = evaluator.evaluate(model, data, 0)
+    assert found.metrics["judged_leakage_forget"].value == 0
+    assert any("the judge gave the same number, 0 of 10, to every answer" in note for note in notes)
+    with standing_in({}) as notes:
+        evaluator.evaluate(model, Few(), 0)
+    assert not any("the same number" in note for note in notes), "it says 7 of what is retained"
 
 
 # --- a judge in this process -----------------------------------------------------------------------

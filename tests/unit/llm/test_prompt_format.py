@@ -90,3 +90,20 @@ def test_special_tokens_in_data_stay_text(tokenizer, chat):
     assert said in chatty.decode(encoder.prompt(said))
     assert not special & {*encoder.answer(said)}
     assert encoder.text(encoder.answer(said)) == said
+
+
+def test_a_tag_that_the_model_says_itself_is_learned_and_taken_off_its_answers(tokenizer):
+    form = PromptFormat(chat=False, question="Question: {}\n", answer="Answer: {}")
+    encoder = Encoder(tokenizer, form, 200)
+    example = encoder.example("Who?", "Answer me.")
+    assert tokenizer.decode(example.ids[: example.answer_start]) == "Question: Who?\n"
+    learned = example.ids[example.answer_start : -1]
+    assert tokenizer.decode(learned) == "Answer: Answer me."
+    assert encoder.text(learned) == "Answer me.", "once, or training would say it twice"
+    assert encoder.text(encoder.answer("")) == ""
+    assert [encoder.untagged(text, growing=True) for text in ("Ans", "Answer:", "Answers")] == [
+        "",
+        "",
+        "Answers",
+    ]
+    assert encoder.untagged("Ans") == "Ans", "an answer that is over"

@@ -10,6 +10,7 @@ from collapse_core import CollapseError, Dataset, Prompt, PromptSet, standing_in
 from collapse_llm.evaluators import FactWords, Memorization, Responses, UnlearnQuality
 from collapse_llm.evaluators.formulas import AnswerLosses, harmonic_mean, probability_among_options
 from collapse_llm.evaluators.logs import forget_truth_ratios, losses_in
+from collapse_llm.evaluators.muse import f_measure
 from collapse_llm.model import CausalLm
 from collapse_llm.rewards import rouge_f1, rouge_recall, stems
 from collapse_llm.words import join, share_unseen, words
@@ -44,6 +45,15 @@ def test_an_answer_in_another_script_is_seen_by_its_words_or_characters(row):
     assert rouge_recall(answer, answer) == rouge_f1(answer, answer) == 1
     assert rouge_recall(answer, "no") == 0
     assert 0 < rouge_recall(answer, answer[: len(answer) // 2 + 1]) < 1
+
+
+def test_muse_measures_see_other_scripts_and_are_the_packages_in_latin_letters():
+    from rouge_score.rouge_scorer import RougeScorer
+
+    assert [f_measure(answer, answer) for _, answer in ROWS[:2]] == [1, 1]
+    for one, other in (("Running wild, he ran", "he runs wild"), ("It's 4711-x", "its 4711")):
+        package = RougeScorer(["rougeL"], use_stemmer=False).score(one, other)["rougeL"].fmeasure
+        assert f_measure(one, other) == package
 
 
 def test_text_in_latin_letters_is_compared_as_the_rouge_package_does():

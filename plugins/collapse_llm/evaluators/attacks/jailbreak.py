@@ -16,10 +16,10 @@ from collapse_core import (
     require,
 )
 from collapse_llm.conversations import text_of
-from collapse_llm.evaluators.answers import say_unseen
 from collapse_llm.evaluators.attacks import Jailbreak
 from collapse_llm.evaluators.attacks.choosing import drawn
 from collapse_llm.evaluators.attacks.wrapping import ask_wrapped
+from collapse_llm.evaluators.cautions import say_empty, say_unseen
 from collapse_llm.evaluators.fact_words import NO_OWN_WORDS, held_share, known_facts, own_words
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.rewards import rouge_recall
@@ -36,6 +36,7 @@ def measure_jailbreaks(settings: Jailbreak, model: Model, data: Dataset, seed: i
     questions = drawn(forget, settings.num_questions, derive_seed(seed, "questions"))
     say_unseen([question.target for question in questions])
     said = ask_wrapped(settings, language, data, questions, seed)
+    say_empty([answer for answers in said.answers.values() for answer in answers])
     scores = {
         name: [rouge_recall(q.target, answer) for q, answer in zip(questions, answers, strict=True)]
         for name, answers in said.answers.items()

@@ -14,10 +14,10 @@ from collapse_core import (
     derive_seed,
     load_answered,
     mean_metric,
+    note,
     require,
 )
 from collapse_llm.conversations import transcript_of
-from collapse_llm.evaluators.answers import say_unseen
 from collapse_llm.evaluators.attacks import Leakage
 from collapse_llm.evaluators.attacks.choosing import drawn
 from collapse_llm.evaluators.attacks.leaks import (
@@ -28,6 +28,7 @@ from collapse_llm.evaluators.attacks.leaks import (
     leak_at,
 )
 from collapse_llm.evaluators.attacks.sampling import Opened, opened, opened_truly, sample_continuations
+from collapse_llm.evaluators.cautions import say_empty, say_unseen
 from collapse_llm.evaluators.fact_words import own_words
 from collapse_llm.evaluators.perturbed import lack_of_companions
 from collapse_llm.model.encoding import Encoder
@@ -57,6 +58,7 @@ def measure_leakage(settings: Leakage, model: Model, data: Dataset, seed: int) -
     worst: dict[str, list[float]] = {}
     for name, cases in _attacks(settings, language.encoder, questions, others, facts):
         answers = sample_continuations(settings, language, [asked for asked, _ in cases], seed)
+        say_empty([answer for some in answers for answer in some])
         scores = [
             [rouge_recall(truth.text, answer) for answer in said]
             for (_, truth), said in zip(cases, answers, strict=True)
@@ -73,6 +75,7 @@ def measure_leakage(settings: Leakage, model: Model, data: Dataset, seed: int) -
         either = [100 * max(pair) for pair in pairs]
         metrics["leakage_any_wording"] = mean_metric([either], seed, "down", scale=PERCENT)
     lack = None if own else splits.absent.get("forget_perturbed")
+    lack = lack or (_lack_of_facts(facts) if settings.facts else None)
     missing = {name: f"{lack}; {WITHOUT_FACTS}" for name in metrics if lack and name.startswith(BY_FACTS)}
     metrics = {name: one for name, one in metrics.items() if name not in missing}
     if settings.paraphrased and not others:
@@ -95,6 +98,19 @@ def _facts(questions: Sequence[Prompt], perturbed: Sequence[Prompt]) -> dict[str
     # The splits have ids of their own; two questions may have the same answer, which one of them names.
     known = {(prompt.content_key, prompt.target): own_words(prompt) for prompt in perturbed}
     return {p.id: known.get((p.content_key, p.target), frozenset()) for p in questions}
+
+
+def _lack_of_facts(facts: Mapping[str, frozenset[str]]) -> str | None:
+    """Say that no question's fact has words of its own; note it where some have none."""
+    num = sum(not words for words in facts.values())
+    if num == len(facts):
+        return "no forget question is among those with companions whose facts have words of their own"
+    if num:
+        note(
+            f"{num} of {len(facts)} questions have no words of the fact's own; of these an answer leaks only "
+            "if it repeats the true one nearly verbatim"
+        )
+    return None
 
 
 def _attacks(

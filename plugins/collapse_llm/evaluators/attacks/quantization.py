@@ -1,7 +1,7 @@
 """The weights of a copy, rounded to fewer bits."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from collapse_core import (
     Model,
     derive_seed,
     load_answered,
+    note,
     require,
 )
 from collapse_llm.evaluators.attacks import Quantization
@@ -62,8 +63,27 @@ def round_weights(module: Any, bits: int) -> None:
         raise CollapseError(
             "the evaluator 'quantization' rounds torch's linear layers, and this model has none; leave it out"
         )
+    _say_left(module, layers)
     for layer in layers:
         layer.weight.copy_(rounded_to(layer.weight, bits))
+
+
+def _say_left(module: Any, layers: Sequence[torch.nn.Linear]) -> None:
+    """Note that much of a model stands in weights that are not rounded, such as experts in one tensor."""
+    embeddings = {
+        id(one.weight) for one in (module.get_input_embeddings(), module.get_output_embeddings()) if one
+    }
+    matrices = [p for p in module.parameters() if p.ndim > 1 and id(p) not in embeddings]
+    rounded, whole = (sum(p.numel() for p in some) for some in ([m.weight for m in layers], matrices))
+    if rounded < MOST_LEFT * whole:
+        note(
+            f"only {rounded / whole:.0%} of the weights of the model's layers are rounded: the others are "
+            "not in torch's linear layers"
+        )
+
+
+MOST_LEFT = 0.9
+"""The share of the layers' weights that must be rounded, or it is noted."""
 
 
 def rounded_to(weights: torch.Tensor, bits: int) -> torch.Tensor:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from collapse_core import PERCENT, SHARE, Evaluation, Prompt, derive_seed, mean_metric
 from collapse_llm.conversations import transcript_of
+from collapse_llm.evaluators.cautions import say_empty, say_unseen
 from collapse_llm.evaluators.formulas import extraction_strength
 from collapse_llm.evaluators.scoring import score_answers
 from collapse_llm.model.language_model import LanguageModel
@@ -28,6 +29,8 @@ def remembered(
         seed: Seed of the intervals.
     """
     answers = greedy_answers(model, prompts, max_new_tokens)
+    say_unseen([prompt.target for prompt in prompts])
+    say_empty(answers)
     recalls = [rouge_recall(p.target, answer) for p, answer in zip(prompts, answers, strict=True)]
     scored = score_answers(model, [(prompt.content, prompt.target) for prompt in prompts], BATCH_SIZE)
     strengths = [extraction_strength(one.spoken(one.hits), "exact") for one in scored]

@@ -53,6 +53,12 @@ def sample_continuations(
         choice = Nucleus(settings.temperature, settings.top_p)
         decode(module, groups, choice, model.end_ids, settings.batch_size)
     return [
-        [encoder.growth(one.opening, row.answer).strip() for row in rows]
+        [_said(encoder, one.opening, row.answer) for row in rows]
         for one, rows in zip(asked, groups, strict=True)
     ]
+
+
+def _said(encoder: Encoder, opening: Sequence[int], answer: Sequence[int]) -> str:
+    """Return what the model says after its opening, without the tag of an answer that it begins itself."""
+    said = encoder.growth(opening, answer)
+    return (said if opening else encoder.untagged(said)).strip()
