@@ -8,6 +8,8 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --progress-bar
 
 PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
+CORE := $(filter-out tests/unit/test_torch_% tests/unit/test_benchmark%,$(wildcard tests/unit/test_*.py))
+
 RECIPES ?= 3000
 KILLS ?= 1000
 SEEDED = $(if $(SEED),--seed $(SEED))
@@ -17,8 +19,8 @@ SEEDED = $(if $(SEED),--seed $(SEED))
 run: $(READY_TO_RUN)  ## teach a small language model, make it forget two authors, report
 	$(BIN)/collapse run recipes/llm_tofu.yaml
 
-check: lint  ## lint, and the quick tests of the core and the toy, in a minute or two
-	$(PYTEST) -m "not model and not process and not simulation and not slow" tests/unit/test_*.py tests/unit/toy
+check: lint  ## lint, and the quick tests of the core and the toy, without torch, in a minute
+	$(PYTEST) -m "not model and not process and not simulation and not slow" $(CORE) tests/unit/toy
 
 test: $(READY)  ## all tests but the slow ones, in minutes; says which took longest
 	$(PYTEST) --durations=20

@@ -116,7 +116,7 @@ def test_true_answers_to_forget_are_loaded_by_those_alone_that_say_so(name, smal
     monkeypatch.setattr(Authors, "load", noting)
     recipe = small(name, "iterations=0")
     run(recipe, tmp_path / "run")
-    assert [targets for split, targets in asked if split == "forget"] == [name in TOLD]
+    assert any(targets for split, targets in asked if split == "forget") == (name in TOLD)
     said = provenance(recipe, [], [])["true_answers"]["loop"]
     assert said == ("read, since a part needs them" if name in TOLD else "never loaded")
 
