@@ -3,6 +3,7 @@
 import json
 import random
 from math import inf, pi, sqrt
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,8 @@ from benchmarks.distance import distances, measured_in, table
 from collapse_core import CollapseError
 from collapse_core.results.retrained import distance_to_retrained
 
+ROOT = Path(__file__).parents[2]
+METHODS = ROOT / "benchmarks" / "methods"
 RETRAINED = [{"es": 0.20, "utility": 53.0}, {"es": 0.24, "utility": 55.0}, {"es": 0.28, "utility": 54.0}]
 
 
@@ -89,3 +92,11 @@ def test_the_script_reads_runs_and_files_of_methods(tmp_path):
 
 def evaluation(model, es):
     return json.dumps({"model": model, "iteration": None, "metrics": {"es": {"value": es}}}) + "\n"
+
+
+def test_the_page_says_how_far_the_measured_methods_ended_from_retrained_models():
+    measured = measured_in([METHODS / "measured.json", METHODS / "guided.json"])
+    found, page = distances(measured, "retrained"), (ROOT / "docs" / "science.md").read_text()
+    for label, name in {"PMC": "pmc", "NPO": "npo", "RMU": "rmu", "`llm_guided.yaml`": "llm_guided"}.items():
+        inside, median = 100 * found[name].share_inside, found[name].median_ratio
+        assert f"\n| {label} | 3 | {inside:.0f} | {median:.1f} |\n" in page
