@@ -57,6 +57,7 @@ def in_process(work, *arguments):
     return process
 
 
+@pytest.mark.process
 def test_a_kill_while_writing_leaves_the_old_file(tmp_path):
     path = tmp_path / "status.json"
     files.write_text(path, "old")
@@ -130,6 +131,7 @@ def test_a_thing_is_made_once():
     assert cached("things", "other", make) != first
 
 
+@pytest.mark.process
 def test_two_processes_that_make_one_thing_at_once_both_get_it():
     results = multiprocessing.get_context("spawn").Queue()
     processes = [in_process(use, make_slowly, results) for _ in range(2)]
@@ -165,6 +167,7 @@ def use_and_listen(how, results) -> None:
     results.put(said)
 
 
+@pytest.mark.process
 def test_of_two_processes_one_makes_it_and_the_other_waits_and_says_so():
     results = multiprocessing.get_context("spawn").Queue()
     cache_root().mkdir(parents=True)
@@ -176,6 +179,7 @@ def test_of_two_processes_one_makes_it_and_the_other_waits_and_says_so():
     assert len((cache_root().parent / "makers").read_text().splitlines()) == 1
 
 
+@pytest.mark.process
 def test_what_a_dead_process_has_begun_is_cleared_away_by_the_next():
     results = multiprocessing.get_context("spawn").Queue()
     in_process(use, make_and_die, results).join()
@@ -185,6 +189,7 @@ def test_what_a_dead_process_has_begun_is_cleared_away_by_the_next():
     assert [path.name for path in (cache_root() / "things").iterdir()] == ["key"]
 
 
+@pytest.mark.process
 def test_a_maker_that_dies_leaves_nothing_that_counts():
     results = multiprocessing.get_context("spawn").Queue()
     process = in_process(use, make_and_die, results)

@@ -280,6 +280,7 @@ SOUND: dict[str, Content] = {
 }
 
 
+@pytest.mark.model
 @pytest.mark.parametrize("use", SOUND)
 def test_hostile_answers_do_no_harm_whatever_the_domain(use: str, tmp_path: Path) -> None:
     page = report(run_of(tmp_path / "run", SOUND[use], *HOSTILE, use=use))

@@ -129,6 +129,7 @@ def test_neighboring_seeds_share_no_pattern():
     assert abs(flipped - 0.5) < 5 * 0.5 / (63 * len(pairs)) ** 0.5
 
 
+@pytest.mark.process
 def test_a_seed_is_the_same_in_another_process():
     code = "from collapse_core import derive_seed; print(derive_seed(3, 'a', 1))"
     seen = {subprocess.check_output([sys.executable, "-c", code], env={"PYTHONHASHSEED": s}) for s in "12"}
