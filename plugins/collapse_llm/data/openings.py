@@ -23,6 +23,11 @@ class Openings(Component):
     """Whose tokens are counted: the `path` of a causal-lm; by default words are."""
 
     @property
+    def cuts_texts(self) -> bool:
+        """Whether rows are running texts that are cut."""
+        return True
+
+    @property
     def unit(self) -> str:
         """What is counted, for people to read."""
         return f"tokens of {self.tokenizer}" if self.tokenizer else "words"

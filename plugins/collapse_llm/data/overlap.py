@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from collapse_core import CollapseError, Dataset, Prompt, errors
 from collapse_llm.conversations import CONTINUE, text_of
-from collapse_llm.data.openings import Openings
 
 PIECE = 5
 """How many characters the pieces have whose share two texts have in common."""
@@ -29,6 +28,11 @@ class Compared(Dataset):
 
     provides: ClassVar[str] = "questions"
 
+    @property
+    def cuts_texts(self) -> bool:
+        """Whether its rows are running texts, cut into a prompt and what follows; then both are compared."""
+        return False
+
     def describe_overlap(self) -> str:
         """Say how many of the first rows to forget are among the first to retain, or nearly.
 
@@ -36,7 +40,7 @@ class Compared(Dataset):
         """
         if not self.has("retain"):
             return ""
-        sides = (self.load(split, targets=isinstance(self, Openings)) for split in ("forget", "retain"))
+        sides = (self.load(split, targets=self.cuts_texts) for split in ("forget", "retain"))
         return described(*([*map(compared, prompts)] for prompts in sides))
 
 

@@ -41,6 +41,11 @@ class Wmdp(Openings, Benchmark):
             raise ValueError("WMDP has no corpus of chemistry; write 'prompts: questions'")
         return self
 
+    @property
+    def cuts_texts(self) -> bool:
+        """Whether the corpora are asked; questions are asked as they are."""
+        return self.prompts == "corpus"
+
     def parts(self) -> Mapping[str, Sequence[Part]]:
         """Return where the rows of each split are."""
         questions = Part(QUESTIONS, f"wmdp-{self.subject}", "test")

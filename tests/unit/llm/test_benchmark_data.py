@@ -203,6 +203,21 @@ def smoke(name, folder, tmp_path, more=(), baseline=None):
     return {name for row in rows for name in row["metrics"]}
 
 
+@pytest.mark.parametrize(("prompts", "reads"), [("corpus", True), ("questions", False)])
+def test_the_overlap_of_wmdp_reads_answers_only_where_they_are_the_rest_of_a_passage(
+    prompts, reads, wmdp, monkeypatch
+):
+    asked, load = {}, Wmdp.load
+
+    def noting(self, split, *, targets=True):
+        asked[split] = targets
+        return load(self, split, targets=targets)
+
+    monkeypatch.setattr(Wmdp, "load", noting)
+    assert " to forget, " in Wmdp(subject="cyber", prompts=prompts, path=str(wmdp)).describe_overlap()
+    assert asked["forget"] == reads
+
+
 def test_a_run_on_wmdp_measures_what_the_benchmark_measures(wmdp, tmp_path):
     found = smoke("wmdp_cyber", wmdp, tmp_path, TEXTS)
     assert {"choice_letter_forget", "choice_letter_retain", "choice_chance_forget"} == found - {
