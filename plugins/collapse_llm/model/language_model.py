@@ -11,6 +11,7 @@ import torch
 from collapse_core import Prompt, digest, files, processes
 from collapse_core.torch import TorchModel, full_tensor, reduce_to_shards, tensors_digest
 from collapse_llm.model import CausalLm
+from collapse_llm.model.adapters import MergedAdapters, can_merge, is_peft
 from collapse_llm.model.encoding import Encoder
 from collapse_llm.model.exporting import check_written, merged, name_end, write
 from collapse_llm.model.marks import run_like
@@ -25,6 +26,7 @@ class LanguageModel(TorchModel):
     """A causal language model, its encoder, and the precision it computes in."""
 
     can_shard: ClassVar[bool] = True
+    _merged: MergedAdapters | None = None
 
     def __init__(self, module: Any, tokenizer: Any, loader: CausalLm) -> None:
         """Take a transformers (or peft) model and its tokenizer."""
@@ -47,6 +49,8 @@ class LanguageModel(TorchModel):
         """The reference model's predictions of answers, as far as an updater keeps them."""
         self.train_layers = loader.train_layers
         self._worker: Any = None
+        if is_peft(module) and can_merge(module):
+            self._merged = MergedAdapters(module, self.compute)
         self._upper: UpperLayers | None = None
         self._asked_whether_divisible: Any = None
         self._frozen: FrozenLanguageModel | None = None
@@ -70,9 +74,9 @@ class LanguageModel(TorchModel):
         The second module is in the precision that is computed in, and stays open. It comes from where the
         loader took the first, also when a run is resumed, so that checkpoints need not hold it.
         """
-        if _is_peft(self.module):
-            with self.for_inference() as module, module.disable_adapter():
-                yield FrozenLanguageModel(module, self)
+        if is_peft(self.module):
+            with torch.inference_mode(), self.module.eval().disable_adapter():
+                yield FrozenLanguageModel(self.module, self)
             return
         if self._frozen is None:
             self._frozen = FrozenLanguageModel(self._opened_again(), self)
@@ -113,6 +117,8 @@ class LanguageModel(TorchModel):
     @contextmanager
     def for_training(self) -> Iterator[Any]:
         """The module for one forward and backward pass; gradients end up on the float32 weights."""
+        if self._merged:
+            self._merged.drop()
         worker = self._working_module().train()
         yield self._trained_part(worker)
         if self.sharded:
@@ -132,9 +138,10 @@ class LanguageModel(TorchModel):
     @contextmanager
     def for_inference(self) -> Iterator[Any]:
         """The module to sample from and to score with."""
-        worker = self._working_module().eval()
+        merges = self._merged is not None and not self.sharded
+        worker = self._merged.current() if merges else self._working_module()
         with torch.inference_mode():
-            yield worker
+            yield worker.eval()
 
     def _working_module(self) -> Any:
         """The module itself, or a copy of it in the computing precision, brought up to date.
@@ -144,7 +151,7 @@ class LanguageModel(TorchModel):
         """
         if self.sharded:
             return self._worker
-        if self.compute == torch.float32 or _is_peft(self.module):
+        if self.compute == torch.float32 or is_peft(self.module):
             return self.module
         self.replicate()
         return self._worker
@@ -167,13 +174,13 @@ class LanguageModel(TorchModel):
         if not processes.current().is_main:
             return
         tokenizer = self.encoder.tokenizer
-        if not _is_peft(module) or self.saves != "adapter":
+        if not is_peft(module) or self.saves != "adapter":
             write(merged(module, self.saved_as, self.source.path), tokenizer, directory, self.origin)
             name_end(directory, self.encoder.end_id)
             check_written(directory, module, self.encoder.prompt("Is this the same model?"))
         else:
             write(module, tokenizer, directory, self.origin)
-        if _is_peft(module) and self.saves == "both":
+        if is_peft(module) and self.saves == "both":
             module.save_pretrained(directory / "adapter")
 
     def whole_module(self) -> Any:
@@ -214,7 +221,3 @@ def _end_ids(module: Any, encoder: Encoder) -> frozenset[int]:
     return frozenset(
         [encoder.end_id, encoder.tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
     ) - {None}
-
-
-def _is_peft(module: Any) -> bool:
-    return hasattr(module, "merge_and_unload")
