@@ -14,8 +14,8 @@ def is_peft(module: Any) -> bool:
 class MergedAdapters:
     """A module without adapters that computes what one with adapters computes, and faster.
 
-    What no adapter changes is shared with the module. The other weights are merged (W + alpha / rank BA, Hu et
-    al. 2021) into copies, which are dropped before the module is trained.
+    What no adapter changes is shared with the module. The other weights are merged (W + alpha / rank BA,
+    Hu et al. 2021) into copies, which are dropped before the module is trained.
     """
 
     def __init__(self, module: Any, dtype: torch.dtype) -> None:
@@ -45,8 +45,7 @@ def can_merge(module: Any) -> bool:
 
 
 def _merge(module: Any, dtype: torch.dtype) -> Any:
-    shared = {
-        id(weight): torch.nn.Parameter(weight.detach(), requires_grad=False) for weight in module.parameters()
-    }
-    # `safe_merge` adds to a copy of each weight, not in place, so that those below the adapters stay as they are.
-    return copy.deepcopy(module, shared).merge_and_unload(safe_merge=True).to(dtype)
+    frozen = {id(one): torch.nn.Parameter(one.detach(), requires_grad=False) for one in module.parameters()}
+    # `safe_merge` adds to a copy of each weight, so that those below the adapters stay as they are.
+    own = copy.deepcopy(module, frozen)
+    return own.merge_and_unload(safe_merge=True).to(dtype)

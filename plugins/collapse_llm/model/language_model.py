@@ -138,8 +138,8 @@ class LanguageModel(TorchModel):
     @contextmanager
     def for_inference(self) -> Iterator[Any]:
         """The module to sample from and to score with."""
-        merges = self._merged is not None and not self.sharded
-        worker = self._merged.current() if merges else self._working_module()
+        merged = None if self.sharded else self._merged
+        worker = merged.current() if merged else self._working_module()
         with torch.inference_mode():
             yield worker.eval()
 
