@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from collapse_core.recipe.overrides import split_override, yaml_value
 from collapse_core.runtime.processes import StoppedGently
 from collapse_core.runtime.signals import when_asked_to_stop
 from collapse_core.session.tables import print_members, stdout
+from collapse_core.sweep import ray, slurm
 from collapse_core.sweep.local import OnEnd, Stop, carry_out_here
 from collapse_core.sweep.members import Member, Standing, members
-from collapse_core.sweep.slurm import submit
 
 
 @click.command()
@@ -37,7 +38,11 @@ from collapse_core.sweep.slurm import submit
     help="Where the runs go.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), default=1, help="How many at a time, on this machine.")
-@click.option("--launcher", type=click.Choice(["submitit"]), help="Submit the runs to Slurm instead.")
+@click.option(
+    "--launcher",
+    type=click.Choice(["submitit", "ray"]),
+    help="Submit the runs to Slurm, or to a Ray cluster, instead.",
+)
 @click.option(
     "--launcher-set", "settings", metavar="KEY=VALUE", multiple=True, help="A parameter of the launcher."
 )
@@ -67,8 +72,10 @@ def command(
         click.echo(f"{errors.counted(len(found), 'run')}, {len(todo)} to do", err=True)
         with _stopping(stop):
             on_end = _reporting(states, len(todo))
-            if launcher:
-                submit(todo, directory / "submitit", _parsed(settings), stop, on_end)
+            if launcher == "ray":
+                ray.submit(todo, _parsed(settings), stop, on_end, partial(click.echo, err=True))
+            elif launcher:
+                slurm.submit(todo, directory / "submitit", _parsed(settings), stop, on_end)
             else:
                 carry_out_here(todo, jobs, stop, on_end)
     _print(states, as_json=as_json)

@@ -78,14 +78,15 @@ def carry_out(member: Member, stop: Stop, environment: Mapping[str, str] = {}) -
             return member.state()
         if member.state() == "new":
             _clear(member.directory)
-        process = subprocess.Popen(
-            member.command(),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env=os.environ | environment,
-            start_new_session=True,  # a Ctrl-C at the terminal reaches it through `stop` alone
-        )
+        with _sigint_unblocked():
+            process = subprocess.Popen(
+                member.command(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=os.environ | environment,
+                start_new_session=True,  # a Ctrl-C at the terminal reaches it through `stop` alone
+            )
         with stop.watching(process):
             code = _ended(process)
         if code < 0:
@@ -116,6 +117,16 @@ def _locked(log: IO[bytes], stop: Stop) -> bool:
         else:
             return True
     return False
+
+
+@contextmanager
+def _sigint_unblocked() -> Iterator[None]:
+    """Let what is started be interrupted: it inherits what is blocked, as SIGINT is in Ray's workers."""
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ended(process: subprocess.Popen[bytes]) -> int:

@@ -5,7 +5,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +43,10 @@ class Member:
     def log(self) -> Path:
         """What it printed, over all attempts."""
         return self.sweep / "logs" / f"{self.name}.log"
+
+    def absolute(self) -> "Member":
+        """The same with absolute paths, for machines that share the disk."""
+        return replace(self, recipe=self.recipe.resolve(), sweep=self.sweep.resolve())
 
     def state(self) -> Standing:
         """Its state, read from its run directory."""

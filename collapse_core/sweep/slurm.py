@@ -2,18 +2,16 @@
 
 import os
 import signal
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from collapse_core import errors
 from collapse_core.errors import CollapseError
-from collapse_core.sweep.local import OnEnd, Stop, carry_out, is_at_work
-from collapse_core.sweep.members import NO_MESSAGE, Member, Standing
+from collapse_core.sweep.local import OnEnd, Stop, carry_out
+from collapse_core.sweep.members import Member, Standing
+from collapse_core.sweep.submitted import wait_for_all
 
-POLL_SECONDS = 0.2
 TIMEOUT_MINUTES = 240
 """How long a job may take before it makes a checkpoint and queues again, by default."""
 REFUSALS = (AssertionError, NameError, TypeError, ValueError, RuntimeError, FileNotFoundError)
@@ -25,7 +23,7 @@ class Job:
 
     def __init__(self, member: Member) -> None:
         """Take the member; nodes share the disk, so paths are made absolute."""
-        self.member = replace(member, recipe=member.recipe.resolve(), sweep=member.sweep.resolve())
+        self.member = member.absolute()
         self.stop: Stop | None = None
 
     def __call__(self) -> Standing:
@@ -62,17 +60,26 @@ def submit(
         CollapseError: submitit is not installed, or refuses the settings.
     """
     jobs = _submit(todo, folder, dict(settings))
-    cancelled = 0
-    while jobs:
-        if stop.times > cancelled:
-            cancelled = stop.times
-            for job in jobs.values():
-                job.cancel(check=False)
-        for member in [member for member, job in jobs.items() if job.done()]:
-            job = jobs.pop(member)
-            _wait_for_process(member, stop)
-            on_end(member, _outcome(member, job, stop))
-        time.sleep(POLL_SECONDS)
+    wait_for_all({member: _Submitted(job) for member, job in jobs.items()}, stop, on_end)
+
+
+class _Submitted:
+    """A job of submitit's, as `wait_for_all` asks it."""
+
+    def __init__(self, job: Any) -> None:
+        self.job = job
+
+    def done(self) -> bool:
+        return bool(self.job.done())
+
+    def cancel(self) -> None:
+        self.job.cancel(check=False)
+
+    def described(self) -> str:
+        return f"job {self.job.job_id}"
+
+    def failure(self) -> str:
+        return str(self.job.exception() or "")
 
 
 def _submit(todo: Sequence[Member], folder: Path, settings: dict[str, Any]) -> dict[Member, Any]:
@@ -97,21 +104,3 @@ def _import_submitit() -> Any:
     finally:
         del os.environ["SUBMITIT_LOG_LEVEL"]
     return submitit
-
-
-def _wait_for_process(member: Member, stop: Stop) -> None:
-    """A cancelled job may be gone before the process that it had started; asked twice, stop waiting."""
-    while stop.times == 1 and is_at_work(member):
-        time.sleep(POLL_SECONDS)
-
-
-def _outcome(member: Member, job: Any, stop: Stop) -> Standing:
-    """The member's state; a job that ended while its run did not has failed, and the log has the reason."""
-    state = member.state()
-    if state in ("done", "another", "failed") or stop.asked:
-        return state
-    why = " ".join(str(job.exception() or "").split()) or NO_MESSAGE
-    member.log.parent.mkdir(parents=True, exist_ok=True)
-    with member.log.open("a", encoding="utf-8") as log:
-        log.write(f"its job {job.job_id} ended before its run: {why}\n")
-    return "failed"

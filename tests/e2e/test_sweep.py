@@ -5,7 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from _thread import interrupt_main
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,9 +16,15 @@ from measured_toys import measured_recipe
 
 from collapse_core.sweep.local import Stop, carry_out
 from collapse_core.sweep.members import members
+from collapse_core.sweep.ray import _lacking, carry_out_there
 from collapse_core.sweep.slurm import Job, _submit
+from collapse_core.sweep.submitted import wait_for_all
 
 COLLAPSE = str(Path(sys.executable).with_name("collapse"))
+SUBMITIT = ["--launcher", "submitit", "--launcher-set", "cluster=local"]
+RAY = ["--launcher", "ray", "--launcher-set", "address=local"]
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
+ON_RAY = pytest.param(RAY, marks=[pytest.mark.slow, needs_ray])
 
 
 @pytest.fixture
@@ -134,10 +143,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(started, reference, tmp_pat
 
 @pytest.mark.parametrize(
     "launcher",
-    [
-        [],
-        pytest.param(["--launcher", "submitit", "--launcher-set", "cluster=local"], marks=pytest.mark.slow),
-    ],
+    [[], pytest.param(SUBMITIT, marks=pytest.mark.slow), ON_RAY],
 )
 def test_an_interrupt_stops_after_the_iteration_and_the_same_command_goes_on(
     started, reference, tmp_path, launcher
@@ -155,7 +161,7 @@ def test_an_interrupt_stops_after_the_iteration_and_the_same_command_goes_on(
     assert (run / "checkpoints" / str(done) / "COMPLETE").exists()
     assert "go on with the same command" in err
     again = started(*grid, *launcher, seconds="0")
-    assert again.communicate(timeout=100)[1] is not None
+    assert again.communicate(timeout=200)[1] is not None
     assert again.returncode == 0
     assert (run / "journal.jsonl").read_text() == reference(0, "iterations=8")
 
@@ -176,17 +182,18 @@ def test_two_at_a_time_share_the_cores(started, tmp_path, monkeypatch):
 # --- handed over -----------------------------------------------------------------------------------
 
 
-def test_members_can_be_handed_to_a_launcher(collapse_here, recipe, reference, tmp_path):
+@pytest.mark.parametrize("launcher", [SUBMITIT, ON_RAY])
+def test_members_can_be_handed_to_a_launcher(collapse_here, recipe, reference, tmp_path, launcher):
     sweep = tmp_path / "sweep"
     grid = ["--set", "rewards.0.fails=false,true", "--set", "iterations=2", "--dir", sweep]
-    launcher = ["--launcher", "submitit", "--launcher-set", "cluster=local"]
     done = collapse_here("sweep", recipe, *grid, *launcher, "--json")
     assert done.code == 1
     states = {row["name"]: (row["state"], row["why"]) for row in json.loads(done.out)}
     assert states["measured-fails=false"] == ("done", None)
     assert states["measured-fails=true"] == ("failed", "the mood is bad; set rewards.0.fails=false")
     assert (sweep / "measured-fails=false" / "journal.jsonl").read_text() == reference(0, "iterations=2")
-    assert len(list((sweep / "submitit").glob("*_result.pkl"))) == 2, "both jobs came to their end"
+    if launcher is SUBMITIT:
+        assert len(list((sweep / "submitit").glob("*_result.pkl"))) == 2, "both jobs came to their end"
 
 
 @pytest.mark.slow
@@ -213,6 +220,77 @@ def test_a_job_that_is_terminated_stops_after_its_iteration(recipe, tmp_path, mo
         job._process.send_signal(signal.SIGTERM)
     assert job.result() == "interrupted"
     assert (member.directory / "checkpoints" / str(lines(member.directory)) / "COMPLETE").exists()
+
+
+def test_a_ray_task_that_is_cancelled_stops_after_its_iteration(recipe, tmp_path, monkeypatch):
+    """As in a Ray worker: SIGINT is blocked there, and its handler is called when a task is cancelled."""
+    monkeypatch.setenv("MOOD_SECONDS", "0.1")
+    [member] = members([recipe], ["iterations=40"], tmp_path / "sweep")
+
+    def cancel():
+        until(lambda: lines(member.directory) >= 2)
+        interrupt_main()
+
+    canceller = threading.Thread(target=cancel)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        canceller.start()
+        assert carry_out_there(member) == "interrupted"
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        canceller.join()
+    done = lines(member.directory)
+    assert done < 40
+    assert (member.directory / "checkpoints" / str(done) / "COMPLETE").exists()
+
+
+def test_a_job_that_is_lost_before_its_run_has_ended_is_a_failure_with_a_reason(recipe, tmp_path):
+    class Lost:
+        def done(self):
+            return True
+
+        def described(self):
+            return "task 17"
+
+        def failure(self):
+            return "the node has died"
+
+    [member] = members([recipe], [], tmp_path / "sweep")
+    ended = []
+    wait_for_all({member: Lost()}, Stop(), lambda *outcome: ended.append(outcome))
+    assert ended == [(member, "failed")]
+    assert member.why() == "its task 17 ended before its run: the node has died"
+
+
+def test_what_a_ray_cluster_lacks_is_named():
+    assert _lacking({"num_gpus": 2, "num_cpus": 1}, {"CPU": 8.0}) == ["2 GPU"]
+    assert _lacking({"resources": {"tpu": 1}}, {"CPU": 8.0}) == ["1 tpu"]
+    assert _lacking({}, {"CPU": 8.0}) == []
+
+
+def test_without_ray_the_sentence_names_the_extra(collapse_here, recipe, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    done = collapse_here("sweep", recipe, "--dir", tmp_path / "sweep", "--launcher", "ray")
+    assert done.code == 1
+    assert "needs the package 'ray'; install it with pip install 'collapse-unlearning[ray]'" in done.err
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        ("tiemout=3", "Invalid option keyword tiemout"),
+        ("num_cpus=many", "The type of keyword 'num_cpus'"),
+        ("address=auto", "Could not find any running Ray instance"),
+    ],
+)
+def test_what_ray_refuses_is_one_sentence(collapse_here, recipe, tmp_path, setting, why):
+    words = ["--launcher", "ray", "--launcher-set", setting]
+    done = collapse_here("sweep", recipe, "--dir", tmp_path / "sweep", *words)
+    assert done.code == 1
+    assert f"ray refuses: {why}" in done.err
+    assert "Traceback" not in done.err
 
 
 @pytest.mark.parametrize(

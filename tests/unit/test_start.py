@@ -22,6 +22,7 @@ HEAVY = [
     "pandas",
     "safetensors",
     "submitit",
+    "ray",
     "starlette",
     "uvicorn",
 ]
