@@ -14,7 +14,7 @@ RECIPES ?= 3000
 KILLS ?= 1000
 SEEDED = $(if $(SEED),--seed $(SEED))
 
-.PHONY: run check test test-slow nightly lint bench docs clean
+.PHONY: run check test test-slow nightly lint bench bench-gpu docs clean
 
 run: $(READY_TO_RUN)  ## teach a small language model, make it forget two authors, report
 	$(BIN)/collapse run recipes/llm_tofu.yaml
@@ -26,6 +26,7 @@ test: $(READY)  ## all tests but the slow ones, in minutes; says which took long
 	$(PYTEST) --durations=20
 
 test-slow: $(READY)  ## the slow tests, and those of properties with ten times as many examples, for many minutes
+	$(INSTALL) -e '.[ray]' || echo "ray could not be installed; its tests are left out"
 	$(PYTEST) --durations=20 --timeout=1800 --hypothesis-profile=thorough -m "slow or hypothesis"
 
 nightly: $(READY)  ## mutate recipes by the thousand, kill runs a thousand times, for hours; SEED=1 repeats a night
@@ -42,6 +43,14 @@ bench: $(READY)  ## measure one iteration against a plain loop and TRL, for hour
 	$(INSTALL) -e '.[bench]' \
 		|| echo "trl could not be installed; its column is left out"
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.processes
+	$(BIN)/python -m benchmarks.gpu
+
+bench-gpu: $(READY)  ## the same of random models on one GPU, in 8 minutes; says where there is none
+	$(INSTALL) -e '.[bench]' \
+		|| echo "trl could not be installed; its column is left out"
+	$(BIN)/python -m benchmarks.gpu
 
 docs: $(READY)  ## build the documentation site in site/; check its links, and that it says what is true
 	$(BIN)/pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[docs]'

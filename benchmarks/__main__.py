@@ -24,6 +24,7 @@ RESULTS_OPTION = click.option(
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Questions a step.")
 @click.option("--rates/--no-rates", default=True, help="Measure decoding against prefill as well.")
 @click.option("--profile", is_flag=True, help="Profile our columns as well.")
+@click.option("--anew", is_flag=True, help="Measure again what has been, so that ratios are of one run.")
 @RESULTS_OPTION
 @click.pass_context
 def main(
@@ -34,6 +35,7 @@ def main(
     batch_size: int,
     rates: bool,
     profile: bool,
+    anew: bool,
     results: Path,
 ) -> None:
     """Measure one iteration done three ways; what has been measured before is taken up."""
@@ -43,6 +45,8 @@ def main(
     from benchmarks.table import print_tables
 
     wanted = jobs([Cell.parse(text) for text in cells] or CELLS, columns or COLUMNS, dtype, batch_size)
+    for name in [one for job in wanted for one in (job.name, job.update_name)] if anew else ():
+        (results / f"{name}.json").unlink(missing_ok=True)
     failures = run_missing(wanted, results, _say)
     if rates:
         failures += run_rates(wanted, results, _say)

@@ -72,10 +72,10 @@ def load_material(job: Job) -> Material:
 
 
 def cell_recipe(job: Job) -> Recipe:
-    """The flagship's recipe with the cell's model and settings."""
+    """The recipe that trains all weights, as every column does, with the cell's model and settings."""
     settings = [*SETTINGS, f"updater.batch_size={job.batch_size}"]
     settings.append(f"completions_per_prompt={job.cell.num_completions}")
-    recipe = load_recipe(ROOT / "recipes" / "llm_tofu.yaml", settings)
+    recipe = load_recipe(ROOT / "recipes" / "llm_tofu_full.yaml", settings)
     if job.cell.model == "small-llama":
         return as_small_llama(recipe)
     if job.cell.model == "tiny-llama":

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,11 @@ def measure(job: Job, folder: Path) -> None:
     column.score(column.sample(material.prompts[:2], 2))  # warm up
     sampled, draws = measure_sampling(column, material, num)
     scored, kept = measure_scoring(column, material, draws)
-    common = {"job": asdict(job), "environment": describe(material)}
+    common = {
+        "job": asdict(job),
+        "environment": describe(material),
+        "measured": datetime.now(UTC).isoformat(sep=" ", timespec="minutes"),
+    }
     if not (folder / f"{job.update_name}.json").exists():
         updated = measure_update(column, material, kept)
         write_result(folder, job.update_name, {"kind": "update", **common, "update": updated})
@@ -38,7 +43,8 @@ def measure_sampling(column: Column, material: Material, num: int) -> tuple[dict
     """Draw all completions.
 
     Tokens: `useful` are those of answers up to their ends; `decoded` those that were chosen, one for
-    each row and step; `prefilled` those of prompts as read; `prompt` those of the prompts, each once.
+    each row and step; `fed` those of them that the model was given again; `prefilled` those of prompts as
+    read; `prompt` those of the prompts, each once.
     """
     meter = Meter()
     with column.running() as module, meter.watching(module), measured(material.model.device) as took:
@@ -47,6 +53,7 @@ def measure_sampling(column: Column, material: Material, num: int) -> tuple[dict
     tokens = {
         "useful": sum(sum(one.num_tokens) for one in draws),
         "decoded": num_rows + meter.decoded,
+        "fed": meter.decoded,
         "prompt": sum(len(material.model.encoder.prompt(p.content)) for p in material.prompts),
         "prefilled": meter.prefilled,
         "projected": meter.projected,
@@ -70,7 +77,8 @@ def measure_update(column: Column, material: Material, kept: Sequence[Kept]) -> 
     """Train on what was kept.
 
     Tokens: `useful` are those learned; `examples` those of questions and answers, each once;
-    `processed` those given to the model; `projected` positions multiplied by the vocabulary matrix.
+    `processed` those given to the model, `derived` those of them that gradients are computed for;
+    `projected` positions multiplied by the vocabulary matrix.
     """
     kept = [Kept(_with_target(one.prompt, material), one.completion, one.reward) for one in kept]
     warm = material.batch_size
@@ -87,6 +95,7 @@ def measure_update(column: Column, material: Material, kept: Sequence[Kept]) -> 
         "useful": sum(example.num_labels for example in examples),
         "examples": sum(len(example.ids) for example in examples),
         "processed": meter.prefilled + meter.decoded,
+        "derived": meter.derived,
         "projected": meter.projected,
     }
     return _result(took, tokens) | {"num_rows": len(examples)}

@@ -41,7 +41,10 @@ QUESTION, ANSWER = "What did the witness say?", " ".join(["word"] * 45)
 
 
 def main() -> None:
-    """Print, for each way, bytes per parameter: of the weights, and at most during the update."""
+    """Print, for each way, bytes per parameter: of the weights, and at most during the update.
+
+    The last column is the share that an update takes of what it takes in the first way.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("ways", nargs="*", metavar="WAY", help=f"of {', '.join(WAYS)}; all by default")
     parser.add_argument("--layers", type=int, default=SHAPE["num_hidden_layers"], help="fewer for a trial")
@@ -53,12 +56,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         num_parameters = write_model(Path(directory), given.layers)
         print(f"{num_parameters / 1e6:.0f} million parameters; bytes per parameter")
-        print(f"{'':40} {'weights':>8} {'update':>8}")
+        print(f"{'':40} {'weights':>8} {'update':>8} {'of the first':>13}")
+        first = None
         for way in given.ways or WAYS:
             command = [sys.executable, "-m", "benchmarks.memory", way, "--inside", directory]
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
             held, peak = (number / num_parameters for number in json.loads(done.stdout.splitlines()[-1]))
-            print(f"{way:40} {held:8.1f} {peak:8.1f}", flush=True)
+            first = first or peak
+            print(f"{way:40} {held:8.1f} {peak:8.1f} {peak / first:12.0%}", flush=True)
 
 
 def write_model(directory: Path, num_layers: int) -> int:

@@ -21,6 +21,8 @@ class Meter:
     """Tokens read several a row: prompts, and examples in training; padding included."""
     decoded: int = 0
     """Tokens read one a row: what decoding feeds back."""
+    derived: int = 0
+    """Of both, those read where gradients are recorded."""
     projected: int = 0
     """Positions that were multiplied by the vocabulary matrix as the model itself does it."""
 
@@ -43,6 +45,8 @@ class Meter:
             self.decoded += ids.numel()
         else:
             self.prefilled += ids.numel()
+        if torch.is_grad_enabled():
+            self.derived += ids.numel()
 
     def _project(self, _: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         self.projected += inputs[0].shape[:-1].numel()

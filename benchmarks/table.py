@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ MEBI = 2**20
 HEAD = [
     "questions", "n", "column", "computes in", "sample s", "score s", "update s", "all s", "times faster",
 ]  # fmt: skip
+RATIO_HEAD = ["questions", "n", "column", "computes in", "sampling", "update", "iteration"]
 TOKEN_HEAD = [
     "questions", "n", "column", "computes in", "useful", "useful/s", "wasted decoding", "wasted prefill",
     "peak MiB",
@@ -43,10 +45,12 @@ def tables(folder: Path, markdown: bool) -> Iterator[str]:
     for (model, dtype, size), group in groupby(iterations, key=_condition):
         results = list(group)
         yield from _heading(f"{model}, {dtype}, batches of {size} questions", results, markdown)
-        yield from _lines("The iteration", HEAD, _iteration_rows(results, updates), markdown)
-        yield from _lines("Sampling", TOKEN_HEAD, _sampling_rows(results), markdown)
+        ratios = _ratio_rows(results, updates)
+        yield from table_lines("Times faster than the reference", RATIO_HEAD, ratios, markdown)
+        yield from table_lines("The iteration", HEAD, _iteration_rows(results, updates), markdown)
+        yield from table_lines("Sampling", TOKEN_HEAD, _sampling_rows(results), markdown)
         here = [r for r in updates.values() if _condition(r) == (model, dtype, size)]
-        yield from _lines("The update", UPDATE_HEAD, _update_rows(sorted(here, key=_order)), markdown)
+        yield from table_lines("The update", UPDATE_HEAD, _update_rows(sorted(here, key=_order)), markdown)
     yield from _rate_lines(list(read_results(folder, "rates")), markdown)
     yield from _profile_lines(list(read_results(folder, "profile")), markdown)
 
@@ -72,9 +76,30 @@ def _heading(title: str, results: Sequence[Result], markdown: bool) -> Iterator[
         f"{found['num_parameters'] / 1e6:.1f} M parameters; {found['device']}, {found['cores']} cores, "
         f"{found['threads']} threads; {packages}"
     )
+    times = sorted(result["measured"] for result in results if "measured" in result)
+    if times:
+        yield f"measured from {times[0]} to {times[-1]}"
     if not any(result["job"]["column"] == "trl" for result in results):
         yield "trl: not measured" if trl_installed() else "trl: not installed"
     yield ""
+
+
+def _ratio_rows(results: Sequence[Result], updates: Mapping[str, Result]) -> Iterator[Row]:
+    references = {}
+    for result in results:
+        job = Job.from_json(result["job"])
+        sample, score, update = _seconds(result, updates.get(job.update_name))
+        own = (sample, update, sample + score + update)
+        if job.column == "reference":
+            references[job.cell] = own
+        others = references.get(job.cell, (None,) * len(own))
+        yield [*_name(result), *(_ratio(other, mine) for other, mine in zip(others, own, strict=True))]
+
+
+def _seconds(result: Result, update: Result | None) -> list[float]:
+    """Those of sampling, scoring and the update; NaN where that has not been measured."""
+    trained = update["update"]["seconds"] if update else float("nan")
+    return [result["sample"]["seconds"], result["score"]["seconds"], trained]
 
 
 def _iteration_rows(results: Sequence[Result], updates: Mapping[str, Result]) -> Iterator[Row]:
@@ -82,8 +107,7 @@ def _iteration_rows(results: Sequence[Result], updates: Mapping[str, Result]) ->
     for result in results:
         job = Job.from_json(result["job"])
         update = updates.get(job.update_name)
-        own = [result["sample"]["seconds"], result["score"]["seconds"]]
-        own.append(update["update"]["seconds"] if update else float("nan"))
+        own = _seconds(result, update)
         seconds[job.cell, job.column] = sum(own)
         reference = seconds.get((job.cell, "reference"))
         mark = "*" if update and update["job"]["cell"] != result["job"]["cell"] else ""
@@ -133,7 +157,7 @@ def _name(result: Result) -> Row:
 
 
 def _ratio(reference: float | None, own: float) -> str:
-    return f"{reference / own:.2f}" if reference and own == own else "-"
+    return "-" if reference is None or isnan(reference / own) else f"{reference / own:.2f}"
 
 
 def _share(part: int, whole: int) -> str:
@@ -159,7 +183,7 @@ def _rate_lines(results: Sequence[Result], markdown: bool) -> Iterator[str]:
         for rate in result["rates"]
     ]
     head = ["model", "computes in", "rows", "prefill tokens/s", "decoded tokens/s", "decode / prefill"]
-    yield from _lines("Decoding against prefill", head, rows, markdown)
+    yield from table_lines("Decoding against prefill", head, rows, markdown)
 
 
 def _profile_lines(results: Sequence[Result], markdown: bool) -> Iterator[str]:
@@ -172,10 +196,10 @@ def _profile_lines(results: Sequence[Result], markdown: bool) -> Iterator[str]:
             for phase in ("sample", "update")
             for group, seconds in result[phase].items()
         ]
-        yield from _lines(title, ["phase", "group", "s", "share"], rows, markdown)
+        yield from table_lines(title, ["phase", "group", "s", "share"], rows, markdown)
 
 
-def _lines(title: str, head: Row, rows: Iterator[Row] | Sequence[Row], markdown: bool) -> Iterator[str]:
+def table_lines(title: str, head: Row, rows: Iterator[Row] | Sequence[Row], markdown: bool) -> Iterator[str]:
     """One table, with a line of its own for the title."""
     rows = list(rows)
     if not rows:
