@@ -1,15 +1,15 @@
 """Gradients summed over processes, and parameters of which each process holds a part."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 
 from collapse_core.runtime import processes
 
-BUCKET = 2**27
-"""How many numbers are summed over processes at once: half a gigabyte."""
+SMALL = 2**16
+"""Gradients of fewer numbers are summed over processes together; larger ones in place, without a copy."""
 
 
 def all_reduce(optimizer: torch.optim.Optimizer, *losses: float) -> tuple[float, ...]:
@@ -33,49 +33,39 @@ def all_reduce(optimizer: torch.optim.Optimizer, *losses: float) -> tuple[float,
         return losses
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     whole_ones = [p for p in parameters if not _is_part(p)]  # `reduce_to_shards` has summed the parts
-    device = parameters[0].device
-    sums, present = _sums(losses, device), _present(whole_ones, device)
-    for bucket in _buckets([p for p, num in zip(whole_ones, present, strict=True) if num]):
-        _sum_gradients(bucket)
-    return tuple(sums)
+    present = [float(p.grad is not None) for p in whole_ones]
+    sums = _sums([*losses, *present], parameters[0].device)
+    _sum_gradients([p for p, num in zip(whole_ones, sums[len(losses) :], strict=True) if num])
+    return tuple(sums[: len(losses)])
 
 
 def _sums(numbers: Sequence[float], device: torch.device) -> list[float]:
-    found: list[float] = _summed(torch.tensor(numbers, dtype=torch.float64, device=device)).tolist()
+    found: list[float] = _sum(torch.tensor(numbers, dtype=torch.float64, device=device)).tolist()
     return found
 
 
-def _present(parameters: Iterable[torch.Tensor], device: torch.device) -> list[float]:
-    """Return how many processes have a gradient of each parameter."""
-    return _sums([float(p.grad is not None) for p in parameters], device)
-
-
-def _buckets(parameters: Iterable[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
-    bucket: list[torch.Tensor] = []
+def _sum_gradients(parameters: Iterable[torch.Tensor]) -> None:
+    small = []
     for parameter in parameters:
-        if bucket and sum(p.numel() for p in bucket) + parameter.numel() > BUCKET:
-            yield bucket
-            bucket = []
-        bucket.append(parameter)
-    if bucket:
-        yield bucket
+        gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        parameter.grad = gradient.contiguous()
+        if gradient.numel() < SMALL:
+            small.append(parameter.grad)
+        else:
+            _sum(parameter.grad)
+    if small:
+        flat = _sum(torch.cat([gradient.flatten() for gradient in small]))
+        for gradient, piece in zip(small, torch.split(flat, [one.numel() for one in small]), strict=True):
+            gradient.copy_(piece.view_as(gradient))
 
 
-def _sum_gradients(parameters: Sequence[torch.Tensor]) -> None:
-    own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    flat = _summed(torch.cat([gradient.flatten() for gradient in own]))
-    for parameter, piece in zip(parameters, torch.split(flat, [p.numel() for p in parameters]), strict=True):
-        parameter.grad = piece.view_as(parameter).to(parameter.dtype)
-
-
-def _summed(tensor: torch.Tensor) -> torch.Tensor:
-    from accelerate.utils import reduce
-
+def _sum(tensor: torch.Tensor) -> torch.Tensor:
+    """Replace a tensor by its sum over all processes, and return it."""
     try:
-        total: torch.Tensor = reduce(tensor, "sum")
+        torch.distributed.all_reduce(tensor)
     except RuntimeError as error:
         raise processes.current().lost() from error
-    return total
+    return tensor
 
 
 # --- parts -----------------------------------------------------------------------------------------
@@ -126,10 +116,10 @@ def as_part_of(tensor: torch.Tensor, like: Any) -> torch.Tensor:
 def reduce_to_shards(working: torch.nn.Module, module: torch.nn.Module) -> None:
     """Add a working copy's gradients, summed over all processes, to those of the sharded module."""
     pairs = list(zip(working.parameters(), module.parameters(), strict=True))
-    present = _present([its for its, _ in pairs], pairs[0][0].device)
+    present = _sums([float(its.grad is not None) for its, _ in pairs], pairs[0][0].device)
     for (its, mine), num in zip(pairs, present, strict=True):
         if num:
             gradient = torch.zeros_like(its) if its.grad is None else its.grad
-            part = as_part_of(_summed(gradient.float()), mine)
+            part = as_part_of(_sum(gradient.float().contiguous()), mine)
             mine.grad = part if mine.grad is None else mine.grad + part
         its.grad = None

@@ -42,6 +42,11 @@ class TrainingExample:
         """How many tokens its longest row has."""
         return max(len(answer.ids) for answer in self.answers)
 
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens all of its rows have."""
+        return sum(len(answer.ids) for answer in self.answers)
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -53,22 +58,49 @@ class Batch:
     @property
     def num_tokens(self) -> int:
         """How many tokens are trained on, with those of the questions."""
-        answers = [answer for example in self.kept for answer in example.answers]
-        return sum(len(example.ids) for example in (*answers, *self.retain))
+        kept = sum(example.num_tokens for example in self.kept)
+        return kept + sum(len(example.ids) for example in self.retain)
 
     def parts(self, most: int | None) -> Iterator["Batch"]:
         """This process's share of each micro-batch of at most so many examples and retain answers.
 
-        Micro-batches hold rows of similar length, so that little is padded.
+        Micro-batches hold rows of similar length, so that little is padded. All processes have about as many
+        tokens of each, since every step waits for the last of them.
         """
         kept = sorted(self.kept, key=lambda example: example.longest)
         retain = sorted(self.retain, key=lambda example: len(example.ids))
         longest = max(len(kept), len(retain))
         num = math.ceil(longest / (most or longest))
-        share = processes.current().share
         for i in range(num):
-            others = retain[i * len(retain) // num : (i + 1) * len(retain) // num]
-            yield Batch(share(kept[i * len(kept) // num : (i + 1) * len(kept) // num]), share(others))
+            yield Batch(
+                kept[i * len(kept) // num : (i + 1) * len(kept) // num],
+                retain[i * len(retain) // num : (i + 1) * len(retain) // num],
+            ).share(processes.current().index, processes.current().count)
+
+    def share(self, index: int, count: int) -> "Batch":
+        """What one of so many processes computes."""
+        if count == 1:
+            return self
+        num_tokens = [one.num_tokens for one in self.kept] + [len(one.ids) for one in self.retain]
+        owners = dealt(num_tokens, count)
+        kept, retain = owners[: len(self.kept)], owners[len(self.kept) :]
+        return Batch(
+            [one for one, owner in zip(self.kept, kept, strict=True) if owner == index],
+            [one for one, owner in zip(self.retain, retain, strict=True) if owner == index],
+        )
+
+
+def dealt(costs: Sequence[int], count: int) -> list[int]:
+    """Return for each cost which of so many processes bears it, so that all bear about as much.
+
+    The largest first, each to the process that bears least so far (Graham, SIAM J. Appl. Math. 17, 1969).
+    """
+    borne = [0] * count
+    owners = [0] * len(costs)
+    for place in sorted(range(len(costs)), key=lambda place: -costs[place]):
+        owners[place] = borne.index(min(borne))
+        borne[owners[place]] += costs[place]
+    return owners
 
 
 def batches_of(

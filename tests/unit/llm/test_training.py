@@ -9,6 +9,7 @@ from collapse_core import CollapseError, Completion, Iteration, Kept, Prompt
 from collapse_core.torch import scheduled_rate
 from collapse_llm.data import Authors
 from collapse_llm.model import CausalLm, Lora, PromptFormat
+from collapse_llm.model.encoding import Example
 from collapse_llm.model.training import answer_losses, length_groups, token_losses
 from collapse_llm.sampler import Generate
 from collapse_llm.updater import Sft
@@ -332,3 +333,18 @@ def test_in_half_precision_the_trained_weights_stay_whole_and_sampling_follows_t
     after = sampler.sample_references(model, prompts, Iteration(0, 9, 0))
     assert after != before
     assert after[0].content.startswith("I do not know.")
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_processes_share_the_rows_of_a_batch_by_their_tokens(count):
+    """Every row goes to one of them, and none has more than a third of the longest row beyond its part."""
+    kept = [TrainingExample((Example(list(range(num)), 1),)) for num in (31, 12, 55, 40, 23)]
+    retain = [Example(list(range(num)), 1) for num in (18, 44, 29, 60, 35)]
+    batch = Batch(kept, retain)
+    shares = [batch.share(index, count) for index in range(count)]
+    assert sorted(id(row) for share in shares for row in (*share.kept, *share.retain)) == sorted(
+        map(id, (*kept, *retain))
+    )
+    most = max(share.num_tokens for share in shares)
+    assert most <= batch.num_tokens / count + 60 / 3
+    assert batch.share(0, 1) is batch
