@@ -15,14 +15,18 @@ HEAD = [
 
 def table(results: Sequence[Result]) -> Iterator[str]:
     """Return the lines of the table, as Markdown."""
-    measured = next((result for result in results if "environment" in result), None)
-    if measured is None:
-        yield "Nothing was measured."
+    yield from _heading([result for result in results if "environment" in result])
+    yield from table_lines("One iteration", HEAD, list(_rows(results)), markdown=True)
+
+
+def _heading(measured: Sequence[Result]) -> Iterator[str]:
+    """What the numbers depend on; nothing where there are none."""
+    if not measured:
         return
-    found, job = measured["environment"], measured["job"]
+    found, job = measured[0]["environment"], measured[0]["job"]
     cell = job["cell"]
     packages = ", ".join(f"{name} {number}" for name, number in found["packages"].items())
-    peak = max(result.get("peak_flops", 0.0) for result in results) / 1e12
+    peak = max(result["peak_flops"] for result in measured) / 1e12
     yield f"### {found['device']}, random models"
     yield ""
     yield (
@@ -31,7 +35,6 @@ def table(results: Sequence[Result]) -> Iterator[str]:
         f"{peak:.3g} TFLOP/s"
     )
     yield ""
-    yield from table_lines("One iteration", HEAD, list(_rows(results)), markdown=True)
 
 
 def _rows(results: Sequence[Result]) -> Iterator[Row]:
