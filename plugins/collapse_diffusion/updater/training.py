@@ -10,6 +10,7 @@ from collapse_core.torch import (
     adamw,
     backward_weighted,
     mean_losses,
+    push_away,
     seeded,
     shuffled_passes,
     train,
@@ -26,9 +27,8 @@ def denoise_kept(
     if not kept and not retain:
         return {}
     seed, size = iteration.seed, settings.batch_size
-    kept_pairs = [(one.prompt.content, one.completion.content) for one in kept]
     retain_pairs = [(prompt.content, prompt.target) for prompt in retain]
-    kept_batches = shuffled_passes(kept_pairs, size, derive_seed(seed, "collapse"), "pass")
+    kept_batches = shuffled_passes(kept, size, derive_seed(seed, "collapse"), "pass")
     retain_batches = shuffled_passes(retain_pairs, size, derive_seed(seed, "retain"), "pass")
 
     def accumulate(number: int) -> Losses:
@@ -42,11 +42,22 @@ def denoise_kept(
 
 
 def add_gradients(
-    settings: Denoising, model: DiffusionModel, kept: Sequence[Example], retain: Sequence[Example], seed: int
+    settings: Denoising, model: DiffusionModel, kept: Sequence[Kept], retain: Sequence[Example], seed: int
 ) -> Losses:
-    """Add the gradients of a batch in one pass; returns the loss of each half."""
-    losses = model.losses([*kept, *retain], torch.Generator().manual_seed(seed))
-    return backward_weighted(_mean(losses[: len(kept)]), _mean(losses[len(kept) :]), settings.retain_weight)
+    """Add the gradients of a batch; returns the loss of each half, that of kept images with the push."""
+    kept_pairs = [(one.prompt.content, one.completion.content) for one in kept]
+    losses = model.losses([*kept_pairs, *retain], torch.Generator().manual_seed(seed))
+    kept_loss, retain_loss = _mean(losses[: len(kept)]), _mean(losses[len(kept) :])
+    pushed = [(one.prompt.content, one.against) for one in kept if one.against is not None]
+    if settings.against_weight and pushed:
+
+        def losses_of_pushed(any_model: Model) -> torch.Tensor:
+            source = torch.Generator().manual_seed(derive_seed(seed, "against"))
+            return require(any_model, DiffusionModel, "denoising").losses(pushed, source)
+
+        push = push_away(model, losses_of_pushed, settings.against_limit)
+        kept_loss = kept_loss + settings.against_weight * push
+    return backward_weighted(kept_loss, retain_loss, settings.retain_weight)
 
 
 def _mean(losses: torch.Tensor) -> torch.Tensor:
