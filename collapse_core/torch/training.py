@@ -78,7 +78,7 @@ def push_away(model: TorchModel, losses: Callable[[Model], torch.Tensor], limit:
     Returns:
         A scalar, with a graph behind it that leads to the trained model alone.
     """
-    with model.reference() as reference, torch.no_grad():
+    with torch.random.fork_rng(), model.reference() as reference, torch.no_grad():  # it may be loaded now
         module = require(reference, TorchModel, "against_weight").module
         was_training = module.training
         module.eval()

@@ -32,8 +32,10 @@ def denoise_kept(
     retain_batches = shuffled_passes(retain_pairs, size, derive_seed(seed, "retain"), "pass")
 
     def accumulate(number: int) -> Losses:
-        noise_seed = derive_seed(seed, "step", number)
-        return add_gradients(settings, diffusion, next(kept_batches), next(retain_batches), noise_seed)
+        batch, noise_seed = next(kept_batches), derive_seed(seed, "step", number)
+        learned = [(one.prompt.content, one.completion.content) for one in batch]
+        pushed = [(one.prompt.content, one.against) for one in batch if one.against is not None]
+        return add_gradients(settings, diffusion, learned, next(retain_batches), noise_seed, pushed)
 
     diffusion.module.train()
     with seeded(derive_seed(seed, "dropout")):
@@ -42,13 +44,16 @@ def denoise_kept(
 
 
 def add_gradients(
-    settings: Denoising, model: DiffusionModel, kept: Sequence[Kept], retain: Sequence[Example], seed: int
+    settings: Denoising,
+    model: DiffusionModel,
+    kept: Sequence[Example],
+    retain: Sequence[Example],
+    seed: int,
+    pushed: Sequence[Example] = (),
 ) -> Losses:
-    """Add the gradients of a batch; returns the loss of each half, that of kept images with the push."""
-    kept_pairs = [(one.prompt.content, one.completion.content) for one in kept]
-    losses = model.losses([*kept_pairs, *retain], torch.Generator().manual_seed(seed))
+    """Add the gradients of a batch; returns the loss of kept examples with the push, and that of retain."""
+    losses = model.losses([*kept, *retain], torch.Generator().manual_seed(seed))
     kept_loss, retain_loss = _mean(losses[: len(kept)]), _mean(losses[len(kept) :])
-    pushed = [(one.prompt.content, one.against) for one in kept if one.against is not None]
     if settings.against_weight and pushed:
 
         def losses_of_pushed(any_model: Model) -> torch.Tensor:
