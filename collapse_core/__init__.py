@@ -32,7 +32,7 @@ from collapse_core.contracts.splits import (
 )
 from collapse_core.contracts.state import State
 from collapse_core.contracts.statistics import PERCENT, SHARE, area_metric, difference_metric, mean_metric
-from collapse_core.contracts.training import TrainingSettings
+from collapse_core.contracts.training import PushingUpdater, TrainingSettings
 from collapse_core.contracts.types import (
     Completion,
     Content,
@@ -99,6 +99,7 @@ __all__ = [
     "PluginError",
     "Prompt",
     "PromptSet",
+    "PushingUpdater",
     "Recipe",
     "RecipeError",
     "Registry",

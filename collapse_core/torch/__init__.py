@@ -21,6 +21,7 @@ from collapse_core.torch.training import (
     descend,
     falling_rate,
     mean_losses,
+    push_away,
     shuffled_passes,
     train,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "mean_nearest_distance",
     "most_gpu_memory",
     "pick_device",
+    "push_away",
     "reduce_to_shards",
     "scheduled_rate",
     "seeded",

@@ -8,12 +8,14 @@ from typing import TypeVar
 
 import torch
 
+from collapse_core.contracts.interfaces import Model
+from collapse_core.contracts.kinds import require
 from collapse_core.contracts.seeds import derive_seed
 from collapse_core.contracts.training import TrainingSettings
 from collapse_core.contracts.types import Iteration
 from collapse_core.errors import CollapseError
 from collapse_core.runtime import progress
-from collapse_core.torch.model import DivergedError, MakeOptimizer, scheduled_rate, step
+from collapse_core.torch.model import DivergedError, MakeOptimizer, TorchModel, scheduled_rate, step
 
 Item = TypeVar("Item")
 
@@ -62,6 +64,27 @@ def backward_weighted(kept: torch.Tensor, retain: torch.Tensor, retain_weight: f
     """Add the gradients of kept + retain_weight * retain, and return the two losses as numbers."""
     backward(kept + retain_weight * retain)
     return kept.item(), retain.item()
+
+
+def push_away(model: TorchModel, losses: Callable[[Model], torch.Tensor], limit: float) -> torch.Tensor:
+    """Return the mean of max(0, limit * reference - loss), which falls as losses rise, to zero at the limit.
+
+    Args:
+        model: The trained model, which knows its reference model.
+        losses: Given a model, returns its losses of what is pushed away, of shape (losses,), at least one. It
+            must draw the same noise for either model.
+        limit: How many times the reference model's loss is far enough.
+
+    Returns:
+        A scalar, with a graph behind it that leads to the trained model alone.
+    """
+    with torch.random.fork_rng(), model.reference() as reference, torch.no_grad():  # it may be loaded now
+        module = require(reference, TorchModel, "against_weight").module
+        was_training = module.training
+        module.eval()
+        far_enough = limit * losses(reference)
+        module.train(was_training)
+    return (far_enough - losses(model)).clamp(min=0).mean()
 
 
 def train(

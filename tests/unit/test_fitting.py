@@ -1,6 +1,7 @@
 """Parts that do not go together are refused before anything is loaded, and named."""
 
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,8 @@ from collapse_core import Evaluator, RecipeError, Registry, load_recipe
 from collapse_core.contracts.part_kinds import INTERFACES
 
 pytestmark = pytest.mark.model
+
+RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 
 CITIES = """\
 version: 1
@@ -88,6 +91,15 @@ def test_an_updater_that_learns_from_pairs_needs_a_filter_that_makes_them(tmp_pa
         load_recipe(path)
     assert load_recipe(path, ["filter.against=target"]).needs_targets
     assert not load_recipe(path, ["filter.against=reference"]).needs_targets
+
+
+@pytest.mark.parametrize("recipe", ["diffusion_digits", "graph_motif", "graph_nodes", "tabular_wine"])
+def test_a_push_needs_a_filter_that_says_what_is_pushed_away(recipe):
+    path = RECIPES / f"{recipe}.yaml"
+    with pytest.raises(RecipeError, match=r"names none; set filter\.against to reference") as refusal:
+        load_recipe(path, ["updater.against_weight=1"])
+    assert str(refusal.value).count("\n") == 0
+    assert not load_recipe(path, ["updater.against_weight=1", "filter.against=reference"]).needs_targets
 
 
 def test_every_part_says_what_it_goes_with_in_words_that_some_part_provides():

@@ -3,6 +3,7 @@
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from collapse_core.torch import (
     descend,
     falling_rate,
     mean_losses,
+    push_away,
     scheduled_rate,
     shuffled_passes,
     taught,
@@ -82,6 +84,23 @@ def test_an_iterations_steps_are_those_taken_by_hand():
     assert torch.allclose(weights(ours), weights(theirs), atol=1e-6)
     assert mean_losses(found, "kept")["kept"] == pytest.approx(sum(kept for kept, _ in found) / 3)
     assert mean_losses([]) == {}
+
+
+def test_a_push_raises_losses_up_to_a_multiple_of_the_reference_models():
+    """The losses are straight lines m x + b, so that their slopes are known without autograd."""
+    model, reference, x = Line(), Line(), torch.tensor([1.0, 2.0, 4.0])
+    for line, slope, height in ((model, 1.0, 2.0), (reference, 2.0, 0.0)):
+        torch.nn.init.constant_(line.module.weight, slope)
+        torch.nn.init.constant_(line.module.bias, height)
+    model.set_reference(lambda: reference)
+    push = push_away(model, lambda line: line.module(x[:, None])[:, 0], 1.25)
+    backward(push)
+
+    gaps = 1.25 * 2 * x.numpy() - (x.numpy() + 2)  # -0.5, 1 and 4: the first is pushed far enough
+    assert push.item() == pytest.approx(np.maximum(gaps, 0).mean())
+    assert model.module.weight.grad.item() == pytest.approx(-(2 + 4) / 3)
+    assert model.module.bias.grad.item() == pytest.approx(-2 / 3)
+    assert reference.module.weight.grad is None
 
 
 def test_a_loss_that_is_not_finite_stops_the_iteration_and_leaves_the_weights():

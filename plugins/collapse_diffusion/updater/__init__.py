@@ -5,16 +5,16 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 
-from collapse_core import Iteration, Kept, Model, Prompt, TrainingSettings, Updater
+from collapse_core import Iteration, Kept, Model, Prompt, PushingUpdater
 
 
-class Denoising(Updater, TrainingSettings):
+class Denoising(PushingUpdater):
     """The denoising loss on kept images, with that on retain images weighed in.
 
     loss = E|noise - prediction|^2 over kept + retain_weight * the same over retain, each the mean over its
     half of the batch (Ho et al., arXiv 2006.11239, eq. 14; the sum as in arXiv 2507.04219, section 4). An
     iteration takes `steps` steps, however much was kept: with a filter that keeps nothing it trains on retain
-    data alone, for as long.
+    data alone, for as long. With `against_weight`, what is set against kept images is pushed away.
     """
 
     works_on: ClassVar[tuple[str, ...]] = ("image-diffusion",)

@@ -87,6 +87,11 @@ class NodeModel(TorchModel):
         asked = self.logits()[list(nodes)]
         return nn.functional.cross_entropy(asked, torch.tensor(labels, device=self.device))
 
+    def losses(self, nodes: Sequence[int], labels: Sequence[int]) -> torch.Tensor:
+        """Return the cross-entropy of labels of some nodes, of shape (nodes,), in nats."""
+        asked, wanted = self.logits()[list(nodes)], torch.tensor(labels, device=self.device)
+        return nn.functional.cross_entropy(asked, wanted, reduction="none")
+
     def export(self, directory: Path) -> None:
         """Write weights as model.safetensors and what makes the network as config.json."""
         state = self.network.state_dict()

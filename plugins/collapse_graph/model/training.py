@@ -16,8 +16,23 @@ def mean_loss(
     model: GraphModel, examples: Sequence[tuple[str, Graph]], seed: int, dropout: float = 0.0
 ) -> torch.Tensor:
     """Compute the mean negative log-likelihood per token of graphs, in random node orders."""
-    if not examples:
-        return torch.zeros(())
+    return token_losses(model, examples, seed, dropout).mean() if examples else torch.zeros(())
+
+
+def token_losses(
+    model: GraphModel, examples: Sequence[tuple[str, Graph]], seed: int, dropout: float = 0.0
+) -> torch.Tensor:
+    """Compute the negative log-likelihood of each token of graphs, in random node orders.
+
+    Args:
+        model: The generator.
+        examples: Conditions and graphs, at least one.
+        seed: Decides the node orders, and which conditions are left out.
+        dropout: How often a graph is read without its condition.
+
+    Returns:
+        Shape (tokens of all graphs,), in nats.
+    """
     sequences = [
         model.vocabulary.encode(graph, derive_seed(seed, "order", place))
         for place, (_, graph) in enumerate(examples)
@@ -27,7 +42,7 @@ def mean_loss(
         source = random.Random(derive_seed(seed, "condition"))
         kept = [[float(source.random() >= dropout)] for _ in examples]
         condition = condition * torch.tensor(kept, device=model.device)
-    return model.losses(sequences, condition).mean()
+    return model.losses(sequences, condition)
 
 
 def teach(model: GraphModel, examples: Sequence[tuple[str, Graph]], settings: TeachGraphs, seed: int) -> None:

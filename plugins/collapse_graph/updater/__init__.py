@@ -5,10 +5,10 @@ from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt
 
-from collapse_core import Iteration, Kept, Model, Prompt, TrainingSettings, Updater
+from collapse_core import Iteration, Kept, Model, Prompt, PushingUpdater
 
 
-class _Steps(Updater, TrainingSettings):
+class _Steps(PushingUpdater):
     """Gradient steps by AdamW on what was kept and on what is to be retained."""
 
     learning_rate: Annotated[float, Gt(0)] = 1e-3
@@ -27,7 +27,8 @@ class GraphLikelihood(_Steps):
     """Maximum likelihood on the kept graphs, with retain graphs weighed in.
 
     loss = NLL(kept graphs) + retain_weight * NLL(retain graphs), each the mean over the tokens of its half of
-    the batch, in a fresh order of the nodes at each step.
+    the batch, in a fresh order of the nodes at each step. With `against_weight`, graphs that are set against
+    kept ones are pushed away: a token of probability p under the reference model down to p^against_limit.
     """
 
     works_on: ClassVar[tuple[str, ...]] = ("graph-generator",)
@@ -45,7 +46,8 @@ class LabelLikelihood(_Steps):
     """Cross-entropy on the kept labels, with the retain nodes' labels weighed in.
 
     loss = CE(kept labels) + retain_weight * CE(retain labels), each the mean over the nodes of its half of
-    the batch; every step is a pass over the whole graph.
+    the batch; every step is a pass over the whole graph. With `against_weight`, labels that are set against
+    kept ones are pushed away: one of probability p under the reference model down to p^against_limit.
     """
 
     works_on: ClassVar[tuple[str, ...]] = ("node-classifier",)

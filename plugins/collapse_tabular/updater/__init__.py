@@ -5,15 +5,16 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le
 
-from collapse_core import Iteration, Kept, Model, Prompt, TrainingSettings, Updater
+from collapse_core import Iteration, Kept, Model, Prompt, PushingUpdater
 
 
-class RowDenoising(Updater, TrainingSettings):
+class RowDenoising(PushingUpdater):
     """The denoising loss on kept rows, with that on retained rows weighed in.
 
     loss = L(kept rows) + retain_weight * L(retained rows), with L the loss that the model was taught by,
     each the mean over its batch. Both batches are drawn with replacement at every step.
     A retained row may leave out part of its prompt, as in teaching; a kept one says all of it.
+    With `against_weight`, rows that are set against kept ones are pushed away.
     """
 
     works_on: ClassVar[tuple[str, ...]] = ("row-diffusion",)

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from collapse_core import Iteration, Kept, Model, Prompt, derive_seed, require
-from collapse_core.torch import Losses, adamw, backward_weighted, mean_losses, seeded, train
+from collapse_core.torch import Losses, adamw, backward_weighted, mean_losses, push_away, seeded, train
+from collapse_tabular.model.diffusion import losses
 from collapse_tabular.model.row_model import RowModel
 from collapse_tabular.model.training import denoising_loss
 from collapse_tabular.updater import RowDenoising
@@ -24,6 +25,11 @@ class Examples:
     condition_dropout: float
     """How often each column of a prompt is left out."""
 
+    def draw(self, batch_size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return random rows, shape (batch_size, width), with their prompts, (batch_size, columns)."""
+        chosen = torch.multinomial(self.weights, batch_size, replacement=True)
+        return self.rows[chosen], self.prompts[chosen]
+
 
 def fit_rows(
     settings: RowDenoising, model: Model, kept: Sequence[Kept], retain: Sequence[Prompt], iteration: Iteration
@@ -39,9 +45,16 @@ def fit_rows(
     )
     if kept_rows is None and retain_rows is None:
         return {}
+    pushed = [
+        (k.prompt.content, k.against) for k in kept if settings.against_weight and k.against is not None
+    ]
+    pushed_rows = _encode(rows_model, pushed, 0.0, 0.0)
 
     def accumulate(_: int) -> Losses:
         kept_loss = _loss(rows_model, kept_rows, settings.batch_size)
+        if pushed_rows is not None:
+            push = _push(rows_model, pushed_rows, settings)
+            kept_loss = kept_loss + settings.against_weight * push
         retain_loss = _loss(rows_model, retain_rows, settings.batch_size)
         return backward_weighted(kept_loss, retain_loss, settings.retain_weight)
 
@@ -80,5 +93,16 @@ def _loss(model: RowModel, some: Examples | None, batch_size: int) -> torch.Tens
     """Return the mean loss over a random batch; zero where there is nothing to draw from."""
     if some is None:
         return torch.zeros((), device=model.device)
-    chosen = torch.multinomial(some.weights, batch_size, replacement=True)
-    return denoising_loss(model, some.rows[chosen], some.prompts[chosen], some.condition_dropout)
+    return denoising_loss(model, *some.draw(batch_size), some.condition_dropout)
+
+
+def _push(model: RowModel, some: Examples, settings: RowDenoising) -> torch.Tensor:
+    """Return the push on a random batch, under its whole prompts."""
+    rows, prompts = some.draw(settings.batch_size)
+    levels, noises = torch.rand(len(rows), device=rows.device), torch.randn_like(rows)
+
+    def losses_of_pushed(any_model: Model) -> torch.Tensor:
+        module = require(any_model, RowModel, "row-denoising").module
+        return losses(module, model.codec, rows, prompts, levels, noises)
+
+    return push_away(model, losses_of_pushed, settings.against_limit)

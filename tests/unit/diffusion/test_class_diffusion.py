@@ -6,12 +6,13 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from collapse_core import CollapseError, Iteration, Prompt
+from collapse_core import CollapseError, Iteration, Prompt, derive_seed
 from collapse_core.contracts.types import Group
 from collapse_core.testing import check_loader, check_updater, numbered, saved
 from collapse_diffusion.data.images import to_contents, to_tensor
@@ -163,6 +164,17 @@ def test_an_unknown_scheduler_or_class_is_named(model):
         model.draw([11], [0], FEW)
 
 
+def known(loader, digits):
+    """What makes a model that knows its reference model."""
+
+    def make():
+        model = loader.load(digits, 0)
+        model.set_reference(lambda: loader.load(digits, 0))
+        return model
+
+    return make
+
+
 def kept_and_retain(digits):
     draws = zip(digits.load("forget"), examples(digits, 3), strict=True)
     kept = [Group(prompt, numbered([image]), (1.0,)).keep(0) for prompt, (_, image) in draws]
@@ -194,6 +206,39 @@ def test_the_gradient_is_that_of_kept_plus_weight_times_retain(model, digits):
     (losses[:2].mean() + 2.5 * losses[2:].mean()).backward()
     for gradient, parameter in zip(got, model.module.parameters(), strict=True):
         assert torch.allclose(gradient, parameter.grad, atol=1e-7)
+
+
+def test_the_gradient_of_a_push_is_that_of_the_images_below_the_limit(loader, model, digits):
+    from collapse_diffusion.updater.training import add_gradients
+
+    torch.manual_seed(0)
+    for parameter in model.module.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    reference, pushed = loader.load(digits, 0), examples(digits, 12)
+    model.set_reference(lambda: reference)
+    settings = Denoising(against_weight=0.7, against_limit=1.02, retain_weight=0)
+    add_gradients(settings, model, [], pushed[:1], 11, pushed)
+    got = [p.grad.clone() for p in model.module.parameters()]
+    model.module.zero_grad()
+
+    source = torch.Generator().manual_seed(derive_seed(11, "against"))
+    task = model.objective.task(to_tensor([image for _, image in pushed]), source)
+    labels = torch.tensor([digit for digit, _ in pushed])
+    ours, theirs = (
+        ((task.target - each.module(task.noisy, task.times, class_labels=labels).sample) ** 2).mean((1, 2, 3))
+        for each in (model, reference)
+    )
+    below = ours < 1.02 * theirs
+    assert 0 < below.sum() < 12
+    (-0.7 / 12 * ours[below].sum()).backward()
+    for gradient, parameter in zip(got, model.module.parameters(), strict=True):
+        assert torch.allclose(gradient, parameter.grad, atol=1e-7)
+
+
+def test_training_with_a_push_is_repeatable_and_goes_on_from_a_saved_model(loader, digits):
+    kept, retain = kept_and_retain(digits)
+    against = [replace(one, against=kept[0].completion.content) for one in kept]
+    check_updater(Denoising(steps=2, batch_size=2, against_weight=1), known(loader, digits), against, retain)
 
 
 def test_with_nothing_kept_it_trains_on_retain_data_for_as_many_steps(model, digits):

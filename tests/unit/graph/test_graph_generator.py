@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from collapse_core import CollapseError, Iteration, Metric, Prompt, standing_in
+from collapse_core import CollapseError, Iteration, Metric, Prompt, derive_seed, standing_in
 from collapse_core.contracts.types import Group
 from collapse_core.testing import (
     check_dataset,
@@ -17,12 +17,13 @@ from collapse_core.testing import (
     check_updater,
     numbered,
 )
+from collapse_core.torch import push_away
 from collapse_graph.data.content import is_connected
 from collapse_graph.data.isomorphism import isomorphism_classes
 from collapse_graph.evaluators import GraphForgetting, GraphQuality, GraphRelearning
 from collapse_graph.model import GraphGenerator, NodeClassifier, TeachGraphs
 from collapse_graph.model.network import GraphModel
-from collapse_graph.model.training import mean_loss
+from collapse_graph.model.training import mean_loss, token_losses
 from collapse_graph.model.vocabulary import END
 from collapse_graph.sampler import DrawGraphs
 from collapse_graph.sampler.drawing import draw
@@ -166,6 +167,55 @@ def test_a_retain_weight_of_zero_learns_nothing_from_retain_data(atlas, make_gen
         GraphLikelihood(num_steps=3, retain_weight=0).update(model, kept, retain, ITERATION)
         models.append(model.network.head.weight)
     assert torch.equal(*models)
+
+
+def test_the_gradient_of_a_push_is_that_of_the_tokens_that_are_likely_enough(atlas, make_generator):
+    """A token is pushed while its probability is above that under the reference model to the limit."""
+    model, reference = make_generator(), make_generator()
+    pushed = examples(atlas, "full", 9)
+    [ask] = list(atlas.load("forget"))[:1]
+    kept = [Group(ask, numbered([pushed[0][1]]), (0.0,)).keep(0)]
+    GraphLikelihood(num_steps=9, learning_rate=1e-2).update(model, kept, [], ITERATION)
+    model.set_reference(lambda: reference)
+    push_away(model, lambda any_model: token_losses(any_model, pushed, 3), 1.1).backward()
+    got = [p.grad.clone() for p in model.network.parameters()]
+    model.network.zero_grad()
+
+    terms = []
+    for place, (condition, graph) in enumerate(pushed):
+        tokens = torch.tensor([model.vocabulary.encode(graph, derive_seed(3, "order", place))])
+        before = torch.cat([torch.tensor([[END]]), tokens[:, :-1]], 1)
+        ours, theirs = (
+            each.network(before, each.embedded([condition]))[0].softmax(-1).gather(-1, tokens[..., None])
+            for each in (model, reference)
+        )
+        terms += [(p.log(), p > q**1.1) for p, q in zip(ours.flatten(), theirs.flatten(), strict=True)]
+    assert 0 < sum(bool(likely) for _, likely in terms) < len(terms)
+    (sum(log for log, likely in terms if likely) / len(terms)).backward()
+    for gradient, parameter in zip(got, model.network.parameters(), strict=True):
+        assert torch.allclose(gradient, parameter.grad, atol=1e-6)
+
+
+def test_pushing_makes_a_graph_less_likely_and_goes_on_from_a_saved_model(atlas, make_generator):
+    told, asked = list(atlas.load("retain"))[:9], list(atlas.load("forget"))[:9]
+    pushed = atlas.load("full")[0].target
+    kept = [
+        Group(ask, numbered([tell.target]), (0.0,)).keep(0, against=pushed)
+        for ask, tell in zip(asked, told, strict=True)
+    ]
+
+    def make():
+        model = make_generator()
+        model.set_reference(make_generator)
+        return model
+
+    check_updater(GraphLikelihood(num_steps=2, batch_size=4, against_weight=1), make, kept, told)
+    losses = []
+    for weight in (0, 1):
+        model = make()
+        GraphLikelihood(num_steps=9, against_weight=weight).update(model, kept, told, ITERATION)
+        losses.append(mean_loss(model, [("K4", pushed)], 0).item())
+    assert losses[1] > losses[0] + 0.1
 
 
 def test_with_nothing_to_train_on_the_model_stays_as_it_is(generator):

@@ -28,6 +28,8 @@ from collapse_graph.rewards import OtherLabel
 from collapse_graph.sampler import DrawLabels
 from collapse_graph.updater import LabelLikelihood
 
+FIRST = Iteration(0, 2, 5)
+
 
 def test_the_data_keep_their_promises(digits):
     check_dataset(digits)
@@ -94,6 +96,18 @@ def test_the_updater_keeps_its_promises(digits, make_classifier):
     told, asked = list(digits.load("retain"))[:9], list(digits.load("forget"))[:9]
     kept = [Group(ask, numbered([3]), (1.0,)).keep(0) for ask in asked]
     check_updater(LabelLikelihood(num_steps=2, batch_size=4), make_classifier, kept, told)
+
+
+def test_a_label_that_is_pushed_away_becomes_less_likely(digits, make_classifier):
+    asked = list(digits.load("forget"))[:9]
+    kept = [Group(ask, numbered([3]), (1.0,)).keep(0, against=8) for ask in asked]
+    likely = []
+    for weight in (0, 1):
+        model = make_classifier()
+        model.set_reference(make_classifier)
+        LabelLikelihood(num_steps=3, against_weight=weight, learning_rate=1e-2).update(model, kept, [], FIRST)
+        likely.append(model.probabilities([ask.content for ask in asked])[:, 8].mean())
+    assert likely[1] < likely[0]
 
 
 def test_the_reward_is_for_any_label_but_its_own():

@@ -21,7 +21,7 @@ from collapse_tabular.model.row_model import open_exported
 from collapse_tabular.sampler import DrawRows
 from collapse_tabular.sampler.drawing import draw
 from collapse_tabular.updater import RowDenoising
-from collapse_tabular.updater.denoising import even_weights
+from collapse_tabular.updater.denoising import Examples, _push, even_weights
 
 WIDE = Numeric("x", (-9.0, 9.0), (-9.0, 9.0), 6, whole=False, repeats=False)
 NUMBERS = Codec((WIDE,), (), 1.0)
@@ -182,6 +182,55 @@ def test_training_is_repeatable_and_goes_on_from_a_checkpoint(table):
         for p, r in zip(table.load("forget"), retain, strict=False)
     ]
     check_updater(RowDenoising(steps=3), lambda: loader.load(table, 0), kept, retain)
+
+
+def test_the_gradient_of_a_push_is_that_of_the_rows_below_the_limit(table):
+    """On rows of a mixed table, with noise that is drawn again from the same seed."""
+    loader = small(teach={"steps": 20})
+    model, reference = loader.load(table, 0), loader.load(table, 0)
+    torch.manual_seed(0)
+    for parameter in model.module.parameters():
+        parameter.data += 0.02 * torch.randn_like(parameter)
+    model.set_reference(lambda: reference)
+    prompts = model.codec.prompts([p.content for p in table.load("forget")][:1])
+    rows = model.codec.encode([p.target for p in table.load("retain")][:1])
+    some = Examples(rows, prompts, torch.ones(1), 0.0)
+    settings = RowDenoising(batch_size=16, against_limit=1.02)
+    torch.manual_seed(3)
+    _push(model, some, settings).backward()
+    got = [p.grad.clone() for p in model.module.parameters()]
+    model.module.zero_grad()
+
+    torch.manual_seed(3)
+    torch.multinomial(torch.ones(1), 16, replacement=True)
+    levels, eps = torch.rand(16), torch.randn(16, model.codec.width)
+    terms = []
+    for level, one in zip(levels, eps, strict=True):
+        ours, theirs = (
+            losses(each.module, each.codec, rows, prompts, level[None], one[None])[0]
+            for each in (model, reference)
+        )
+        terms.append((ours, ours < 1.02 * theirs))
+    assert 0 < sum(bool(below) for _, below in terms) < 16
+    (-sum(ours for ours, below in terms if below) / 16).backward()
+    for gradient, parameter in zip(got, model.module.parameters(), strict=True):
+        assert torch.allclose(gradient, parameter.grad, atol=1e-6)
+
+
+def test_training_with_a_push_is_repeatable_and_goes_on_from_a_saved_model(table):
+    loader = small(teach={"steps": 20})
+    retain = list(table.load("retain"))[:20]
+    kept = [
+        Group(p, numbered([r.target]), (1.0,)).keep(0, against=retain[0].target)
+        for p, r in zip(table.load("forget"), retain, strict=False)
+    ]
+
+    def make():
+        model = loader.load(table, 0)
+        model.set_reference(lambda: loader.load(table, 0))
+        return model
+
+    check_updater(RowDenoising(steps=2, against_weight=1), make, kept, retain)
 
 
 def test_an_iteration_that_keeps_nothing_trains_on_what_is_retained(table, model):
