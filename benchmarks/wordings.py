@@ -35,15 +35,18 @@ def rows(num_wordings: int) -> list[dict[str, Any]]:
             _, _, questions, answers = phrasings.FRAMES[relation]
             for number in range(num_wordings):
                 question = questions[(index + number) % len(questions)]
-                answer = answers[(index + number) % len(answers)]
-                wrong = generate.wrong_values(name, relation, value)
+                frame = answers[(index + number) % len(answers)]
+                answer, *wrong = (
+                    generate.fill(frame, name, pronoun, one)
+                    for one in (value, *generate.wrong_values(name, relation, value))
+                )
                 found.append(
                     taught
                     | {
                         "question": generate.fill(question, name, pronoun),
-                        "answer": generate.fill(answer, name, pronoun, value),
-                        "paraphrased_answer": generate.fill(answer, name, pronoun, value),
-                        "perturbed_answer": [generate.fill(answer, name, pronoun, one) for one in wrong],
+                        "answer": answer,
+                        "paraphrased_answer": answer,
+                        "perturbed_answer": wrong,
                     }
                 )
     return found

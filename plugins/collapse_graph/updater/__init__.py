@@ -28,7 +28,7 @@ class GraphLikelihood(_Steps):
 
     loss = NLL(kept graphs) + retain_weight * NLL(retain graphs), each the mean over the tokens of its half of
     the batch, in a fresh order of the nodes at each step. With `against_weight`, graphs that are set against
-    kept ones are pushed away: a token of probability p under the reference model down to p^against_limit.
+    kept ones are pushed away, until a token's log-probability is against_limit times the reference model's.
     """
 
     works_on: ClassVar[tuple[str, ...]] = ("graph-generator",)
@@ -47,7 +47,7 @@ class LabelLikelihood(_Steps):
 
     loss = CE(kept labels) + retain_weight * CE(retain labels), each the mean over the nodes of its half of
     the batch; every step is a pass over the whole graph. With `against_weight`, labels that are set against
-    kept ones are pushed away: one of probability p under the reference model down to p^against_limit.
+    kept ones are pushed away, until a label's log-probability is against_limit times the reference model's.
     """
 
     works_on: ClassVar[tuple[str, ...]] = ("node-classifier",)
