@@ -53,8 +53,9 @@ class Console(Callback):
         self._show(name)
 
     def progress(self, label: str, done: int, total: int) -> None:
-        """Show how far the phase has come; without a terminal print a line at each tenth of a long one.
+        """Show how far the phase has come.
 
+        Without a terminal, print a line at the first step of a long one and at each tenth.
         An announcement, which has no total, is a line that stays.
         """
         if total == 0:

@@ -17,17 +17,19 @@ class Pace:
     done: int = 0
     total: int = 0
     _first: int = 0
-    _tenth: int = 0
+    _tenth: int = -1
     _began: float = field(default_factory=time.monotonic)
 
     def note(self, label: str, done: int, total: int) -> bool:
-        """Take a report; return whether a long piece of work has passed another tenth."""
+        """Take a report; return whether a long piece of work has taken its first step or passed a tenth."""
         if (label, total) != (self.label, self.total) or done < self.done:
-            self._began, self._first, self._tenth = time.monotonic(), done, 10 * done // max(total, 1)
+            self._began, self._first, self._tenth = time.monotonic(), done, -1
         self.label, self.done, self.total = label, done, total
+        if self.left is None:
+            return False
         tenth = 10 * done // max(total, 1)
         passed, self._tenth = tenth > self._tenth, max(tenth, self._tenth)
-        return passed and self._elapsed + (self.left or 0.0) >= WORTH_SAYING
+        return passed and self._elapsed + self.left >= WORTH_SAYING
 
     @property
     def left(self) -> float | None:

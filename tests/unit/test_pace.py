@@ -37,13 +37,13 @@ def test_the_first_step_says_how_long_the_rest_takes(pace, now):
     assert pace.describe() == "teach 16/40, 2.0 per second, 0:12 left"
 
 
-def test_a_long_piece_of_work_passes_each_tenth_once(pace, now):
+def test_a_long_piece_of_work_is_told_of_at_its_first_step_and_at_each_tenth(pace, now):
     passed = []
     for done in range(101):
         now.time = done / 2
         if pace.note("teach", done, 100):
             passed.append(done)
-    assert passed == [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
+    assert passed == [1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
 
 
 def test_what_takes_less_than_ten_seconds_is_not_worth_a_line(pace, now):
@@ -112,7 +112,7 @@ def test_a_run_says_what_it_is_about_to_do(long_recipe):
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_without_a_terminal_a_line_stays_for_each_tenth(now, tmp_path, terminal):
+def test_without_a_terminal_a_line_stays_for_the_first_step_and_each_tenth(now, tmp_path, terminal):
     console = Console(tmp_path)
     console.messages = Terminal(file=io.StringIO(), force_terminal=terminal, width=100)
     console.pace = Pace(_began=0.0)
@@ -126,5 +126,6 @@ def test_without_a_terminal_a_line_stays_for_each_tenth(now, tmp_path, terminal)
         assert "teach 40/40" in printed
         assert "left" in printed
     else:
-        assert len(lines) == 10
-        assert lines[0].endswith("teach 4/40, 1.0 per second, 0:36 left")
+        assert len(lines) == 11
+        assert lines[0].endswith("teach 1/40, 1.0 per second, 0:39 left")
+        assert lines[1].endswith("teach 4/40, 1.0 per second, 0:36 left")

@@ -15,11 +15,12 @@ from collapse_llm.model import CausalLm, Lora, Teach
 from collapse_llm.model.decoding.engine import check_decoding
 from collapse_llm.model.encoding import Example
 from collapse_llm.model.language_model import LanguageModel
-from collapse_llm.model.marks import close, must_not_pad, run_like
+from collapse_llm.model.marks import close, must_not_pad, note_that_head_comes_last, run_like
 from collapse_llm.model.opening import check_vocabulary, open_module
 from collapse_llm.model.precision import resolve_precision
 from collapse_llm.model.tiny import make_tiny_llama
-from collapse_llm.model.training import MULTIPLE, padded_losses, teach
+from collapse_llm.model.training import MULTIPLE, padded_states, teach
+from collapse_llm.model.vocabulary import skipped_head
 from collapse_llm.model.weights import Source, locate
 
 
@@ -137,23 +138,37 @@ def _open(loader: CausalLm, directory: str | Path, lora: Lora | None) -> Languag
 
 
 def _pads_well(model: LanguageModel) -> bool:
-    """Whether a row has the same likelihood alone and padded; where it has not, the model is marked."""
+    """Whether a row is predicted alike alone and padded; the model is marked where not, and for its head."""
     with model.for_inference() as module:
-        pads = _is_as_likely_padded(module, model.device)
+        pads = _is_predicted_alike_padded(module, model.device)
         if not pads:
             must_not_pad(module)
+        if _is_predicted_by_head(module, model.device):
+            note_that_head_comes_last(module)
     run_like(model.module, module)
     return pads
 
 
-def _is_as_likely_padded(module: Any, device: torch.device) -> bool:
-    examples = [Example(list(range(2, 2 + num)), 1) for num in (3, 8)]
+_SHORT, _LONG = (Example(list(range(2, 2 + num)), 1) for num in (3, 8))
+
+
+def _is_predicted_alike_padded(module: Any, device: torch.device) -> bool:
     try:
-        together = padded_losses(module, examples, device, MULTIPLE)
+        together = padded_states(module, [_SHORT, _LONG], device, MULTIPLE)
     except (ValueError, RuntimeError, IndexError):
         return False
-    [alone] = padded_losses(module, examples[:1], device, 1)
+    [alone] = padded_states(module, [_SHORT], device, 1)
     return close(together[0], alone)
+
+
+def _is_predicted_by_head(module: Any, device: torch.device) -> bool:
+    [logits] = padded_states(module, [_SHORT], device, 1)
+    try:
+        with skipped_head(module) as head:
+            [states] = padded_states(module, [_SHORT], device, 1)
+        return close(head(states), logits)
+    except (AttributeError, ValueError, RuntimeError):
+        return False
 
 
 def _came_in(loader: CausalLm, directory: str | Path) -> torch.dtype:

@@ -8,7 +8,7 @@ Decoding: TypeAlias = Literal["fast", "one-kernel", "generate"]
 """How answers are decoded: by the engine with the attention kernel for single tokens, by the engine with the
 kernel that the model is trained with, or by transformers' `generate`, one prompt at a time."""
 
-_DECODING, _UNPADDED = "collapse_decoding", "collapse_unpadded"
+_DECODING, _UNPADDED, _HEAD_LAST = "collapse_decoding", "collapse_unpadded", "collapse_head_last"
 _TOLERANCES = {torch.float32: 2e-4}
 
 
@@ -37,9 +37,19 @@ def reads_unpadded(module: Any) -> bool:
     return bool(getattr(_inner(module), _UNPADDED, False))
 
 
+def note_that_head_comes_last(module: Any) -> None:
+    """Note that the module's logits are what its head gives, without further steps."""
+    setattr(_inner(module), _HEAD_LAST, True)
+
+
+def head_comes_last(module: Any) -> bool:
+    """Return whether the module's logits are known to be what its head gives."""
+    return bool(getattr(_inner(module), _HEAD_LAST, False))
+
+
 def run_like(module: Any, other: Any) -> None:
     """Note that a module is run as another one, whose weights it has."""
-    for name in (_DECODING, _UNPADDED):
+    for name in (_DECODING, _UNPADDED, _HEAD_LAST):
         if hasattr(_inner(other), name):
             setattr(_inner(module), name, getattr(_inner(other), name))
 

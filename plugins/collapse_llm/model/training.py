@@ -13,25 +13,52 @@ from collapse_llm.model.encoding import Example
 from collapse_llm.model.finite import not_finite
 from collapse_llm.model.language_model import LanguageModel
 from collapse_llm.model.marks import reads_unpadded
+from collapse_llm.model.vocabulary import losses_of_states, without_head
 
 
 def token_losses(module: Any, examples: Sequence[Example], device: torch.device) -> list[torch.Tensor]:
     """Return the cross-entropy of each answer token, teacher-forced.
 
-    Rows of similar length go through the model together, so that little is padded. They are padded on the
-    left, so that all answers end in the last column: the vocabulary is then projected for the columns of the
-    longest answer alone, on any architecture. Where padding changes what the model computes, none is padded.
-
     Returns:
         A float32 tensor of shape (num_labels,) for each example.
+    """
+    if not examples:
+        return []
+    with without_head(module) as head:
+        states = torch.cat(answer_states(module, examples, device))
+    found = losses_of_states(head, states, labels_of(examples, device), vocabulary_size(module))
+    return list(torch.split(found, [example.num_labels for example in examples]))
+
+
+def token_logits(module: Any, examples: Sequence[Example], device: torch.device) -> list[torch.Tensor]:
+    """Return the logits that predict each answer token, teacher-forced.
+
+    Returns:
+        A float32 tensor of shape (num_labels, vocabulary) for each example.
+    """
+    with without_head(module) as head:
+        states = answer_states(module, examples, device)
+    return [head(some).float() for some in states]
+
+
+def answer_states(module: Any, examples: Sequence[Example], device: torch.device) -> list[torch.Tensor]:
+    """Return what the module gives at the positions that predict each answer token.
+
+    Rows of similar length go through the model together, so that little is padded. They are padded on the
+    left, so that all answers end in the last column: the columns of the longest answer alone are kept, on any
+    architecture. Where padding changes what the model computes, none is padded.
+
+    Returns:
+        A tensor of shape (num_labels, width) for each example; the width is the vocabulary's size, unless the
+        module is `without_head`.
     """
     exact = reads_unpadded(module)
     multiple = 1 if exact else MULTIPLE
     lengths = [_rounded(len(example.ids), multiple) for example in examples]
     found: dict[int, torch.Tensor] = {}
     for places in length_groups(lengths, 0 if exact else PASS_COST.get(device.type, 4096)):
-        losses = padded_losses(module, [examples[place] for place in places], device, multiple)
-        found |= zip(places, losses, strict=True)
+        states = padded_states(module, [examples[place] for place in places], device, multiple)
+        found |= zip(places, states, strict=True)
     return [found[place] for place in range(len(examples))]
 
 
@@ -66,31 +93,33 @@ def length_groups(lengths: Sequence[int], pass_cost: int) -> list[list[int]]:
     return best[-1][1]
 
 
-def padded_losses(
+def padded_states(
     module: Any, examples: Sequence[Example], device: torch.device, multiple: int
 ) -> list[torch.Tensor]:
-    """Return the cross-entropy of each answer token, of rows padded to a multiple of so many tokens."""
+    """Return `answer_states` of rows that are padded together, to a multiple of so many tokens."""
     length = _rounded(max(len(example.ids) for example in examples), multiple)
-    num_columns = _rounded(max(example.num_labels for example in examples) + 1, multiple)
+    num_columns = min(length, _rounded(max(example.num_labels for example in examples) + 1, multiple))
     ids = torch.tensor([[0] * (length - len(e.ids)) + e.ids for e in examples], device=device)
     mask = torch.tensor([[0] * (length - len(e.ids)) + [1] * len(e.ids) for e in examples], device=device)
-    logits = module(
+    states = module(
         input_ids=ids,
         attention_mask=mask,
         position_ids=(mask.cumsum(-1) - 1).clamp(min=0),
-        logits_to_keep=min(num_columns, length),
+        logits_to_keep=num_columns,
         use_cache=False,
     ).logits
-    columns = torch.arange(1 - logits.shape[1], 0, device=device)
-    num_labels = torch.tensor([[example.num_labels] for example in examples], device=device)
-    learned = -columns <= num_labels
-    losses = label_losses(logits[:, :-1][learned].float(), ids[:, 1 - logits.shape[1] :][learned])
-    return list(torch.split(losses, [example.num_labels for example in examples]))
+    return [row[-1 - e.num_labels : -1] for row, e in zip(states, examples, strict=True)]
 
 
-def label_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return the cross-entropy of labels, of shape (labels,); `logsumexp` rounds less than `log_softmax`."""
-    return logits.logsumexp(-1) - logits.gather(-1, labels[:, None])[:, 0]
+def labels_of(examples: Sequence[Example], device: torch.device) -> torch.Tensor:
+    """Return the token ids of all answers, of shape (labels,)."""
+    ids = [token for example in examples for token in example.ids[example.answer_start :]]
+    return torch.tensor(ids, device=device)
+
+
+def vocabulary_size(module: Any) -> int:
+    """Return how many tokens the module predicts."""
+    return int(module.config.get_text_config().vocab_size)
 
 
 def _rounded(length: int, multiple: int) -> int:

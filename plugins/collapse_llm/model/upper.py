@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from collapse_core import CollapseError
+from collapse_llm.model.marks import close, run_like
 
 MOST_BYTES = 2**30
 """How much of what frozen layers give is held; rows beyond it are computed anew each time."""
@@ -55,6 +56,7 @@ class UpperLayers(torch.nn.Module):
         super().__init__()
         self.whole = module
         self.config = module.config
+        run_like(self, module)
         first = len(module.base_model.layers) - num_trained
         # In a tuple, so that their shared parameters are not counted a second time.
         self._halves = (
@@ -80,6 +82,14 @@ class UpperLayers(torch.nn.Module):
         states = below[0].new_zeros((*input_ids.shape, below[0].shape[-1]))
         states[present] = torch.cat(below)
         return self._halves[1](inputs_embeds=states, attention_mask=attention_mask, **arguments)
+
+    def get_output_embeddings(self) -> Any:
+        """Return the head, which projects to the vocabulary."""
+        return self._halves[1].get_output_embeddings()
+
+    def set_output_embeddings(self, head: Any) -> None:
+        """Use another head."""
+        self._halves[1].set_output_embeddings(head)
 
     def _below(self, ids: list[int], device: torch.device) -> torch.Tensor:
         """What the frozen layers give for a row, of shape (length, width)."""
@@ -110,8 +120,6 @@ def is_divisible(module: Any) -> bool:
         "position_ids": (mask.cumsum(-1) - 1).clamp(min=0),
         "use_cache": False,
     }
-    from collapse_llm.model.marks import close
-
     training = module.training
     with torch.no_grad():
         try:

@@ -8,9 +8,9 @@ import torch
 
 from collapse_llm.model.encoding import Encoder, Example
 from collapse_llm.model.language_model import LanguageModel
-from collapse_llm.model.training import label_losses
+from collapse_llm.model.training import labels_of, token_logits
+from collapse_llm.model.vocabulary import label_losses
 from collapse_llm.updater.batches import Batch, TrainingExample
-from collapse_llm.updater.logits import labels, token_logits
 
 
 def with_importance(model: LanguageModel, batch: Batch, masking: float) -> Batch:
@@ -34,9 +34,10 @@ def with_importance(model: LanguageModel, batch: Batch, masking: float) -> Batch
         masked = [without_question(row, model.encoder) for row in rows] if masking else []
         unseen = token_logits(module, masked, model.device) if masked else []
     entropies = [entropy(logits) for logits in seen]
+    labels = [labels_of([row], model.device) for row in rows]
     effects = [
-        (label_losses(one, labels(row, model.device)) - label_losses(other, labels(row, model.device))).abs()
-        for row, one, other in zip(rows, seen, unseen, strict=False)
+        (label_losses(one, of_row) - label_losses(other, of_row)).abs()
+        for of_row, one, other in zip(labels, seen, unseen, strict=False)
     ]
     scores = combined(entropies, effects, masking)
     kept = [

@@ -13,10 +13,10 @@ import torch
 from torch.nn.functional import logsigmoid
 
 from collapse_llm.model.encoding import Example
-from collapse_llm.model.training import label_losses, token_losses
+from collapse_llm.model.training import labels_of, token_logits, token_losses
+from collapse_llm.model.vocabulary import label_losses
 from collapse_llm.updater import FineTuning
 from collapse_llm.updater.batches import Batch, TrainingExample
-from collapse_llm.updater.logits import labels, token_logits
 from collapse_llm.updater.reference import Reference
 
 NOT_ASKED = Reference()
@@ -124,7 +124,7 @@ def _computed(
     others = [row for place, row in enumerate(rows) if place not in logits]
     plain = iter(token_losses(module, others, device))
     losses = [
-        label_losses(logits[place], labels(row, device)) if place in logits else next(plain)
+        label_losses(logits[place], labels_of([row], device)) if place in logits else next(plain)
         for place, row in enumerate(rows)
     ]
     return losses, logits

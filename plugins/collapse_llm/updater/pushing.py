@@ -7,10 +7,10 @@ from typing import Literal
 
 import torch
 
+from collapse_llm.model.training import labels_of
 from collapse_llm.updater.alignment import unshared
 from collapse_llm.updater.attribution import most_important, soft_weights
 from collapse_llm.updater.batches import TrainingExample
-from collapse_llm.updater.logits import labels
 from collapse_llm.updater.losses import Answers
 
 Tokens = Literal["all", "unshared", "entropy", "masking", "masking-and-entropy"]
@@ -122,7 +122,7 @@ def pushed_tokens(answers: Answers, selection: Selection = EVERYTHING) -> Pushed
         len(answers.batch),
         sum(sum(selected(example, selection)) for example in answers.batch),
         logits,
-        chosen(labels(example.answers[-1], nll[0].device) for example in answers.examples),
+        chosen(labels_of([example.answers[-1]], nll[0].device) for example in answers.examples),
         chosen(reference.logits) if reference.logits else (),
         [nll[0].new_tensor(soft_weights(example)) for example in answers.examples] if selection.soft else (),
     )

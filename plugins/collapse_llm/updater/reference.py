@@ -8,9 +8,8 @@ import torch
 
 from collapse_llm.model.encoding import Example
 from collapse_llm.model.language_model import LanguageModel
-from collapse_llm.model.training import token_losses
+from collapse_llm.model.training import token_logits, token_losses
 from collapse_llm.updater.batches import Batch, TrainingExample
-from collapse_llm.updater.logits import token_logits
 
 Asked = Literal["nll", "logits", "retain"]
 

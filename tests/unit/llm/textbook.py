@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+import transformers
 
 from collapse_core import Completion, Iteration, Kept, Prompt
 from collapse_llm.updater import Sft
@@ -45,7 +46,9 @@ class Bigram(torch.nn.Module):
         )
         self.layers = torch.nn.ModuleList([Layer(self.mix), Layer(self.mix)])
         self.generation_config = SimpleNamespace(eos_token_id=0)
-        self.config = SimpleNamespace(hidden_size=WIDTH, num_hidden_layers=len(self.layers))
+        self.config = transformers.PretrainedConfig(
+            vocab_size=self.project.shape[-1], hidden_size=WIDTH, num_hidden_layers=len(self.layers)
+        )
 
     def forward(self, input_ids, logits_to_keep, **_):
         state = self.embed[input_ids]
