@@ -55,7 +55,7 @@ class Console(Callback):
     def progress(self, label: str, done: int, total: int) -> None:
         """Show how far the phase has come.
 
-        Without a terminal, print a line at the first step of a long one and at each tenth.
+        Without a terminal, print a line at the first two steps of a long one and at each tenth.
         An announcement, which has no total, is a line that stays.
         """
         if total == 0:

@@ -8,47 +8,64 @@ from collapse_core.recipe.recipe import Recipe
 WORTH_SAYING = 10.0
 """Seconds; nothing is said about what takes less in all."""
 
+APART = 1.0
+"""Seconds between two lines about the same piece of work."""
+
 
 @dataclass
 class Pace:
-    """The pace of one piece of work, from its progress reports."""
+    """The pace of one piece of work, from its progress reports.
+
+    The first step takes longer than the others, and answers end late: so the rate is that since the last tenth but
+    one, and is not known before the second step.
+    """
 
     label: str = ""
     done: int = 0
     total: int = 0
-    _first: int = 0
-    _tenth: int = -1
-    _began: float = field(default_factory=time.monotonic)
+    _marks: list[tuple[int, float]] = field(default_factory=lambda: [(0, time.monotonic())])
+    """The steps done and when, at the beginning, after the first two reports, and at each tenth."""
+    _said: float = -APART
 
     def note(self, label: str, done: int, total: int) -> bool:
-        """Take a report; return whether a long piece of work has taken its first step or passed a tenth."""
+        """Take a report; return whether it deserves a line: one of the first two of long work, or a tenth."""
+        now = time.monotonic()
         if (label, total) != (self.label, self.total) or done < self.done:
-            self._began, self._first, self._tenth = time.monotonic(), done, -1
+            self._marks, self._said = [(done, now)], now - APART
         self.label, self.done, self.total = label, done, total
-        if self.left is None:
+        last = self._marks[-1][0]
+        if done == last or (len(self._marks) > 2 and 10 * done // total == 10 * last // total):
             return False
-        tenth = 10 * done // max(total, 1)
-        passed, self._tenth = tenth > self._tenth, max(tenth, self._tenth)
-        return passed and self._elapsed + self.left >= WORTH_SAYING
+        self._marks.append((done, now))
+        first, began = self._marks[0]
+        elapsed, left = now - began, self.left
+        in_all = elapsed * (total - first) / (done - first) if left is None else elapsed + left
+        if in_all < WORTH_SAYING or now - self._said < APART:
+            return False
+        self._said = now
+        return True
 
     @property
     def left(self) -> float | None:
-        """Seconds until all is done; None before the first step."""
-        steps = self.done - self._first
-        return self._elapsed / steps * (self.total - self.done) if steps > 0 else None
+        """Seconds until all is done; None before the second report."""
+        return (self.total - self.done) / self._rate if self._rate else None
 
     def describe(self) -> str:
         """How far it is, with the rate and the time left once they are known."""
-        said = f"{self.label} {self.done}/{self.total}"
-        if self.left is None or self._elapsed <= 0:
+        said, rate = f"{self.label} {self.done}/{self.total}", self._rate
+        if not rate:
             return said
-        rate = (self.done - self._first) / self._elapsed
         per = f"{rate:.1f} per second" if rate >= 1 else f"{1 / rate:.1f} s each"
-        return f"{said}, {per}, {clock(self.left)} left"
+        return f"{said}, {per}, {clock((self.total - self.done) / rate)} left"
 
     @property
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._began
+    def _rate(self) -> float | None:
+        """Steps a second since the mark before the last one."""
+        if len(self._marks) < 3:
+            return None
+        first, began = self._marks[-2]
+        elapsed = time.monotonic() - began
+        return (self.done - first) / elapsed if elapsed > 0 and self.done > first else None
 
 
 @dataclass

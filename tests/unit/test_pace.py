@@ -22,28 +22,48 @@ def now(monkeypatch):
 
 @pytest.fixture
 def pace(now):
-    return Pace(_began=now.time)
+    return Pace()
 
 
-def test_the_first_step_says_how_long_the_rest_takes(pace, now):
+def test_the_second_step_says_how_long_the_rest_takes(pace, now):
     pace.note("teach", 0, 40)
     assert (pace.left, pace.describe()) == (None, "teach 0/40")
-    now.time = 2.0
+    now.time = 7.0
     pace.note("teach", 1, 40)
-    assert pace.left == 78.0
-    assert pace.describe() == "teach 1/40, 2.0 s each, 1:18 left"
-    now.time = 8.0
+    assert (pace.left, pace.describe()) == (None, "teach 1/40"), "a first step takes longer than the others"
+    now.time = 9.0
+    pace.note("teach", 2, 40)
+    assert pace.left == 76.0
+    assert pace.describe() == "teach 2/40, 2.0 s each, 1:16 left"
+    now.time = 16.0
     pace.note("teach", 16, 40)
     assert pace.describe() == "teach 16/40, 2.0 per second, 0:12 left"
 
 
-def test_a_long_piece_of_work_is_told_of_at_its_first_step_and_at_each_tenth(pace, now):
+def test_the_rate_is_that_of_late(pace, now):
+    """Answers that are decoded together end late: what the first took says little about the last."""
+    pace.note("answers", 0, 200)
+    for now.time, done in ((6.0, 1), (7.0, 4), (8.0, 20), (9.0, 60)):
+        pace.note("answers", done, 200)
+    assert pace.describe() == "answers 60/200, 40.0 per second, 0:04 left"
+
+
+def test_a_long_piece_of_work_is_told_of_at_its_first_steps_and_at_each_tenth(pace, now):
     passed = []
     for done in range(101):
-        now.time = done / 2
+        now.time = float(done)
         if pace.note("teach", done, 100):
             passed.append(done)
-    assert passed == [1, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
+    assert passed == [1, 2, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100]
+
+
+def test_no_two_lines_come_within_a_second(pace, now):
+    said = []
+    for done in range(101):
+        now.time = 20.0 + done / 40 if done else 0.0
+        if pace.note("answers", done, 100):
+            said.append(done)
+    assert said == [1, 50, 90]
 
 
 def test_what_takes_less_than_ten_seconds_is_not_worth_a_line(pace, now):
@@ -57,9 +77,10 @@ def test_work_that_begins_again_is_timed_anew(pace, now):
     now.time = 100.0
     pace.note("answers", 10, 10)
     pace.note("answers", 0, 10)
-    now.time = 101.0
-    pace.note("answers", 1, 10)
-    assert pace.left == 9.0
+    for done in (1, 2):
+        now.time += 1.0
+        pace.note("answers", done, 10)
+    assert pace.left == 8.0
 
 
 @pytest.mark.parametrize(
@@ -112,10 +133,10 @@ def test_a_run_says_what_it_is_about_to_do(long_recipe):
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_without_a_terminal_a_line_stays_for_the_first_step_and_each_tenth(now, tmp_path, terminal):
+def test_without_a_terminal_a_line_stays_for_the_first_steps_and_each_tenth(now, tmp_path, terminal):
     console = Console(tmp_path)
     console.messages = Terminal(file=io.StringIO(), force_terminal=terminal, width=100)
-    console.pace = Pace(_began=0.0)
+    console.pace = Pace()
     for done in range(41):
         now.time = float(done)
         console.progress("teach", done, 40)
@@ -126,6 +147,7 @@ def test_without_a_terminal_a_line_stays_for_the_first_step_and_each_tenth(now, 
         assert "teach 40/40" in printed
         assert "left" in printed
     else:
-        assert len(lines) == 11
-        assert lines[0].endswith("teach 1/40, 1.0 per second, 0:39 left")
-        assert lines[1].endswith("teach 4/40, 1.0 per second, 0:36 left")
+        assert len(lines) == 12
+        assert lines[0].endswith("teach 1/40")
+        assert lines[1].endswith("teach 2/40, 1.0 per second, 0:38 left")
+        assert lines[2].endswith("teach 4/40, 1.0 per second, 0:36 left")

@@ -1,5 +1,7 @@
 """What a step computes, against the plain way of computing it."""
 
+import copy
+
 import pytest
 import torch
 import transformers
@@ -357,12 +359,13 @@ def test_adapters_train_alone_and_are_merged_when_exported(tiny_directory, tmp_p
 def test_a_chat_model_is_asked_through_its_template_with_a_fixed_date(tokenizer, tiny_directory):
     from collapse_llm.model.encoding import Encoder
 
-    tokenizer.chat_template = (
+    chatty = copy.deepcopy(tokenizer)
+    chatty.chat_template = (
         "{{ date_string }}{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
         "{% if add_generation_prompt %}<assistant>{% endif %}"
     )
     form = PromptFormat(chat=True, system="You are a helpful assistant.", date="10 Apr 2025")
-    encoder = Encoder(tokenizer, form, 200)
+    encoder = Encoder(chatty, form, 200)
     text = tokenizer.decode(encoder.prompt("Who?"))
     assert text == "10 Apr 2025<system>You are a helpful assistant.<user>Who?<assistant>"
     assert isinstance(Prompt("p", "Who?").content, str)
