@@ -16,8 +16,8 @@ APART = 1.0
 class Pace:
     """The pace of one piece of work, from its progress reports.
 
-    The first step takes longer than the others, and answers end late: so the rate is that since the last tenth but
-    one, and is not known before the second step.
+    The first step takes longer than the others, and answers end late. So the rate is that since the last
+    tenth but one, and is not known before the second step.
     """
 
     label: str = ""
