@@ -21,10 +21,10 @@ def without_head(module: Any) -> Iterator[Head]:
     """Let a module return the states that its head projects, in place of logits; give the head.
 
     Where other steps follow the head, such as soft capping, the module returns its logits and the head given
-    changes nothing.
+    copies them, since gradients are written over what a head gives.
     """
     if not head_comes_last(module):
-        yield _as_it_is
+        yield torch.clone
         return
     with skipped_head(module) as head:
         yield head
@@ -66,8 +66,7 @@ def label_losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 
 def _losses(head: Head, states: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    found: torch.Tensor = _LabelLosses.apply(head(states).float(), labels)  # type: ignore[no-untyped-call]
-    return found
+    return _in_place(head(states).float(), labels)
 
 
 class _LabelLosses(torch.autograd.Function):
@@ -92,5 +91,4 @@ class _LabelLosses(torch.autograd.Function):
         return of_logits, None
 
 
-def _as_it_is(states: torch.Tensor) -> torch.Tensor:
-    return states
+_in_place: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = _LabelLosses.apply

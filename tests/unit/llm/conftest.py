@@ -95,3 +95,8 @@ def tofu() -> Path:
     if not TOFU.is_dir():
         pytest.skip("the TOFU files are not here (shared/data/tofu)")
     return TOFU
+
+
+@pytest.fixture
+def examples(model):
+    return [model.encoder.example(p.content, p.target) for p in Authors().load("forget")[:6]]

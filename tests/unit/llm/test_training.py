@@ -4,42 +4,20 @@ import copy
 
 import pytest
 import torch
-import transformers
 from hypothesis import given
 from hypothesis import strategies as st
+from plain_loss import assert_gradients_are_plain, plain_loss
 
 from collapse_core import CollapseError, Completion, Iteration, Kept, Prompt
 from collapse_core.torch import scheduled_rate
 from collapse_llm.data import Authors
-from collapse_llm.model import CausalLm, Lora, PromptFormat, vocabulary
+from collapse_llm.model import CausalLm, Lora, PromptFormat
 from collapse_llm.model.encoding import Example
-from collapse_llm.model.marks import head_comes_last
-from collapse_llm.model.training import answer_losses, length_groups, token_losses, vocabulary_size
-from collapse_llm.model.upper import freeze_below
+from collapse_llm.model.training import answer_losses, length_groups, token_losses
 from collapse_llm.sampler import Generate
 from collapse_llm.updater import Sft
 from collapse_llm.updater.batches import Batch, TrainingExample, batches_of, paired_batches
 from collapse_llm.updater.fine_tuning import accumulate
-
-
-def plain_loss(module, examples):
-    """The textbook way: right padding, labels of -100 on the prompt, the whole vocabulary everywhere."""
-    length = max(len(example.ids) for example in examples)
-    ids = torch.zeros(len(examples), length, dtype=torch.long)
-    labels = torch.full_like(ids, -100)
-    mask = torch.zeros_like(ids)
-    for row, example in enumerate(examples):
-        ids[row, : len(example.ids)] = torch.tensor(example.ids)
-        labels[row, example.answer_start : len(example.ids)] = ids[
-            row, example.answer_start : len(example.ids)
-        ]
-        mask[row, : len(example.ids)] = 1
-    return module(input_ids=ids, attention_mask=mask, labels=labels).loss
-
-
-@pytest.fixture
-def examples(model):
-    return [model.encoder.example(p.content, p.target) for p in Authors().load("forget")[:6]]
 
 
 def test_the_loss_is_the_plain_one_on_answer_tokens_only(model, examples):
@@ -78,61 +56,7 @@ def test_the_rows_of_a_batch_are_hardly_padded_and_its_gradients_are_the_plain_o
     num_tokens = sum(len(example.ids) for example in examples)
     positions = sum(rows * length for rows, length in shapes)
     assert num_tokens <= positions < 1.15 * num_tokens < len(examples) * max(len(e.ids) for e in examples)
-    ours = {name: p.grad.clone() for name, p in model.module.named_parameters()}
-    model.module.zero_grad()
-    plain_loss(model.module, examples).backward()
-    for name, parameter in model.module.named_parameters():
-        torch.testing.assert_close(ours[name], parameter.grad, rtol=1e-4, atol=1e-6)
-
-
-def plain_gradients(module, examples):
-    module.zero_grad()
-    plain_loss(module, examples).backward()
-    return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
-
-
-@pytest.mark.parametrize("train_layers", [None, 1])
-def test_the_vocabulary_loss_in_chunks_has_the_plain_gradients(model, examples, monkeypatch, train_layers):
-    size = vocabulary_size(model.module)
-    monkeypatch.setattr(vocabulary, "MOST_LOGITS", 10 * size)
-    if train_layers:
-        freeze_below(model.module, train_layers)
-        model.train_layers = train_layers
-    held = []
-    with model.for_training() as module:
-        module.get_output_embeddings().register_forward_hook(lambda *of: held.append(len(of[2])))
-        losses = torch.cat(token_losses(module, examples, model.device))
-        num_labels = sum(example.num_labels for example in examples)
-        assert sum(held) == len(losses) == num_labels > 10 * len(examples) / 2
-        losses.mean().backward()
-    assert max(held) <= 10
-    ours = {name: p.grad.clone() for name, p in model.module.named_parameters() if p.grad is not None}
-    plain = plain_gradients(model.module, examples)
-    assert ours.keys() == plain.keys()
-    for name, gradient in plain.items():
-        torch.testing.assert_close(ours[name], gradient, rtol=1e-4, atol=1e-6)
-
-
-def test_logits_that_are_capped_after_the_head_are_not_taken_from_it(model, examples, tmp_path):
-    config = transformers.Gemma2Config(
-        vocab_size=len(model.encoder.tokenizer),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        head_dim=8,
-        final_logit_softcapping=0.05,
-    )
-    transformers.Gemma2ForCausalLM(config).save_pretrained(tmp_path)
-    model.encoder.tokenizer.save_pretrained(tmp_path)
-    loader = CausalLm.model_validate({"path": str(tmp_path), "prompt": {"chat": False}})
-    capped = loader.load(Authors(), seed=0)
-    assert head_comes_last(model.module)
-    assert not head_comes_last(capped.module)
-    ours = torch.cat(token_losses(capped.module, examples, capped.device)).mean()
-    plain = plain_loss(capped.module.eval(), examples)
-    assert ours.item() == pytest.approx(plain.item(), abs=1e-5)
+    assert_gradients_are_plain(model.module, examples)
 
 
 def test_an_example_ends_and_its_labels_are_the_answer_and_the_end(model):
