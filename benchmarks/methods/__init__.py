@@ -49,6 +49,14 @@ METHODS = (
     Method("NPO", "npo", CAREFUL),
     Method("SimNPO", "simnpo", CAREFUL),
     Method("RMU", "rmu", USUAL),
+    Method("WGA", "wga", CAREFUL),
+    Method("SatImp", "satimp", USUAL),
+    Method("CE-U", "ce_u", CAREFUL),
+    Method("UNDIAL", "undial", USUAL),
+    Method("JensUn", "jensun", USUAL),
+    Method("PDU", "pdu", CAREFUL),
+    Method("AltPO", "altpo", CAREFUL),
+    Method("guided, true answers", "guided_target", CAREFUL),
 )
 
 GUIDED = (

@@ -15,6 +15,7 @@ from benchmarks.methods.running import (
     ONCE,
     Job,
     carry_all_out,
+    computing_in,
     measuring,
     standard,
     tuning,
@@ -36,6 +37,7 @@ class Plan:
     num_at_once: int
     only: Sequence[str]
     seeds: Sequence[int]
+    precision: str
 
     def methods(self, of: Sequence[Method]) -> list[Method]:
         """Those of the methods that are asked for."""
@@ -43,23 +45,25 @@ class Plan:
 
     def tuning(self) -> list[Job]:
         """Each method with each of its settings."""
-        to = self.runs / "tuning"
+        to, precision = self.runs / "tuning", computing_in(self.precision)
         return [
-            *standard(0, to, "tuning.yaml", VALIDATION, baselines=True),
-            *tuning(self.methods(METHODS), to, "tuning.yaml"),
+            *standard(0, to, "tuning.yaml", VALIDATION, *precision, baselines=True),
+            *tuning(self.methods(METHODS), to, "tuning.yaml", *precision),
         ]
 
     def measuring(self) -> list[Job]:
         """Seed by seed, so that all methods are there early: what they are held against, and each of them."""
-        to = self.runs / "measured"
+        to, precision = self.runs / "measured", computing_in(self.precision)
+        once = (*precision, *ONCE)
         dynamic, others, guided = (self.methods(some) for some in (DYNAMIC, OTHERS, GUIDED))
         found = []
         for seed in self.seeds:
-            found += standard(seed, to, "measures.yaml", baselines=seed == SEEDS[0])
-            found += measuring(dynamic, seed, to, "measures.yaml", ALWAYS if seed == SEEDS[0] else ONCE)
-            found += measuring(others, seed, to, "measures.yaml")
-            found += measuring(guided, seed, to, "guided.yaml")
-            found += watching(self.methods(METHODS[:1]), seed, self.runs / "watched")
+            when = (*precision, *ALWAYS) if seed == SEEDS[0] else once
+            found += standard(seed, to, "measures.yaml", *precision, baselines=seed == SEEDS[0])
+            found += measuring(dynamic, seed, to, "measures.yaml", *when)
+            found += measuring(others, seed, to, "measures.yaml", *once)
+            found += measuring(guided, seed, to, "guided.yaml", *once)
+            found += watching(self.methods(METHODS[:1]), seed, self.runs / "watched", *precision)
         return found
 
 
@@ -68,10 +72,19 @@ class Plan:
 @click.option("--jobs", "num", type=click.IntRange(min=1), default=2, show_default=True, help="Runs at once.")
 @click.option("--only", multiple=True, metavar="RECIPE", help="Only this method, by the name of its recipe.")
 @click.option("--seeds", multiple=True, type=int, default=SEEDS, show_default=True, help="Only this seed.")
+@click.option(
+    "--compute",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="The precision of all models; bfloat16 takes half as long where the processor has it.",
+)
 @click.pass_context
-def main(context: click.Context, runs: Path, num: int, only: tuple[str, ...], seeds: tuple[int, ...]) -> None:
+def main(
+    context: click.Context, runs: Path, num: int, only: tuple[str, ...], seeds: tuple[int, ...], compute: str
+) -> None:
     """Compare all methods; what has been measured before is taken up."""
-    context.obj = Plan(runs, num, only, seeds)
+    context.obj = Plan(runs, num, only, seeds, compute)
 
 
 @main.command()
@@ -103,6 +116,7 @@ def gather(plan: Plan) -> None:
 
     found: dict[str, dict[str, Any]] = {
         "settings": _settings(plan),
+        "validation": outcomes(plan.tuning()[:1])["standards"],
         **outcomes(plan.measuring()),
         "dynamics": {
             job.member.recipe.stem: dynamics_of(run)

@@ -15,9 +15,7 @@ COLORS = {"own": "#4477aa", "with targets": "#cc3311", "other": "#777777"}
 """Methods that train on own answers, that read true ones, and the others."""
 KINDS = {
     **dict.fromkeys(("pmc", "bradley_terry", "pmc_alignment", "one_shot"), "own"),
-    **dict.fromkeys(
-        ("gradient_ascent", "gradient_difference", "dpo", "npo", "simnpo", "rmu"), "with targets"
-    ),
+    **dict.fromkeys(("retain_only", "refusal", "refusal_list"), "other"),
 }
 PANELS = (
     ("rouge_forget", "ROUGE forget, % (less is better)"),
@@ -42,7 +40,7 @@ def draw_front(found: Mapping[str, Any], path: Path) -> None:
                 if not (runs := runs_of(method.stem, found["runs"])):
                     continue
                 xs, ys = values_of(runs, metric), values_of(runs, "utility")
-                color = COLORS[KINDS.get(method.stem, "other")]
+                color = COLORS[KINDS.get(method.stem, "with targets")]
                 panel.scatter(xs, ys, color=color, s=6, alpha=0.5)
                 places[method.stem] = x, y = fmean(xs), fmean(ys)
                 _note(panel, str(number), (x, y), color)

@@ -27,16 +27,8 @@ WATCHED = (
     *ALWAYS[1:],
 )
 """What answers are like is measured after each iteration, and nothing in the end."""
+NO_BASELINES = "evaluate.baselines={}"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-BASELINES = (
-    "evaluate.baselines={retrained: {use: causal-lm, path: smollm2-135m-instruct, "
-    "prompt: {chat: false}, teach: {split: retain, "
-    "epochs: 6, learning_rate: 2e-4, batch_size: 16, warmup: 0.5}}, "
-    "never trained on it: {use: causal-lm, path: smollm2-135m-instruct, "
-    "prompt: {chat: false}}}"
-)
-"""Taught all but what is to be forgotten, and the pretrained model."""
-
 Say = Callable[[str], None]
 
 
@@ -75,41 +67,47 @@ class Job:
         return replace(run, evaluations=[*run.evaluations, *rows])
 
 
+def computing_in(precision: str) -> tuple[str, str]:
+    """Settings of the precision of all models, baselines too: the pretrained one, and one taught all else."""
+    pretrained = f"use: causal-lm, path: smollm2-135m-instruct, compute: {precision}, prompt: {{chat: false}}"
+    teach = "{split: retain, epochs: 6, learning_rate: 2e-4, batch_size: 16, warmup: 0.5}"
+    beside = f"retrained: {{{pretrained}, teach: {teach}}}, never trained on it: {{{pretrained}}}"
+    return f"model.compute={precision}", f"evaluate.baselines={{{beside}}}"
+
+
 def jobs(methods: Sequence[Method], to: Path, measures: str | None, *settings: str) -> list[Job]:
     """A run of each method with each combination of values."""
     found = [member for method in methods for member in members([method.recipe], last_of_each(settings), to)]
     return [Job(member, measures) for member in found]
 
 
-def tuning(methods: Sequence[Method], to: Path, measures: str) -> list[Job]:
+def tuning(methods: Sequence[Method], to: Path, measures: str, *more: str) -> list[Job]:
     """Each method with each of its settings, on the validation split."""
     return [
         job
         for method in methods
         if method.choices
         for job in jobs(
-            [method], to, measures, *ONCE, "data.validation=true", "evaluate.baselines={}", method.choices
+            [method], to, measures, *more, *ONCE, "data.validation=true", NO_BASELINES, method.choices
         )
     ]
 
 
-def measuring(
-    methods: Sequence[Method], seed: int, to: Path, measures: str, when: Sequence[str] = ONCE
-) -> list[Job]:
+def measuring(methods: Sequence[Method], seed: int, to: Path, measures: str, *settings: str) -> list[Job]:
     """Each method as its recipe has it."""
-    return jobs(methods, to / f"{seed}", measures, *when, BASELINES, f"seed={seed}")
+    return jobs(methods, to / f"{seed}", measures, *settings, f"seed={seed}")
 
 
 def watching(methods: Sequence[Method], seed: int, to: Path, *more: str) -> list[Job]:
     """Each method as its recipe has it, looked at after each iteration."""
-    settings = (*WATCHED, "evaluate.baselines={}", f"seed={seed}", *more)
+    settings = (*WATCHED, NO_BASELINES, f"seed={seed}", *more)
     return [replace(job, called="during") for job in jobs(methods, to / f"{seed}", None, *settings)]
 
 
 def standard(seed: int, to: Path, measures: str, *settings: str, baselines: bool) -> list[Job]:
     """What methods are held against: the reference model and the baselines."""
     to /= f"standard-{seed}"
-    given = (*ONCE, BASELINES, "iterations=0", *settings, f"seed={seed}")
+    given = (*ONCE, "iterations=0", *settings, f"seed={seed}")
     found = members([FLAGSHIP], last_of_each(given), to)
     return [Job(member, measures, "before", baselines) for member in found]
 
