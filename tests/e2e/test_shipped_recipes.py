@@ -8,7 +8,22 @@ from collapse_core import load_recipe
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 EVERY = sorted(RECIPES.rglob("*.yaml"))
-READ_FORGET_ANSWERS = {"gradient_ascent", "gradient_difference", "dpo", "npo", "simnpo", "rmu"}
+READ_FORGET_ANSWERS = {
+    "altpo",
+    "ce_u",
+    "dpo",
+    "gradient_ascent",
+    "gradient_difference",
+    "guided_target",
+    "jensun",
+    "npo",
+    "pdu",
+    "rmu",
+    "satimp",
+    "simnpo",
+    "undial",
+    "wga",
+}
 """The methods, of those that PMC is compared with, that cannot do without the true answers."""
 
 
